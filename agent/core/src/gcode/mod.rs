@@ -1,0 +1,11 @@
+//! G-code as text: from a file's bytes to single commands, and from a command to the bytes on the wire.
+
+pub mod frame;
+pub mod line;
+pub mod reader;
+pub mod scan;
+
+pub use frame::{Framing, checksum};
+pub use line::{LineError, Problem};
+pub use reader::{Batch, Position, Reader};
+pub use scan::{Scan, Summary};

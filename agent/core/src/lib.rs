@@ -1,0 +1,10 @@
+//! The agent's state machines: told the bytes and the time, they know no port, socket, clock or disk.
+
+pub mod gcode;
+pub mod greeting;
+pub mod moment;
+pub mod reply;
+pub mod stream;
+pub mod temperature;
+
+pub use moment::Moment;

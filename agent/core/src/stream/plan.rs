@@ -1,0 +1,263 @@
+//! Decides what is sent next, and when to look again.
+
+use crate::Moment;
+
+use super::Streamer;
+use super::event::{Event, StopReason};
+use super::history::Source;
+use super::state::{Mend, Phase, Then, Turn};
+
+impl Streamer {
+    /// Puts what may be sent now into `out`; gives the time to look again.
+    pub(super) fn plan(&mut self, now: Moment) -> Option<Moment> {
+        // Each pass either sends, or moves one state on, or ends; the bound only guards against a mistake here.
+        for _ in 0..16 {
+            let wake = match self.phase {
+                Phase::Stopped(_) => return None,
+                Phase::Syncing(sync) => self.plan_sync(now, sync),
+                Phase::Streaming(mend) => self.plan_stream(now, mend),
+            };
+            if !self.out.is_empty() || wake.is_none_or(|at| at > now) {
+                self.stats.bytes_sent += self.out.len() as u64;
+                return wake;
+            }
+        }
+        Some(now + self.options.waits.settle)
+    }
+
+    fn plan_stream(&mut self, now: Moment, mend: Mend) -> Option<Moment> {
+        match mend {
+            Mend::Flowing => {
+                self.fill_window(now);
+                if self.window.is_idle() && self.out.is_empty() && self.turn_over(now) {
+                    return Some(now);
+                }
+                self.wake_flowing(now)
+            }
+            Mend::Settling { until, then } if now >= until => {
+                self.settled(now, then);
+                Some(now)
+            }
+            Mend::Settling { until, .. } => Some(until),
+            Mend::Alone { .. } => self.wake_waiting(now),
+            Mend::Probing { number, sent_at, acknowledged_at } => {
+                self.plan_probe(now, number, sent_at, acknowledged_at)
+            }
+        }
+    }
+
+    fn fill_window(&mut self, now: Moment) {
+        while let Some(length) = self.next_length(now) {
+            if !self.window.has_room(length) {
+                break;
+            }
+            self.send_line(now);
+        }
+    }
+
+    /// Makes sure that a line stands at the cursor; gives its length on the wire.
+    fn next_length(&mut self, now: Moment) -> Option<usize> {
+        if !self.window.has_replay() {
+            self.pull(now);
+        }
+        self.window.replay_len()
+    }
+
+    fn send_line(&mut self, now: Moment) -> u32 {
+        if self.window.lines_in_flight() == 0 {
+            self.watch.progress(now);
+        }
+        if self.window.cursor() <= self.highest_sent {
+            self.stats.lines_repeated += 1;
+        }
+        let number = self.window.send(now, &mut self.out);
+        self.highest_sent = self.highest_sent.max(number);
+        number
+    }
+
+    /// Frames the next new line, if there is one.
+    fn pull(&mut self, now: Moment) {
+        if self.resync || self.window.next_number() >= self.options.max_line_number {
+            self.resync = true;
+            return;
+        }
+        if let Some(command) = self.scripts.pop_front() {
+            self.push_line(&command, Source::Script);
+        } else if let Some(query) = self.due_query(now) {
+            self.push_line(&query, Source::Query);
+        } else if self.turn == Turn::Running {
+            self.pull_job();
+        }
+    }
+
+    fn pull_job(&mut self) {
+        let Some((command, position)) = self.lookahead.peek() else { return };
+        let number = self.window.next_number();
+        let mut frame = self.window.take_buffer();
+        self.options.framing.write(&mut frame, number, command);
+        let blocking = self.options.is_blocking(command);
+        if frame.len() > self.options.framing.max_line_bytes + 1 {
+            self.stop(StopReason::LineTooLong { line: position.line });
+            return;
+        }
+        self.lookahead.advance();
+        self.stats.job_lines_sent += 1;
+        self.push_frame(frame, Source::Job(position), blocking);
+    }
+
+    fn push_line(&mut self, command: &[u8], source: Source) {
+        let number = self.window.next_number();
+        let mut frame = self.window.take_buffer();
+        self.options.framing.write(&mut frame, number, command);
+        self.push_frame(frame, source, self.options.is_blocking(command));
+    }
+
+    fn push_frame(&mut self, frame: Vec<u8>, source: Source, blocking: bool) {
+        self.stats.lines_sent += 1;
+        self.window.push(frame, source, blocking);
+    }
+
+    fn due_query(&mut self, now: Moment) -> Option<Vec<u8>> {
+        let query = self.options.query.as_ref()?;
+        let quiet = matches!(self.turn, Turn::Ending(_)) || self.query_out;
+        if quiet || now < self.query_due {
+            return None;
+        }
+        self.query_due = now + query.interval;
+        self.query_out = true;
+        Some(query.command.clone())
+    }
+
+    fn settled(&mut self, now: Moment, then: Then) {
+        match then {
+            Then::Open => self.mend(Mend::Flowing),
+            Then::Probe => self.probe(now),
+            Then::SendAlone if self.next_length(now).is_some() => {
+                let number = self.send_line(now);
+                self.mend(Mend::Alone { number });
+            }
+            Then::SendAlone => self.mend(Mend::Flowing),
+        }
+    }
+
+    /// When to look again while lines flow freely.
+    fn wake_flowing(&mut self, now: Moment) -> Option<Moment> {
+        let answer = self.wake_waiting(now);
+        let query = self.options.query.as_ref().filter(|_| !self.query_out).map(|_| self.query_due);
+        // A query that is due and does not fit waits for an acknowledgement, not for time.
+        [answer, query.filter(|&due| due > now)].into_iter().flatten().min()
+    }
+
+    /// When the oldest line on its way has waited for too long; asks at once if that is now.
+    fn wake_waiting(&mut self, now: Moment) -> Option<Moment> {
+        let blocking = self.window.oldest()?.blocking;
+        let deadline = if self.options.verified {
+            self.watch.deadline(blocking)
+        } else {
+            self.watch.last_deadline(blocking)
+        };
+        if now < deadline {
+            return Some(deadline);
+        }
+        if self.options.verified {
+            self.probe(now);
+        } else {
+            let (first, last) = (self.window.acked() + 1, self.window.cursor() - 1);
+            self.stop(StopReason::Uncertain { first, last });
+        }
+        Some(now)
+    }
+
+    /// Sends a line again that the firmware may already have. If it has, the refusal names the line that it expects, which
+    /// proves all before it; if it has not, this is the line that was missing.
+    pub(super) fn probe(&mut self, now: Moment) {
+        let silent = self.watch.probe(now);
+        if silent > self.options.max_silent_probes {
+            self.stop(StopReason::Silent { probes: silent - 1 });
+            return;
+        }
+        let unsure = self.window.lines_in_flight() > 0 || self.window.has_replay();
+        let number = if unsure { self.window.acked() + 1 } else { self.window.next_number() - 1 };
+        if !self.window.repeat(number, &mut self.out) {
+            // Nothing was ever sent, so the counter itself is in doubt.
+            self.begin_sync(now);
+            return;
+        }
+        // Without this line none behind it can have been accepted; with it, the refusal tells.
+        self.window.set_cursor(number + 1);
+        self.stats.lines_repeated += 1;
+        if unsure {
+            self.stats.job_probes += 1;
+            self.emit(Event::Probed { number });
+        }
+        self.mend(Mend::Probing { number, sent_at: now, acknowledged_at: None });
+    }
+
+    fn plan_probe(
+        &mut self,
+        now: Moment,
+        number: u32,
+        sent_at: Moment,
+        acknowledged_at: Option<Moment>,
+    ) -> Option<Moment> {
+        if let Some(at) = acknowledged_at.map(|at| at + self.options.waits.resend) {
+            if now < at {
+                return Some(at);
+            }
+            // Acknowledged and not refused: either it was missing and is now executed, or these were late replies.
+            if self.window.lines_in_flight() == 0 {
+                self.mend(Mend::Settling { until: now, then: Then::SendAlone });
+                return Some(now);
+            }
+            self.mend(Mend::Probing { number, sent_at, acknowledged_at: None });
+        }
+        let blocking = self.window.oldest().is_some_and(|line| line.blocking);
+        let deadline = self.watch.deadline(blocking);
+        if now >= deadline {
+            self.probe(now);
+            return Some(now);
+        }
+        Some(deadline)
+    }
+
+    /// Nothing is on its way and nothing waits: the job turns. Gives whether anything changed.
+    fn turn_over(&mut self, now: Moment) -> bool {
+        if self.resync {
+            // What was only counted, and not proven, would be lost with the old numbers.
+            if self.is_proven() {
+                self.begin_sync(now);
+            } else {
+                self.probe(now);
+            }
+            return true;
+        }
+        match self.turn {
+            Turn::Running if self.lookahead.is_done() => {
+                self.turn = Turn::Ending(super::Ending::Completed);
+                true
+            }
+            Turn::Pausing => {
+                self.turn = Turn::Paused;
+                self.emit(Event::Paused);
+                true
+            }
+            Turn::Ending(_) if !self.is_proven() => {
+                self.probe(now);
+                true
+            }
+            Turn::Ending(ending) => {
+                self.turn = Turn::Idle;
+                self.emit(Event::Ended(ending));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the firmware has itself said that it accepted the last line; acknowledgements can be mistaken for others.
+    fn is_proven(&self) -> bool {
+        let last = self.window.next_number() - 1;
+        !self.options.verified || self.window.proven() >= last || last == super::FIRST_NUMBER
+    }
+}
+

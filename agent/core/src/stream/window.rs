@@ -1,0 +1,205 @@
+//! Which lines are on their way: numbers above `acked` and below `cursor`, and what is known of them.
+//!
+//! Invariants: `first - 1 <= proven`, `acked < cursor <= next`; a number always names the same line; the bytes between
+//! `acked` and `cursor` are counted exactly.
+
+use crate::Moment;
+use crate::gcode::Position;
+
+use super::history::{History, Sent, Source};
+use super::options::{FIRST_NUMBER, Reach};
+
+/// How much of the job the firmware has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Commands of the job.
+    pub commands: u64,
+    /// Where the last of them stands in the file.
+    pub position: Position,
+}
+
+/// The lines on their way and those kept behind them.
+#[derive(Debug)]
+pub(super) struct Window {
+    history: History,
+    reach: Reach,
+    /// Every line up to this one counts as acknowledged.
+    acked: u32,
+    /// The next line to send; below `next` while lines are sent again.
+    cursor: u32,
+    /// Bytes of the lines between the two.
+    bytes: usize,
+    /// The firmware itself has said that it accepted every line up to this one.
+    proven: u32,
+    progress: Progress,
+}
+
+impl Window {
+    pub(super) fn new(reach: Reach, history_lines: usize) -> Self {
+        let history = History::new(FIRST_NUMBER + 1, history_lines);
+        Self {
+            history,
+            reach,
+            acked: FIRST_NUMBER,
+            cursor: FIRST_NUMBER + 1,
+            bytes: 0,
+            proven: FIRST_NUMBER,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Numbering begins anew; the job's progress stays.
+    pub(super) fn restart(&mut self) {
+        self.history.restart(FIRST_NUMBER + 1);
+        self.acked = FIRST_NUMBER;
+        self.cursor = FIRST_NUMBER + 1;
+        self.bytes = 0;
+        self.proven = FIRST_NUMBER;
+    }
+
+    pub(super) fn begin_job(&mut self) {
+        self.progress = Progress::default();
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    pub(super) fn acked(&self) -> u32 {
+        self.acked
+    }
+
+    pub(super) fn next_number(&self) -> u32 {
+        self.history.next()
+    }
+
+    pub(super) fn cursor(&self) -> u32 {
+        self.cursor
+    }
+
+    pub(super) fn proven(&self) -> u32 {
+        self.proven
+    }
+
+    pub(super) fn lines_in_flight(&self) -> usize {
+        (self.cursor - 1 - self.acked) as usize
+    }
+
+    pub(super) fn bytes_in_flight(&self) -> usize {
+        self.bytes
+    }
+
+    /// Nothing on its way and nothing to be sent again.
+    pub(super) fn is_idle(&self) -> bool {
+        self.acked + 1 == self.cursor && self.cursor == self.history.next()
+    }
+
+    /// Whether lines wait to be sent again.
+    pub(super) fn has_replay(&self) -> bool {
+        self.cursor < self.history.next()
+    }
+
+    /// Whether a frame of this length may follow now; a line alone always may.
+    pub(super) fn has_room(&self, frame_len: usize) -> bool {
+        let lines = self.lines_in_flight();
+        lines == 0 || (lines < self.reach.lines && self.bytes + frame_len <= self.reach.bytes)
+    }
+
+    /// Length of the line that is sent again next.
+    pub(super) fn replay_len(&self) -> Option<usize> {
+        self.history.get(self.cursor).map(|line| line.frame.len())
+    }
+
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.history.take_buffer()
+    }
+
+    /// Takes a new line, which becomes the next to send.
+    pub(super) fn push(&mut self, frame: Vec<u8>, source: Source, blocking: bool) {
+        self.history.push(Sent { frame, source, blocking, sent_at: Moment::ZERO });
+    }
+
+    /// Sends the line at the cursor.
+    pub(super) fn send(&mut self, now: Moment, out: &mut Vec<u8>) -> u32 {
+        let number = self.cursor;
+        let line = self.history.get_mut(number).expect("the cursor is below the next number");
+        line.sent_at = now;
+        out.extend_from_slice(&line.frame);
+        self.bytes += line.frame.len();
+        self.cursor += 1;
+        number
+    }
+
+    /// Sends one line once more without counting it.
+    pub(super) fn repeat(&self, number: u32, out: &mut Vec<u8>) -> bool {
+        self.history.get(number).map(|line| out.extend_from_slice(&line.frame)).is_some()
+    }
+
+    /// The oldest line on its way.
+    pub(super) fn oldest(&self) -> Option<&Sent> {
+        if self.lines_in_flight() == 0 { None } else { self.history.get(self.acked + 1) }
+    }
+
+    /// One more line is acknowledged; gives what is known of it, or `None` when nothing was on its way.
+    pub(super) fn acknowledge(&mut self) -> Option<&Sent> {
+        if self.lines_in_flight() == 0 {
+            return None;
+        }
+        self.acked += 1;
+        let line = self.history.get(self.acked).expect("a line on its way is in the history");
+        self.bytes -= line.frame.len();
+        if let Source::Job(position) = line.source {
+            self.progress.commands += 1;
+            self.progress.position = position;
+        }
+        Some(line)
+    }
+
+    /// Whether the firmware can honestly ask for this line: it was framed, is still known, was not proven to be accepted,
+    /// and lies at most a window behind what counts as acknowledged.
+    pub(super) fn can_ask_for(&self, number: u32) -> bool {
+        number > self.proven
+            && number >= self.history.first()
+            && number <= self.history.next()
+            && number + self.reach.lines.max(16) as u32 > self.acked
+    }
+
+    /// The firmware has said that this line is the next it expects: all below it were accepted, and it is sent next.
+    pub(super) fn rewind(&mut self, number: u32) {
+        self.proven = self.proven.max(number - 1);
+        self.retreat(number - 1);
+        self.set_cursor(number);
+    }
+
+    /// Counts all lines below the cursor as acknowledged: the firmware has proven that it accepted them.
+    pub(super) fn accept_all(&mut self) {
+        while self.acknowledge().is_some() {}
+    }
+
+    /// Sends again from here on, without a verdict.
+    pub(super) fn set_cursor(&mut self, number: u32) {
+        self.cursor = number;
+        self.bytes = (self.acked + 1..number).filter_map(|n| self.history.get(n)).map(|l| l.frame.len()).sum();
+    }
+
+    /// An acknowledgement was counted for a line that the firmware never accepted: what it answered was damage.
+    fn retreat(&mut self, acked: u32) {
+        while self.acked > acked {
+            if let Some(Source::Job(_)) = self.history.get(self.acked).map(|line| line.source) {
+                self.progress.commands -= 1;
+                self.progress.position = self.last_position(self.acked - 1);
+            }
+            self.acked -= 1;
+        }
+    }
+
+    fn last_position(&self, number: u32) -> Position {
+        (self.history.first()..=number)
+            .rev()
+            .find_map(|n| match self.history.get(n)?.source {
+                Source::Job(position) => Some(position),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,241 @@
+//! The spool: job bodies on disk, one SQLite file per body, written once and streamed frame by frame.
+//!
+//! A body under its final name is complete and verified. A part holds what is durable of a body that is
+//! still coming. Everything here blocks: call it from a thread of its own or from `spawn_blocking`.
+
+mod error;
+mod frames;
+mod names;
+mod reader;
+mod writer;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use error::SpoolError;
+pub use frames::SpooledBody;
+pub use reader::SpoolReader;
+pub use writer::SpoolWriter;
+
+/// The bounds of the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolOptions {
+    /// Free bytes of the device that job bodies must leave to the database and the system.
+    pub reserve_bytes: u64,
+    /// Largest body, raw bytes.
+    pub max_body_bytes: u64,
+    /// Pages of 4 KiB that one body may have; `None` for no limit but the disk.
+    pub max_page_count: Option<u32>,
+}
+
+impl Default for SpoolOptions {
+    fn default() -> Self {
+        Self { reserve_bytes: 64 << 20, max_body_bytes: 2 << 30, max_page_count: None }
+    }
+}
+
+/// A file of the spool folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolEntry {
+    /// The sha256 of a complete body, or the key of a part.
+    pub name: String,
+    /// Bytes that it takes in the file system.
+    pub file_bytes: u64,
+}
+
+/// A handle to the spool folder; clones share the folder.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    dir: PathBuf,
+    options: SpoolOptions,
+}
+
+impl Spool {
+    /// Opens or creates the folder, and removes journals without a body and imports that a crash left.
+    ///
+    /// # Errors
+    /// If the folder cannot be made, read or cleaned.
+    pub fn open(dir: &Path, options: SpoolOptions) -> Result<Self, SpoolError> {
+        fs::create_dir_all(dir)?;
+        let spool = Self { dir: dir.to_owned(), options };
+        spool.clean()?;
+        Ok(spool)
+    }
+
+    fn clean(&self) -> Result<(), SpoolError> {
+        for name in self.file_names()? {
+            let path = self.dir.join(&name);
+            if name.starts_with(names::IMPORT) && name.ends_with(names::PART) {
+                names::remove_with_journal(&path)?;
+            }
+            // The journal of a part that exists may be needed to undo its last transaction.
+            if let Some(database) = name.strip_suffix(names::JOURNAL)
+                && !self.dir.join(database).exists()
+            {
+                names::remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a body of this size may be accepted now.
+    ///
+    /// # Errors
+    /// `TooLarge` above the limit; `DiskFull` if it would not fit even uncompressed beside the reserve.
+    pub fn admit(&self, size: u64) -> Result<(), SpoolError> {
+        let max = self.options.max_body_bytes;
+        if size > max { Err(SpoolError::TooLarge { size, max }) } else { self.check_room(size) }
+    }
+
+    /// Bytes that are free on the device for a process without privileges.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn free_bytes(&self) -> Result<u64, SpoolError> {
+        let device = rustix::fs::statvfs(&self.dir).map_err(std::io::Error::from)?;
+        Ok(device.f_bavail.saturating_mul(device.f_frsize))
+    }
+
+    fn check_room(&self, size: u64) -> Result<(), SpoolError> {
+        let needed_bytes = size.saturating_add(self.options.reserve_bytes);
+        if self.free_bytes()? < needed_bytes { Err(SpoolError::DiskFull) } else { Ok(()) }
+    }
+
+    /// Whether the complete body is here, so that no transfer is needed.
+    ///
+    /// # Errors
+    /// `BadName` if that is no sha256.
+    pub fn contains(&self, sha256: &str) -> Result<bool, SpoolError> {
+        Ok(self.body_path(sha256)?.exists())
+    }
+
+    /// Size and lines of a complete body.
+    ///
+    /// # Errors
+    /// `NotFound`, `BadName` or `Damaged`.
+    pub fn body(&self, sha256: &str) -> Result<SpooledBody, SpoolError> {
+        Ok(self.read(sha256)?.body().clone())
+    }
+
+    /// Streams a complete body.
+    ///
+    /// # Errors
+    /// `NotFound`, `BadName` or `Damaged`.
+    pub fn read(&self, sha256: &str) -> Result<SpoolReader, SpoolError> {
+        SpoolReader::open(self, sha256)
+    }
+
+    /// Begins a body or resumes it at `SpoolWriter::durable`. `key` names the part: letters, digits, `-` and
+    /// `_`, at most 128. A part that is damaged beyond reading begins anew.
+    ///
+    /// # Errors
+    /// `Busy` while another writer has it, `BadName`, `DiskFull`.
+    pub fn write(&self, key: &str) -> Result<SpoolWriter, SpoolError> {
+        let path = self.dir.join(names::part(key)?);
+        self.check_room(0)?;
+        match SpoolWriter::open(self.clone(), path.clone()) {
+            Err(SpoolError::Damaged(_)) => {
+                names::remove_with_journal(&path)?;
+                SpoolWriter::open(self.clone(), path)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a local file into the spool.
+    ///
+    /// # Errors
+    /// If it cannot be read, is too large or does not fit; nothing of it is left then.
+    pub fn import(&self, path: &Path) -> Result<SpooledBody, SpoolError> {
+        /// Sets imports apart that run at the same time.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut source = File::open(path)?;
+        self.admit(source.metadata()?.len())?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let key = format!("{}{}-{number}", names::IMPORT, std::process::id());
+        let mut writer = self.write(&key)?;
+        let copied = copy(&mut source, &mut writer);
+        match copied {
+            Ok(()) => writer.finish_as_found(),
+            Err(error) => {
+                writer.discard()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Complete bodies, without opening them.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn bodies(&self) -> Result<Vec<SpoolEntry>, SpoolError> {
+        self.entries(names::BODY)
+    }
+
+    /// Bodies that are still coming.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn parts(&self) -> Result<Vec<SpoolEntry>, SpoolError> {
+        self.entries(names::PART)
+    }
+
+    /// Removes a complete body; says whether it was there. Who reads it now can read on.
+    ///
+    /// # Errors
+    /// `BadName`, or if it cannot be removed.
+    pub fn delete(&self, sha256: &str) -> Result<bool, SpoolError> {
+        Ok(names::remove_with_journal(&self.body_path(sha256)?)?)
+    }
+
+    /// Removes a part; says whether it was there.
+    ///
+    /// # Errors
+    /// `BadName`, or if it cannot be removed.
+    pub fn delete_part(&self, key: &str) -> Result<bool, SpoolError> {
+        Ok(names::remove_with_journal(&self.dir.join(names::part(key)?))?)
+    }
+
+    fn body_path(&self, sha256: &str) -> Result<PathBuf, SpoolError> {
+        Ok(self.dir.join(names::body(sha256)?))
+    }
+
+    fn entries(&self, suffix: &str) -> Result<Vec<SpoolEntry>, SpoolError> {
+        let mut entries = Vec::new();
+        for file in self.file_names()? {
+            if let Some(name) = file.strip_suffix(suffix) {
+                let file_bytes = fs::metadata(self.dir.join(&file))?.len();
+                entries.push(SpoolEntry { name: name.to_owned(), file_bytes });
+            }
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    fn file_names(&self) -> Result<Vec<String>, SpoolError> {
+        let mut file_names = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            file_names.extend(entry?.file_name().into_string());
+        }
+        Ok(file_names)
+    }
+}
+
+fn copy(source: &mut File, writer: &mut SpoolWriter) -> Result<(), SpoolError> {
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match source.read(&mut chunk)? {
+            0 => return Ok(()),
+            len => writer.append(&chunk[..len])?,
+        }
+    }
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

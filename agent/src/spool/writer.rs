@@ -1,0 +1,247 @@
+//! Writing a body: frames in large transactions, resumable at the last one, complete or nothing.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::frames::{self, FRAME_BYTES, FrameHead, FrameReader, FrameWriter, SpooledBody};
+use super::{Spool, SpoolError, hex, names};
+
+/// Raw bytes of one transaction; what lies between two multiples of it may come twice after a crash.
+const DURABLE_EVERY_BYTES: u64 = 4 << 20;
+
+/// Writes one body. All calls block: use it on a thread of its own or in `spawn_blocking`.
+///
+/// It may be kept while a link is down and goes on at `received`; only after a restart of the process does
+/// `Spool::write` have to read and hash again what is stored. Dropping it keeps what is durable.
+pub struct SpoolWriter {
+    spool: Spool,
+    path: PathBuf,
+    conn: Connection,
+    packer: FrameWriter,
+    hash: Sha256,
+    /// Bytes behind the last whole frame.
+    tail: Vec<u8>,
+    /// Frames that were inserted.
+    frames: u64,
+    /// Line ends in those frames.
+    line_ends: u64,
+    durable_bytes: u64,
+    /// A failed transaction leaves frames missing, so nothing may follow it.
+    is_broken: bool,
+}
+
+impl SpoolWriter {
+    pub(super) fn open(spool: Spool, path: PathBuf) -> Result<Self, SpoolError> {
+        let conn = frames::open_for_writing(&path, spool.options.max_page_count)?;
+        let mut writer = Self {
+            spool,
+            path,
+            conn,
+            packer: FrameWriter::new()?,
+            hash: Sha256::new(),
+            tail: Vec::with_capacity(FRAME_BYTES),
+            frames: 0,
+            line_ends: 0,
+            durable_bytes: 0,
+            is_broken: false,
+        };
+        writer.rehash()?;
+        writer.durable_bytes = writer.stored_bytes();
+        Ok(writer)
+    }
+
+    /// Reads back what is stored, up to the first frame that is short or damaged, and drops the rest. A
+    /// `body` row is left here only by a crash just before the rename; it is earned again.
+    fn rehash(&mut self) -> Result<(), SpoolError> {
+        let mut reader = FrameReader::new()?;
+        let mut raw = Vec::new();
+        loop {
+            let head = match reader.read(&self.conn, self.frames, &mut raw) {
+                Ok(Some(head)) => head,
+                Ok(None) | Err(SpoolError::Damaged(_)) => break,
+                Err(other) => return Err(other),
+            };
+            if head != self.next_head(FRAME_BYTES) {
+                break;
+            }
+            self.hash.update(&raw);
+            self.line_ends += frames::line_ends(&raw);
+            self.frames += 1;
+        }
+        self.conn.execute("DELETE FROM frame WHERE n >= ?1", [self.frames])?;
+        self.conn.execute("DELETE FROM body", [])?;
+        Ok(())
+    }
+
+    /// Bytes from the start that survive a power cut; a transfer resumes here after a restart.
+    pub fn durable(&self) -> u64 {
+        self.durable_bytes
+    }
+
+    /// Bytes that `append` has taken; a transfer goes on here while the writer lives.
+    pub fn received(&self) -> u64 {
+        self.stored_bytes() + self.tail.len() as u64
+    }
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// `TooLarge` above the limit, `DiskFull` without room, then `Broken`.
+    pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), SpoolError> {
+        if self.is_broken {
+            return Err(SpoolError::Broken);
+        }
+        let size = self.received().saturating_add(bytes.len() as u64);
+        if size > self.spool.options.max_body_bytes {
+            return Err(SpoolError::TooLarge { size, max: self.spool.options.max_body_bytes });
+        }
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(FRAME_BYTES - self.tail.len()));
+            self.hash.update(now);
+            self.tail.extend_from_slice(now);
+            bytes = later;
+            if self.tail.len() == FRAME_BYTES {
+                self.guarded(|writer| {
+                    writer.insert_tail()?;
+                    if writer.stored_bytes() - writer.durable_bytes >= DURABLE_EVERY_BYTES {
+                        writer.commit()?;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every whole frame durable and lets go; returns where a transfer resumes.
+    ///
+    /// # Errors
+    /// `DiskFull` or a fault of the device.
+    pub fn suspend(mut self) -> Result<u64, SpoolError> {
+        if self.is_broken {
+            return Err(SpoolError::Broken);
+        }
+        self.guarded(Self::commit)?;
+        Ok(self.durable_bytes)
+    }
+
+    /// Completes the body if it is the promised one. When this returns, the body survives a power cut.
+    ///
+    /// # Errors
+    /// `TruncatedFile` keeps what came, to be resumed; `AlteredFile` leaves nothing; `DiskFull` keeps what is
+    /// durable.
+    pub fn finish(mut self, expected_sha256: &str, expected_size: u64) -> Result<SpooledBody, SpoolError> {
+        if self.is_broken {
+            return Err(SpoolError::Broken);
+        }
+        let found = self.received();
+        if found < expected_size {
+            self.guarded(Self::commit)?;
+            return Err(SpoolError::TruncatedFile { expected: expected_size, found });
+        }
+        let found_sha256 = hex(&self.hash.clone().finalize());
+        if found != expected_size || found_sha256 != expected_sha256.to_ascii_lowercase() {
+            self.discard()?;
+            return Err(SpoolError::AlteredFile { expected: expected_sha256.to_owned(), found: found_sha256 });
+        }
+        self.complete(found_sha256)
+    }
+
+    /// Completes the body as whatever it is.
+    pub(super) fn finish_as_found(self) -> Result<SpooledBody, SpoolError> {
+        let sha256 = hex(&self.hash.clone().finalize());
+        self.complete(sha256)
+    }
+
+    /// Removes everything that was stored.
+    ///
+    /// # Errors
+    /// If the file cannot be removed.
+    pub fn discard(self) -> Result<(), SpoolError> {
+        let Self { conn, path, .. } = self;
+        drop(conn);
+        names::remove_with_journal(&path)?;
+        Ok(())
+    }
+
+    fn complete(mut self, sha256: String) -> Result<SpooledBody, SpoolError> {
+        let size = self.received();
+        let has_open_line = self.tail.last().is_some_and(|last| *last != b'\n')
+            || (self.tail.is_empty() && self.ends_inside_a_line()?);
+        let lines = self.line_ends + frames::line_ends(&self.tail) + u64::from(has_open_line);
+        let body = SpooledBody { sha256, size, lines };
+        self.guarded(|writer| {
+            if !writer.tail.is_empty() {
+                writer.insert_tail()?;
+            }
+            writer.begin()?;
+            frames::put_body(&writer.conn, &body)?;
+            writer.commit()
+        })?;
+        let Self { conn, path, spool, .. } = self;
+        conn.close().map_err(|(_, error)| error)?;
+        // The body is committed, so its journal is empty; it must not stand beside another body later.
+        names::remove_if_there(&names::journal_of(&path))?;
+        fs::rename(&path, spool.body_path(&body.sha256)?)?;
+        File::open(&spool.dir)?.sync_all()?;
+        Ok(body)
+    }
+
+    /// Whether the last stored frame ends without a line end.
+    fn ends_inside_a_line(&self) -> Result<bool, SpoolError> {
+        let Some(last) = self.frames.checked_sub(1) else { return Ok(false) };
+        let mut raw = Vec::new();
+        FrameReader::new()?.read(&self.conn, last, &mut raw)?;
+        Ok(raw.last().is_some_and(|last| *last != b'\n'))
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        self.frames * FRAME_BYTES as u64
+    }
+
+    fn next_head(&self, raw_len: usize) -> FrameHead {
+        FrameHead { first_byte: self.stored_bytes(), first_line: self.line_ends, raw_len }
+    }
+
+    fn insert_tail(&mut self) -> Result<(), SpoolError> {
+        self.begin()?;
+        let head = self.next_head(self.tail.len());
+        self.packer.insert(&self.conn, self.frames, head, &self.tail)?;
+        self.line_ends += frames::line_ends(&self.tail);
+        self.frames += 1;
+        self.tail.clear();
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<(), SpoolError> {
+        if self.conn.is_autocommit() {
+            self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), SpoolError> {
+        if self.conn.is_autocommit() {
+            return Ok(());
+        }
+        self.spool.check_room(0)?;
+        self.conn.execute_batch("COMMIT")?;
+        self.durable_bytes = self.stored_bytes();
+        Ok(())
+    }
+
+    /// Runs a step that writes; if it fails, the transaction is undone and the writer takes nothing more.
+    fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<(), SpoolError>) -> Result<(), SpoolError> {
+        let result = step(self);
+        if result.is_err() {
+            self.is_broken = true;
+            if !self.conn.is_autocommit() {
+                self.conn.execute_batch("ROLLBACK")?;
+            }
+        }
+        result
+    }
+}

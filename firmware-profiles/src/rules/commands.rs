@@ -1,0 +1,133 @@
+//! Rules for the commands that the agent sends by itself.
+
+use super::{capability, within};
+use crate::error::Findings;
+use crate::profile::{Emergency, Profile};
+
+const MAX_SCRIPT_LINES: usize = 64;
+const MAX_BLOCKING: usize = 64;
+const MAX_WORD_BYTES: usize = 16;
+
+pub(super) fn check_blocking(commands: &[String], findings: &mut Findings) {
+    if commands.len() > MAX_BLOCKING {
+        let length = i64::try_from(commands.len()).unwrap_or(i64::MAX);
+        findings.add("timeouts.blocking", length, format!("must have at most {MAX_BLOCKING} entries"));
+    }
+    for (at, command) in commands.iter().enumerate() {
+        let spelt = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_lowercase();
+        if command.is_empty() || command.len() > MAX_WORD_BYTES || !command.bytes().all(spelt) {
+            let problem = "must be a command alone, in capitals and without parameters, such as \"G28\"";
+            findings.add(format!("timeouts.blocking[{at}]"), command.as_str(), problem);
+        }
+    }
+}
+
+pub(super) fn check_emergency(profile: &Profile, findings: &mut Findings) {
+    let emergency = &profile.emergency;
+    let commands = [
+        ("emergency.stop", &emergency.stop),
+        ("emergency.break_wait", &emergency.break_wait),
+        ("emergency.quick_stop", &emergency.quick_stop),
+        ("emergency.hold", &emergency.hold),
+        ("emergency.release", &emergency.release),
+    ];
+    for (key, command) in commands {
+        if let Some(text) = command
+            && Emergency::realtime_byte(text).is_none()
+        {
+            check_line(key, text, profile, findings);
+        }
+    }
+    if let Some(name) = &emergency.capability {
+        capability(findings, "emergency.capability", name);
+        if commands.iter().all(|(_, command)| command.is_none()) {
+            findings.add(
+                "emergency.capability",
+                name.as_str(),
+                "needs a command that it is about, such as `stop`",
+            );
+        }
+    }
+    match (&emergency.hold, &emergency.release) {
+        (Some(hold), None) => findings.add("emergency.hold", hold.as_str(), "needs `emergency.release`"),
+        (None, Some(release)) => {
+            findings.add("emergency.release", release.as_str(), "needs `emergency.hold`")
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn check_scripts(profile: &Profile, findings: &mut Findings) {
+    let scripts = &profile.scripts;
+    if scripts.cancel.is_empty() {
+        findings.missing("scripts.cancel", "must have a line: a cancelled job has to leave the machine safe");
+    }
+    let all = [
+        ("scripts.connect", &scripts.connect),
+        ("scripts.pause", &scripts.pause),
+        ("scripts.resume", &scripts.resume),
+        ("scripts.cancel", &scripts.cancel),
+    ];
+    for (key, lines) in all {
+        if lines.len() > MAX_SCRIPT_LINES {
+            let length = i64::try_from(lines.len()).unwrap_or(i64::MAX);
+            findings.add(key, length, format!("must have at most {MAX_SCRIPT_LINES} lines"));
+        }
+        for (at, line) in lines.iter().enumerate() {
+            check_line(&format!("{key}[{at}]"), line, profile, findings);
+        }
+    }
+}
+
+pub(super) fn check_temperature(profile: &Profile, findings: &mut Findings) {
+    let temperature = &profile.temperature;
+    // Empty where the firmware knows no temperatures.
+    if !temperature.query.is_empty() {
+        check_line("temperature.query", &temperature.query, profile, findings);
+    }
+    within(findings, "temperature.query_interval_ms", temperature.query_interval_ms, 500..=600_000);
+    if let Some(report) = &temperature.auto_report {
+        capability(findings, "temperature.auto_report.capability", &report.capability);
+        check_line("temperature.auto_report.command", &report.command, profile, findings);
+    }
+    let limits = &temperature.limits;
+    let degrees = [
+        ("temperature.limits.hotend_max", Some(limits.hotend_max), 600.0),
+        ("temperature.limits.bed_max", Some(limits.bed_max), 250.0),
+        ("temperature.limits.chamber_max", limits.chamber_max, 200.0),
+    ];
+    for (key, value, most) in degrees {
+        if let Some(value) = value
+            && !(0.0..=most).contains(&value)
+        {
+            findings.add(key, value, format!("must be 0 (there is none) to {most:.0} degrees Celsius"));
+        }
+    }
+}
+
+/// Notes a command line that cannot be sent as it stands: the agent adds number and checksum, and firmwares differ in
+/// what they do with comments.
+fn check_line(key: &str, line: &str, profile: &Profile, findings: &mut Findings) {
+    let most = profile.framing.max_command_bytes();
+    let problem = if line.trim().is_empty() {
+        "must not be blank: many firmwares never acknowledge a blank line".to_owned()
+    } else if !line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        "must be one line of printable ASCII characters".to_owned()
+    } else if line.contains([';', '(']) {
+        "must not hold a comment".to_owned()
+    } else if is_framed(line) {
+        "must not hold a line number or a checksum; the agent adds its own".to_owned()
+    } else if u32::try_from(line.len()).unwrap_or(u32::MAX) > most {
+        format!("must be at most {most} bytes: number and checksum have to fit `framing.max_line_bytes` too")
+    } else {
+        return;
+    };
+    findings.add(key, line, problem);
+}
+
+/// Whether a line begins with `N<digit>` or holds a `*`.
+fn is_framed(line: &str) -> bool {
+    let mut bytes = line.trim_start().bytes();
+    let numbered = bytes.next() == Some(b'N') && bytes.next().is_some_and(|byte| byte.is_ascii_digit());
+    numbered || line.contains('*')
+}

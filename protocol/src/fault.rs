@@ -1,0 +1,194 @@
+//! Faults: stable codes for machines, a summary and something to try for people.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! faults {
+    ($($(#[$meta:meta])* $variant:ident = $code:literal, $summary:literal, $help:literal;)*) => {
+        /// Something that went wrong, with a code that never changes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Fault {
+            $(#[doc = $summary] $variant,)*
+        }
+
+        impl Fault {
+            /// Every fault.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The stable code, such as `job.file_corrupt`.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// What happened, in one sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $summary,)*
+                }
+            }
+
+            /// What to try.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $help,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    PortMissing = "port.missing", "The printer's port is not there.",
+        "Switch the printer on, check the USB cable, and compare the configured port with the list under /dev/serial/by-id.";
+    PortBusy = "port.busy", "Another program has the printer's port open.",
+        "Stop the other program (OctoPrint, a slicer, ModemManager); the agent opens the port again by itself.";
+    PortPermission = "port.permission", "The agent may not open the printer's port.",
+        "Add the agent's user to the port's group, usually dialout, or install the udev rules that come with the agent.";
+    PortLost = "port.lost", "The printer's port went away while it was in use.",
+        "Check the USB cable, the printer's power and the Raspberry Pi's power supply; the agent waits for the port to come back.";
+    FirmwareSilent = "firmware.silent", "The firmware does not answer.",
+        "Check the baud rate in the configuration and that the printer is switched on, then reset the printer.";
+    FirmwareReset = "firmware.reset", "The firmware restarted in the middle of a print.",
+        "Look for a brown-out, a loose cable or a watchdog reset; clear the bed and start the job anew.";
+    FirmwareHalted = "firmware.halted", "The firmware stopped itself for safety.",
+        "Read the firmware's message, mend the heater, thermistor or endstop it names, then reset the printer.";
+    CommUncertain = "comm.uncertain", "It is not certain which lines the printer has carried out.",
+        "Look at the print before going on; if the layer is damaged, clear the bed and start the job anew.";
+    CommTooManyRefusals = "comm.too_many_refusals", "The printer refused too many lines.",
+        "Use a shorter, shielded USB cable away from motor wires, or lower the baud rate.";
+    CommSyncFailed = "comm.sync_failed", "The agent and the firmware could not agree on a line number.",
+        "Reset the printer; if it happens again, check that the firmware profile fits the firmware.";
+    JobLineTooLong = "job.line_too_long", "A line of the file is longer than the firmware can take.",
+        "Slice the file again, and look for long comments or messages that a post-processing script has added.";
+    JobNotGcode = "job.not_gcode", "The file is not G-code.",
+        "Export plain G-code from the slicer, not a project, a 3MF, an STL or binary G-code.";
+    JobFileTruncated = "job.file_truncated", "The file ended before its announced size.",
+        "Upload the file again; if it happens again, check the backend's storage.";
+    JobFileCorrupt = "job.file_corrupt", "The file is not the one that was announced: its SHA-256 differs.",
+        "Upload the file again; the agent fetches it anew and never prints an altered file.";
+    JobFileUnavailable = "job.file_unavailable", "The file cannot be had from any of its sources.",
+        "Check that the file still exists at the backend and that its link has not expired, then offer the job again.";
+    JobFileTooLarge = "job.file_too_large", "The file is larger than the agent accepts.",
+        "Raise the limit in the configuration if the disk has room, or split the print.";
+    DiskFull = "disk.full", "There is no room left on the disk.",
+        "Delete files that are no longer needed or use a larger card; a print that is running goes on.";
+    ProfileUnknown = "profile.unknown", "There is no firmware profile of this name.",
+        "Choose one of the profiles that the agent lists, or put the profile's file into the overlay folder.";
+    ProfileBad = "profile.bad", "A firmware profile has an error.",
+        "Correct the key that the message names in the profile's file.";
+    ConfigBroken = "config.broken", "The configuration has an error.",
+        "Correct the key that the message names, and start the agent again.";
+    TlsWrongCertificate = "tls.wrong_certificate", "The relay's certificate does not fit its name or is not trusted.",
+        "Check the relay's address; behind an intercepting proxy, add the proxy's certificate authority to the configuration.";
+    TlsClock = "tls.clock", "The relay's certificate is not valid at the time that this machine's clock shows.",
+        "Set the clock or let it synchronise (timedatectl); the agent never ignores a certificate's dates.";
+    RelayUnreachable = "relay.unreachable", "The relay cannot be reached.",
+        "Check the network, name resolution and firewall for the relay's address; printing goes on without it.";
+    RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
+        "Pair the agent with its backend.";
+    RelayRevoked = "relay.revoked", "This agent's key was revoked.",
+        "Ask the backend's administrator; pairing again needs a person at the machine.";
+    RelayBadSignature = "relay.bad_sig", "The relay did not accept the agent's signature.",
+        "Check that the relay's address is the one the agent was paired with and that no proxy ends the TLS connection.";
+    RelayProto = "relay.proto", "The relay and the agent have no protocol in common.",
+        "Update the agent or the relay.";
+    RelayCloneSuspected = "relay.clone_suspected", "Two machines use this agent's key.",
+        "Make the copied machine forget its identity and pair it anew, then have the key released at the relay.";
+    RelayBinding = "relay.binding", "The relay does not bind the login to the TLS connection.",
+        "Check for a proxy that ends TLS in front of the relay; only a pairing that allows it makes the agent accept this.";
+    StoreCorrupt = "store.corrupt", "The agent's database was damaged and has been set aside.",
+        "Check the SD card and the power supply; unfinished jobs have to be offered again.";
+    JobAlreadyStarted = "job.already_started", "This attempt of the job has already begun.",
+        "Look at the job's result; to print it once more, start a new attempt.";
+    JobUnknown = "job.unknown", "The agent has no such job.",
+        "Offer the job again.";
+    JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",
+        "Wait until the job has reached the right state, and try again.";
+    CommandExpired = "command.expired", "The command was too old when its turn came.",
+        "Give the command again if it is still wanted.";
+    CommandUnknown = "command.unknown", "The agent does not know this command.",
+        "Update the agent.";
+    CommandBadArgs = "command.bad_args", "The command's arguments are wrong.",
+        "Correct the field that the detail names.";
+    PreconditionFailed = "command.precondition_failed", "What the command presupposes does not hold.",
+        "Look at the printer's present state, and give the command again if it is still wanted.";
+    AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",
+        "Look at the printer before you go on; what was half done is never repeated by itself.";
+    Busy = "printer.busy", "A job is running on this printer.",
+        "Wait for the job to end, or cancel it first.";
+    Cancelled = "job.cancelled", "The job was cancelled.",
+        "Start a new attempt to print it after all.";
+    Estop = "printer.estop", "The printer was stopped at once.",
+        "Make sure that the machine is safe, then reset the printer.";
+}
+
+impl Fault {
+    /// The fault of a code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|fault| fault.code() == code)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A fault's code on the wire; a newer peer may send one that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct FaultCode(pub String);
+
+impl FaultCode {
+    /// The fault, if this version knows it.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        Fault::from_code(&self.0)
+    }
+}
+
+impl From<Fault> for FaultCode {
+    fn from(fault: Fault) -> Self {
+        Self(fault.code().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_words_with_a_dot() {
+        let codes: BTreeSet<_> = Fault::ALL.iter().map(|fault| fault.code()).collect();
+        assert_eq!(codes.len(), Fault::ALL.len());
+        for fault in Fault::ALL {
+            let (area, name) = fault.code().split_once('.').unwrap();
+            assert!(
+                [area, name].iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            );
+            assert_eq!(Fault::from_code(fault.code()), Some(*fault));
+            assert_eq!(FaultCode::from(*fault).fault(), Some(*fault));
+        }
+        assert_eq!(Fault::from_code("no.such"), None);
+    }
+
+    #[test]
+    fn every_fault_says_what_happened_and_what_to_try() {
+        for fault in Fault::ALL {
+            for text in [fault.summary(), fault.help()] {
+                assert!(text.len() > 15 && text.ends_with('.'), "{fault}: {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Every bound of the protocol, with its unit as the last word of its name.
+
+/// Largest text frame, in bytes; a text frame is one JSON message.
+pub const TEXT_FRAME_BYTES: usize = 64 * 1024;
+/// Largest payload of a binary chunk frame, in bytes.
+pub const CHUNK_PAYLOAD_BYTES: usize = 64 * 1024;
+/// Bytes in front of the payload of a binary chunk frame.
+pub const CHUNK_HEAD_BYTES: usize = 1 + 16 + 4 + 8;
+/// Largest binary frame, in bytes.
+pub const BINARY_FRAME_BYTES: usize = CHUNK_HEAD_BYTES + CHUNK_PAYLOAD_BYTES;
+/// Chunks of one transfer that may be under way at a time.
+pub const CHUNK_CREDIT: u32 = 4;
+/// A transfer makes its bytes durable at least this often.
+pub const DURABLE_EVERY_BYTES: u64 = 4 * 1024 * 1024;
+/// Un-acked events that may be under way at a time.
+pub const EVENT_WINDOW_ITEMS: u32 = 256;
+/// Bytes of un-acked events that may be under way at a time.
+pub const EVENT_WINDOW_BYTES: u64 = 512 * 1024;
+/// Largest encoded event, so that one always fits into a text frame with its envelope.
+pub const EVENT_BYTES: usize = 60 * 1024;
+/// Beyond this the outbox records a gap instead of critical events.
+pub const OUTBOX_CAP_BYTES: u64 = 64 * 1024 * 1024;
+/// Longest identifier chosen by a peer.
+pub const ID_CHARS: usize = 64;
+/// Unknown fields that a relay carries on in an envelope's head.
+pub const HEAD_EXTRA_FIELDS: usize = 16;
+/// Default heartbeat interval when nothing else was sent.
+pub const HB_MS: u64 = 60_000;
+/// Default silence after which a peer counts as gone.
+pub const DEAD_MS: u64 = 150_000;
+/// A hello has to be answered within this time, and a challenge has to arrive within it.
+pub const HANDSHAKE_MS: u64 = 15_000;
+/// Bytes of a challenge's nonce.
+pub const NONCE_BYTES: usize = 32;

@@ -1,0 +1,43 @@
+//! One JSON Schema (draft 2020-12) of the whole protocol, for people who write a peer in another language.
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use crate::command::{Command, CommandArgs};
+use crate::envelope::Envelope;
+use crate::event::{Event, EventData};
+use crate::message::Message;
+
+/// The schema: an envelope, whose body, command arguments and event data depend on their kinds.
+#[must_use]
+pub fn document() -> Value {
+    let mut generator = SchemaGenerator::default();
+    let mut envelope = generator.root_schema_for::<Envelope>().to_value();
+    let _ = (generator.subschema_for::<Command>(), generator.subschema_for::<Event>());
+    let messages = by_kind("t", "body", Message::schemas(&mut generator));
+    let commands = by_kind("kind", "args", CommandArgs::schemas(&mut generator));
+    let events = by_kind("kind", "data", EventData::schemas(&mut generator));
+    let mut definitions = generator.take_definitions(true);
+    for (name, cases) in [("Command", commands), ("Event", events)] {
+        if let Some(definition) = definitions.get_mut(name).and_then(Value::as_object_mut) {
+            definition.insert("allOf".to_owned(), cases);
+        }
+    }
+    envelope["title"] = json!("spoolway.v1");
+    envelope["description"] =
+        json!("A text frame of the protocol spoolway.v1. Unknown fields and kinds are lawful everywhere.");
+    envelope["allOf"] = messages;
+    envelope["$defs"] = Value::Object(definitions);
+    envelope
+}
+
+/// For each kind: if the discriminator says so, the body has this schema.
+fn by_kind(discriminator: &str, body: &str, schemas: Vec<(&'static str, Schema)>) -> Value {
+    let case = |(kind, schema): (&str, Schema)| {
+        json!({
+            "if": {"properties": {discriminator: {"const": kind}}},
+            "then": {"properties": {body: schema}},
+        })
+    };
+    schemas.into_iter().map(case).collect()
+}

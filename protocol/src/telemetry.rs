@@ -1,0 +1,130 @@
+//! Telemetry: ephemeral, the latest wins, never acked.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PrinterId;
+use crate::printer::PrinterState;
+use crate::raw::Extra;
+
+/// `telem`: what changed since the last one of this session; everything when `full`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Telemetry {
+    /// The printer.
+    pub printer_id: PrinterId,
+    /// Counts up within the session; a jump tells of one that was dropped.
+    pub n: u64,
+    /// Whether `d` is everything and not only what changed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub full: bool,
+    /// The values.
+    pub d: Readings,
+    /// Extremes since the last one that was sent, by heater, in degrees Celsius.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub agg: BTreeMap<String, Spread>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Values of a printer; absent means unchanged or unknown.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Readings {
+    /// What it is doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PrinterState>,
+    /// Percent of the file's bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pct: Option<f64>,
+    /// Lines that the printer acked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<u32>,
+    /// Height in mm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub z: Option<f64>,
+    /// Temperatures by heater (`tool0`, `bed`, `chamber`): actual and target, in degrees Celsius.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub t: BTreeMap<String, [f64; 2]>,
+    /// Part fan in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fan: Option<f64>,
+    /// Speed factor in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    /// Flow factor in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<f64>,
+    /// Time to go, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<u64>,
+    /// Free places in the firmware's buffers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buf: Option<Buffers>,
+    /// 99th percentile of the time in which the printer had no line to work on, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_ms_p99: Option<f64>,
+    /// Lines the printer asked for again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resend: Option<u64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Free places in the firmware's buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Buffers {
+    /// Planner blocks.
+    pub planner: u32,
+    /// Receive buffer lines.
+    pub rx: u32,
+}
+
+/// Extremes and mean of a value while telemetry was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spread {
+    /// Lowest.
+    pub min: f64,
+    /// Highest.
+    pub max: f64,
+    /// Mean.
+    pub mean: f64,
+}
+
+/// How often telemetry is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TelemConfig {
+    /// While nothing is printed, in ms.
+    pub idle_ms: u64,
+    /// While a job is printed, in ms.
+    pub printing_ms: u64,
+    /// While somebody watches, in ms.
+    pub watch_ms: u64,
+    /// How long somebody watches, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_ttl_ms: Option<u64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Default for TelemConfig {
+    fn default() -> Self {
+        Self {
+            idle_ms: 10_000,
+            printing_ms: 1_000,
+            watch_ms: 250,
+            watch_ttl_ms: None,
+            extra: Extra::default(),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Puts the layers together: defaults, file, environment, flags; every error names who said it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{Config, DEFAULT_TOML};
+
+const ENV_PREFIX: &str = "SPOOLWAY_RELAY_";
+
+/// One value set by a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Dotted key such as `listen.address`.
+    pub key: String,
+    /// Text of the value; lists are separated by commas.
+    pub value: String,
+}
+
+/// Why the configuration could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or a key or a type in it is unknown.
+    #[error("configuration file {}: {detail}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// Line, key and value as the parser reports them.
+        detail: String,
+    },
+    /// The environment or a flag names a key that does not exist.
+    #[error("{origin}: there is no setting `{key}`")]
+    UnknownKey {
+        /// Who said it.
+        origin: String,
+        /// The key.
+        key: String,
+    },
+    /// A value does not fit its key.
+    #[error("{origin}: {key} = {value}: {why}")]
+    Value {
+        /// Who said it.
+        origin: String,
+        /// The key.
+        key: String,
+        /// The value as written.
+        value: String,
+        /// The rule it breaks.
+        why: String,
+    },
+}
+
+/// Loads the configuration: defaults, then `file`, then `environment`, then `flags`.
+///
+/// # Errors
+/// Names the file, variable or flag, the key and the value.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[Override],
+) -> Result<Config, LoadConfigError> {
+    let mut layers = Layers::new();
+    if let Some(file) = file {
+        layers.file(file)?;
+    }
+    for (name, value) in environment {
+        if let Some(key) = name.strip_prefix(ENV_PREFIX) {
+            let origin = format!("environment variable {name}");
+            let key = layers.key_of_variable(key).ok_or_else(|| LoadConfigError::UnknownKey {
+                origin: origin.clone(),
+                key: key.to_ascii_lowercase(),
+            })?;
+            layers.set(&key, &value, origin)?;
+        }
+    }
+    for flag in flags {
+        layers.set(&flag.key, &flag.value, "command line".into())?;
+    }
+    layers.finish()
+}
+
+struct Layers {
+    merged: Table,
+    origins: BTreeMap<String, String>,
+}
+
+impl Layers {
+    fn new() -> Self {
+        let merged = DEFAULT_TOML.parse().expect("the shipped file is TOML, a test proves it");
+        Self { merged, origins: BTreeMap::new() }
+    }
+
+    fn file(&mut self, file: &Path) -> Result<(), LoadConfigError> {
+        let read = |source| LoadConfigError::Read { file: file.to_owned(), source };
+        let text = std::fs::read_to_string(file).map_err(read)?;
+        let parse = |error: toml::de::Error| LoadConfigError::Parse {
+            file: file.to_owned(),
+            detail: error.to_string(),
+        };
+        // Once as the typed structure, whose errors carry line and key; once as a table to merge.
+        toml::from_str::<Config>(&text).map_err(parse)?;
+        let table: Table = text.parse().map_err(parse)?;
+        for (section, values) in table {
+            let Value::Table(values) = values else { continue };
+            for (key, value) in values {
+                self.put(&format!("{section}.{key}"), value, format!("configuration file {}", file.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `LISTEN_ADDRESS` is `listen.address`; section names hold no underscore, a test proves it.
+    fn key_of_variable(&self, variable: &str) -> Option<String> {
+        let (section, key) = variable.split_once('_')?;
+        let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+        self.get(&key).is_some().then_some(key)
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        let (section, key) = key.split_once('.')?;
+        self.merged.get(section)?.get(key)
+    }
+
+    fn set(&mut self, key: &str, text: &str, origin: String) -> Result<(), LoadConfigError> {
+        let unknown = || LoadConfigError::UnknownKey { origin: origin.clone(), key: key.to_owned() };
+        let value = match self.get(key).ok_or_else(unknown)? {
+            Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| LoadConfigError::Value {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                value: text.to_owned(),
+                why: "must be a whole number".into(),
+            })?),
+            Value::Array(_) => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                Value::Array(words.map(|word| Value::String(word.to_owned())).collect())
+            }
+            _ => Value::String(text.to_owned()),
+        };
+        self.put(key, value, origin);
+        Ok(())
+    }
+
+    fn put(&mut self, key: &str, value: Value, origin: String) {
+        let Some((section, name)) = key.split_once('.') else { return };
+        if let Some(Value::Table(section)) = self.merged.get_mut(section) {
+            section.insert(name.to_owned(), value);
+            self.origins.insert(key.to_owned(), origin);
+        }
+    }
+
+    fn finish(self) -> Result<Config, LoadConfigError> {
+        let origin_of = |key: &str| self.origins.get(key).cloned().unwrap_or_else(|| "default".into());
+        let config = match Value::Table(self.merged.clone()).try_into::<Config>() {
+            Ok(config) => config,
+            Err(error) => return Err(self.misfit(&error)),
+        };
+        match config.broken_rule() {
+            None => Ok(config),
+            Some((key, value, why)) => Err(LoadConfigError::Value {
+                origin: origin_of(key),
+                key: key.into(),
+                value,
+                why: why.into(),
+            }),
+        }
+    }
+
+    /// Finds the single value that the typed structure refuses.
+    fn misfit(&self, error: &toml::de::Error) -> LoadConfigError {
+        let refused = self.origins.iter().find(|(key, _)| {
+            let Some((section, name)) = key.split_once('.') else { return false };
+            let Some(value) = self.get(key) else { return false };
+            let inner = Table::from_iter([(name.to_owned(), value.clone())]);
+            let alone = Table::from_iter([(section.to_owned(), Value::Table(inner))]);
+            Value::Table(alone).try_into::<Config>().is_err()
+        });
+        let (key, origin) = refused.map_or(("?", "default"), |(key, origin)| (key.as_str(), origin.as_str()));
+        LoadConfigError::Value {
+            origin: origin.into(),
+            key: key.into(),
+            value: self.get(key).map(ToString::to_string).unwrap_or_default(),
+            why: error.message().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Config, LoadConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("relay.toml");
+        std::fs::write(&file, text).unwrap();
+        load(Some(&file), [], &[])
+    }
+
+    #[test]
+    fn the_shipped_file_equals_the_defaults_and_names_every_key() {
+        let shipped: Config = toml::from_str(DEFAULT_TOML).unwrap();
+        assert_eq!(shipped, Config::default());
+        let table: Table = DEFAULT_TOML.parse().unwrap();
+        assert_eq!(Value::Table(table.clone()), Value::try_from(Config::default()).unwrap());
+        assert!(table.keys().all(|section| !section.contains('_')));
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("relay.toml");
+        std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:1\"\nbacklog = 7\n[relay]\nid = \"file\"\n").unwrap();
+        let environment = [
+            ("SPOOLWAY_RELAY_LISTEN_ADDRESS".to_owned(), "127.0.0.1:2".to_owned()),
+            ("SPOOLWAY_RELAY_RELAY_HOSTS".to_owned(), "a.example, b.example".to_owned()),
+            ("UNRELATED".to_owned(), "x".to_owned()),
+        ];
+        let flags = [Override { key: "listen.address".into(), value: "127.0.0.1:3".into() }];
+        let config = load(Some(&file), environment, &flags).unwrap();
+        assert_eq!(config.listen, Listen { address: "127.0.0.1:3".into(), backlog: 7 });
+        assert_eq!(config.relay, Identity { id: "file".into(), hosts: vec!["a.example".into(), "b.example".into()] });
+    }
+
+    #[test]
+    fn errors_name_file_key_and_value() {
+        let error = with_file("[listen]\nadress = \"127.0.0.1:1\"\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml") && error.contains("adress"), "{error}");
+        let error = with_file("[session]\nhb_ms = 60000\ndead_ms = 5\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml") && error.contains("session.dead_ms = 5"), "{error}");
+        let error = with_file("[limits]\nmax_sockets = \"many\"\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml") && error.contains("many"), "{error}");
+    }
+
+    #[test]
+    fn errors_name_variable_and_flag() {
+        let set = |name: &str, value: &str| load(None, [(name.to_owned(), value.to_owned())], &[]).unwrap_err().to_string();
+        let error = set("SPOOLWAY_RELAY_LIMITS_MAX_SOCKETS", "many");
+        assert!(error.contains("SPOOLWAY_RELAY_LIMITS_MAX_SOCKETS") && error.contains("many"), "{error}");
+        let error = set("SPOOLWAY_RELAY_LIMITS_SOCKETS", "3");
+        assert!(error.contains("no setting `limits_sockets`"), "{error}");
+        let error = set("SPOOLWAY_RELAY_LOG_FORMAT", "xml");
+        assert!(error.contains("LOG_FORMAT") && error.contains("log.format") && error.contains("xml"), "{error}");
+        let error = set("SPOOLWAY_RELAY_ADMIN_ADDRESS", "0.0.0.0:9443");
+        assert!(error.contains("loopback"), "{error}");
+    }
+
+    use super::super::{Identity, Listen};
+}

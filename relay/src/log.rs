@@ -1,0 +1,44 @@
+//! Where log lines go: people, JSON or the journal. No line ever holds a body or a secret.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Log, LogFormat};
+
+/// Installs the process-wide subscriber.
+///
+/// # Errors
+/// The filter is not one, the journal cannot be reached, or a subscriber is installed already.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?}", log.level))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match format_of(log.format) {
+        LogFormat::Journald => {
+            registry.with(tracing_journald::layer().context("log.format = journald")?).try_init()?;
+        }
+        LogFormat::Json => {
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()?;
+        }
+        LogFormat::Auto | LogFormat::Human => {
+            let ansi = std::io::stderr().is_terminal();
+            registry
+                .with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr))
+                .try_init()?;
+        }
+    }
+    Ok(())
+}
+
+fn format_of(format: LogFormat) -> LogFormat {
+    match format {
+        LogFormat::Auto if std::io::stderr().is_terminal() => LogFormat::Human,
+        // systemd sets JOURNAL_STREAM when standard error is the journal (systemd.exec).
+        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => LogFormat::Journald,
+        LogFormat::Auto => LogFormat::Json,
+        set => set,
+    }
+}

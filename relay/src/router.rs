@@ -1,0 +1,294 @@
+//! Who is here, where a frame goes, what a second login does. Pure: `H` is whatever the shell reaches a peer by.
+//!
+//! Every connection has a number that is never used again. A late close names its own number and so cannot remove the
+//! connection that took over. Nothing here assumes that both ends of a route live in this process: a handle may as well lead
+//! to another node.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use spoolway_protocol::hello::NackCode;
+use spoolway_protocol::session::Subscribe;
+use spoolway_protocol::{Address, AgentId, BackendId, BootId, Sha256Hex};
+
+/// One connection of this relay's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// An agent whose hello was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLogin {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its owning backend.
+    pub owner: BackendId,
+    /// The owner's organisation.
+    pub organisation: String,
+    /// The machine's boot.
+    pub boot_id: BootId,
+    /// The machine.
+    pub machine_hash: Sha256Hex,
+    /// The `presence` frame that tells backends about it.
+    pub up: Arc<str>,
+}
+
+/// Where frames of an agent go: one live process of its owner, and those who only watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience<H> {
+    /// The owner's process, when one is connected.
+    pub server: Option<H>,
+    /// Read-only watchers.
+    pub watchers: Vec<H>,
+}
+
+/// What an agent's login did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Joined<H> {
+    /// It is in.
+    Seated {
+        /// The older connection of the same machine: close it with 4001.
+        superseded: Option<H>,
+    },
+    /// Another machine is connected with the same key: close both with 4090. Neither is in any longer.
+    Clone {
+        /// The other machine's connection.
+        other: H,
+        /// Who has to hear that the agent is gone.
+        audience: Audience<H>,
+    },
+}
+
+/// Why a frame goes nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoRoute {
+    /// Tell the sender.
+    Refused(NackCode),
+    /// The sender itself was replaced or removed: its frames no longer count.
+    Stale,
+}
+
+#[derive(Debug)]
+struct Seat<H> {
+    conn: ConnId,
+    handle: H,
+    login: AgentLogin,
+    /// The owner's process that is told about this agent.
+    server: Option<(ConnId, H)>,
+}
+
+#[derive(Debug)]
+struct Process<H> {
+    conn: ConnId,
+    handle: H,
+    organisation: String,
+    watch: Watch,
+}
+
+#[derive(Debug)]
+enum Watch {
+    Nobody,
+    Agents(HashSet<AgentId>),
+    Organisation,
+}
+
+/// The table of this relay.
+#[derive(Debug)]
+pub struct Router<H> {
+    agents: HashMap<AgentId, Seat<H>>,
+    backends: HashMap<BackendId, Vec<Process<H>>>,
+}
+
+impl<H: Clone> Default for Router<H> {
+    fn default() -> Self {
+        Self { agents: HashMap::new(), backends: HashMap::new() }
+    }
+}
+
+impl<H: Clone> Router<H> {
+    /// Seats an agent, by the rules for a second login.
+    pub fn join_agent(&mut self, conn: ConnId, handle: H, login: AgentLogin) -> Joined<H> {
+        let old = self.agents.remove(&login.agent);
+        match old {
+            Some(old) if old.login.machine_hash != login.machine_hash => {
+                let audience = self.audience(&old);
+                Joined::Clone { other: old.handle, audience }
+            }
+            old => {
+                let kept = old.as_ref().filter(|old| old.login.owner == login.owner);
+                let server = match kept {
+                    Some(old) => old.server.clone(),
+                    None => self.least_loaded(&login.owner),
+                };
+                self.agents.insert(login.agent, Seat { conn, handle, login, server });
+                Joined::Seated { superseded: old.map(|old| old.handle) }
+            }
+        }
+    }
+
+    /// Removes an agent's connection; `None` when it was not the seated one.
+    pub fn leave_agent(&mut self, agent: &AgentId, conn: ConnId) -> Option<Audience<H>> {
+        if self.agents.get(agent)?.conn != conn {
+            return None;
+        }
+        let seat = self.agents.remove(agent)?;
+        Some(self.audience(&seat))
+    }
+
+    /// Adds a process of a backend. Returns the agents it serves from now on: those that no other process served.
+    pub fn join_backend(&mut self, conn: ConnId, handle: H, backend: &BackendId, organisation: &str) -> Vec<AgentId> {
+        let process =
+            Process { conn, handle, organisation: organisation.to_owned(), watch: Watch::Nobody };
+        self.backends.entry(backend.clone()).or_default().push(process);
+        self.serve_orphans(backend)
+    }
+
+    /// Removes a process. Returns the agents that moved to another process of the same backend.
+    pub fn leave_backend(&mut self, conn: ConnId, backend: &BackendId) -> Vec<AgentId> {
+        let Some(processes) = self.backends.get_mut(backend) else { return Vec::new() };
+        processes.retain(|process| process.conn != conn);
+        if processes.is_empty() {
+            self.backends.remove(backend);
+        }
+        for seat in self.agents.values_mut() {
+            if seat.server.as_ref().is_some_and(|(server, _)| *server == conn) {
+                seat.server = None;
+            }
+        }
+        self.serve_orphans(backend)
+    }
+
+    /// Replaces what a process watches. Returns the `presence` frames of those it sees now and did not serve anyway.
+    ///
+    /// # Errors
+    /// The organisation is not the backend's own.
+    pub fn subscribe(
+        &mut self,
+        conn: ConnId,
+        backend: &BackendId,
+        wanted: Subscribe,
+    ) -> Result<Vec<Arc<str>>, NoRoute> {
+        let mut processes = self.backends.get_mut(backend).into_iter().flatten();
+        let process = processes.find(|process| process.conn == conn).ok_or(NoRoute::Stale)?;
+        process.watch = match wanted.organisation {
+            Some(organisation) if organisation != process.organisation => {
+                return Err(NoRoute::Refused(NackCode::Unauthorised));
+            }
+            Some(_) => Watch::Organisation,
+            None if wanted.agents.is_empty() => Watch::Nobody,
+            None => Watch::Agents(wanted.agents.into_iter().collect()),
+        };
+        let process = &*process;
+        let seen = self.agents.values().filter(|seat| process.watches(seat));
+        Ok(seen.map(|seat| Arc::clone(&seat.login.up)).collect())
+    }
+
+    /// Where a frame of an agent goes.
+    ///
+    /// # Errors
+    /// The agent was replaced, or addresses somebody else than its owner.
+    pub fn from_agent(&self, agent: &AgentId, conn: ConnId, to: &Address) -> Result<Audience<H>, NoRoute> {
+        let seat = self.agents.get(agent).filter(|seat| seat.conn == conn).ok_or(NoRoute::Stale)?;
+        match to {
+            Address::Backend(backend) if *backend == seat.login.owner => Ok(self.audience(seat)),
+            _ => Err(NoRoute::Refused(NackCode::Unauthorised)),
+        }
+    }
+
+    /// Where a frame of a backend goes: to an agent that it owns.
+    ///
+    /// # Errors
+    /// The process was removed, the agent is not here, or has another owner.
+    pub fn from_backend(&self, backend: &BackendId, conn: ConnId, to: &Address) -> Result<H, NoRoute> {
+        let processes = self.backends.get(backend).ok_or(NoRoute::Stale)?;
+        if !processes.iter().any(|process| process.conn == conn) {
+            return Err(NoRoute::Stale);
+        }
+        let Address::Agent(agent) = to else { return Err(NoRoute::Refused(NackCode::Unauthorised)) };
+        match self.agents.get(agent) {
+            None => Err(NoRoute::Refused(NackCode::Offline)),
+            Some(seat) if seat.login.owner != *backend => Err(NoRoute::Refused(NackCode::Unauthorised)),
+            Some(seat) => Ok(seat.handle.clone()),
+        }
+    }
+
+    /// A connected agent's `presence` frame, and who has to hear it.
+    pub fn presence(&self, agent: &AgentId) -> Option<(Arc<str>, Audience<H>)> {
+        let seat = self.agents.get(agent)?;
+        Some((Arc::clone(&seat.login.up), self.audience(seat)))
+    }
+
+    /// The connection of an agent.
+    pub fn agent(&self, agent: &AgentId) -> Option<&H> {
+        self.agents.get(agent).map(|seat| &seat.handle)
+    }
+
+    /// Every connection of a backend.
+    pub fn processes(&self) -> impl Iterator<Item = (&BackendId, &H)> {
+        self.backends
+            .iter()
+            .flat_map(|(backend, processes)| processes.iter().map(move |process| (backend, &process.handle)))
+    }
+
+    /// Every connection.
+    pub fn handles(&self) -> impl Iterator<Item = &H> {
+        self.agents.values().map(|seat| &seat.handle).chain(self.processes().map(|(_, handle)| handle))
+    }
+
+    /// Connected agents and backend processes.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.agents.len(), self.backends.values().map(Vec::len).sum())
+    }
+
+    fn audience(&self, seat: &Seat<H>) -> Audience<H> {
+        let server = seat.server.as_ref().map(|(_, handle)| handle.clone());
+        let watching = self.backends.values().flatten().filter(|process| process.watches(seat));
+        Audience { server, watchers: watching.map(|process| process.handle.clone()).collect() }
+    }
+
+    fn serve_orphans(&mut self, backend: &BackendId) -> Vec<AgentId> {
+        let orphan = |seat: &Seat<H>| seat.server.is_none() && seat.login.owner == *backend;
+        let orphans: Vec<AgentId> =
+            self.agents.values().filter(|seat| orphan(seat)).map(|seat| seat.login.agent).collect();
+        let mut spread = self.loads(backend);
+        for agent in &orphans {
+            let Some(lightest) = spread.iter_mut().min_by_key(|(load, _)| *load) else { return Vec::new() };
+            lightest.0 += 1;
+            if let Some(seat) = self.agents.get_mut(agent) {
+                seat.server = Some(lightest.1.clone());
+            }
+        }
+        orphans
+    }
+
+    fn least_loaded(&self, backend: &BackendId) -> Option<(ConnId, H)> {
+        match self.backends.get(backend)?.as_slice() {
+            [only] => Some((only.conn, only.handle.clone())),
+            _ => self.loads(backend).into_iter().min_by_key(|(load, _)| *load).map(|(_, process)| process),
+        }
+    }
+
+    /// How many agents each process of a backend serves.
+    fn loads(&self, backend: &BackendId) -> Vec<(usize, (ConnId, H))> {
+        let mut loads: HashMap<ConnId, usize> = HashMap::new();
+        for (conn, _) in self.agents.values().filter_map(|seat| seat.server.as_ref()) {
+            *loads.entry(*conn).or_default() += 1;
+        }
+        let processes = self.backends.get(backend).into_iter().flatten();
+        let load = |process: &Process<H>| {
+            (loads.get(&process.conn).copied().unwrap_or(0), (process.conn, process.handle.clone()))
+        };
+        processes.map(load).collect()
+    }
+}
+
+impl<H> Process<H> {
+    fn watches(&self, seat: &Seat<H>) -> bool {
+        let wanted = match &self.watch {
+            Watch::Nobody => false,
+            Watch::Agents(agents) => agents.contains(&seat.login.agent),
+            Watch::Organisation => true,
+        };
+        let serves = seat.server.as_ref().is_some_and(|(server, _)| *server == self.conn);
+        wanted && !serves && self.organisation == seat.login.organisation
+    }
+}

@@ -1,0 +1,141 @@
+//! The server side of TLS: 1.3, or 1.2 with the extended master secret; the certificate is renewed without a restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Why a certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadTlsError {
+    /// A file cannot be read or holds no PEM of the right kind.
+    #[error("cannot read {}: {source} (`spoolway-relay certs init` makes a private set)", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// What the reader said.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// The key is of no supported kind, or does not belong to the certificate.
+    #[error("certificate {} and key {} cannot be used together: {source}", certificate.display(), key.display())]
+    Pair {
+        /// The certificate file.
+        certificate: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// What rustls said.
+        source: rustls::Error,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("TLS set-up failed: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// The certificate in use, and the files it came from.
+#[derive(Debug)]
+pub struct Certificate {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, LoadTlsError> {
+        let current = RwLock::new(read_pair(certificate, key)?);
+        Ok(Arc::new(Self { certificate: certificate.to_owned(), key: key.to_owned(), current }))
+    }
+
+    /// Reads both files again; when they cannot be used, the old pair stays.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub fn reload(&self) -> Result<(), LoadTlsError> {
+        let pair = read_pair(&self.certificate, &self.key)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(())
+    }
+
+    /// When the two files were last written; `None` while one of them is missing.
+    pub fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
+        let modified = |file: &Path| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+        modified(&self.certificate).zip(modified(&self.key))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Session tickets and the session cache are rustls' defaults: a resumed handshake costs a Pi less than half.
+///
+/// # Errors
+/// Only when the library refuses its own defaults.
+pub fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, LoadTlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    // Without it a TLS 1.2 exporter does not bind the channel (RFC 7627, section 1).
+    config.require_ems = true;
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, LoadTlsError> {
+    let pem = |file: &Path| {
+        let file = file.to_owned();
+        move |source| LoadTlsError::Pem { file, source }
+    };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(pem(certificate))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
+    let pair = || -> Result<CertifiedKey, rustls::Error> {
+        let pair = CertifiedKey::new(chain, any_supported_type(&private)?);
+        pair.keys_match()?;
+        Ok(pair)
+    };
+    pair().map(Arc::new).map_err(|source| LoadTlsError::Pair {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_certificates_load_and_a_renewal_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = crate::certs::init(&dir.path().join("a"), &["localhost".into()]).unwrap();
+        let certificate = Certificate::load(&files.server, &files.server_key).unwrap();
+        let before = certificate.current.read().unwrap().cert.clone();
+        let renewed = crate::certs::init(&dir.path().join("b"), &["localhost".into()]).unwrap();
+        std::fs::copy(&renewed.server, &files.server).unwrap();
+        assert!(matches!(certificate.reload(), Err(LoadTlsError::Pair { .. })));
+        assert_eq!(certificate.current.read().unwrap().cert, before);
+        std::fs::copy(&renewed.server_key, &files.server_key).unwrap();
+        certificate.reload().unwrap();
+        assert_ne!(certificate.current.read().unwrap().cert, before);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Certificate::load(Path::new("nowhere/server.pem"), Path::new("x")).unwrap_err();
+        assert!(error.to_string().contains("nowhere/server.pem"));
+    }
+}
