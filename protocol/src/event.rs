@@ -292,6 +292,9 @@ pub struct Interruption {
     pub gap_ms: u64,
     /// Why.
     pub cause: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// `file.verified`.

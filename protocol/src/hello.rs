@@ -130,6 +130,9 @@ pub struct OutboxCursor {
     pub next_seq: Seq,
     /// The oldest event of this epoch that was not acked; equals `next_seq` when there is none.
     pub oldest_unacked: Seq,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// `welcome`: relay to agent.

@@ -8,8 +8,9 @@
 //! # Rules for adding a kind
 //!
 //! 1. A kind is never renamed, removed or given another meaning. A change that an old peer would misread is a new kind.
-//! 2. A field is only ever added, and it is optional. Its type and unit never change. Every struct that crosses the wire ends in an
-//!    [`Extra`](raw::Extra), so that a peer which does not know the field hands it on; only `sig` and `body` may follow it.
+//! 2. A field is only ever added, and it is optional. Its type and unit never change. Every struct that may grow ends in an
+//!    [`Extra`](raw::Extra), so that a peer which does not know the field hands it on; only `sig` and `body` may follow it. `Stamp`,
+//!    `Window`, `Buffers` and `Spread` are plain values and do not grow.
 //! 3. A command that an old agent would carry out wrongly without the new field lists the field's name in `must`.
 //! 4. Lists of words that may grow (codes, causes) have an `Unknown` variant. [`JobState`](job::JobState),
 //!    [`Outcome`](job::Outcome) and [`CommandStatus`](command::CommandStatus) are closed: a new one is a new protocol version.
@@ -29,6 +30,7 @@ pub mod ids;
 pub mod job;
 pub mod limits;
 pub mod message;
+pub mod offer;
 pub mod printer;
 pub mod raw;
 pub mod route;

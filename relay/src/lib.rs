@@ -1,1 +1,29 @@
-//! The thin cloud relay: it reads envelopes, never bodies, and holds nothing that a crash could lose.
+//! The thin relay between agents and backends: it reads envelopes, never bodies, and holds nothing that a crash could lose.
+//!
+//! Follow a frame: `listen` accepts a connection and `socket` upgrades it; `peer` reads the frame and asks `session` what it is;
+//! `hub` asks `router` where it goes and puts it into a `mailbox`; the receiver's `peer` writes it.
+//! [`session`], [`router`], [`mailbox`] and [`limits`] are pure: they are told frames and the time and know no socket.
+
+mod admin;
+pub mod auth;
+pub mod certs;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod hub;
+pub mod limits;
+mod listen;
+mod log;
+mod login;
+pub mod mailbox;
+mod metrics;
+pub mod paths;
+mod peer;
+mod post;
+pub mod registry;
+pub mod router;
+pub mod run;
+pub mod session;
+mod socket;
+mod tls;
+mod words;

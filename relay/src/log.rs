@@ -13,7 +13,7 @@ use crate::config::{Log, LogFormat};
 ///
 /// # Errors
 /// The filter is not one, the journal cannot be reached, or a subscriber is installed already.
-pub fn init(log: &Log) -> anyhow::Result<()> {
+pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?}", log.level))?;
     let registry = tracing_subscriber::registry().with(filter);
     match format_of(log.format) {

@@ -68,6 +68,8 @@ pub struct Slot {
 pub struct Mail {
     /// The frame.
     pub frame: Frame,
+    /// Its class.
+    pub class: Class,
     /// When it was queued, ms on the relay's own clock.
     pub queued_ms: u64,
 }
@@ -211,7 +213,7 @@ impl Mailbox {
             return Err(Refused::Full(frame));
         }
         let queue = if class == Class::Bulk { &mut self.bulk } else { &mut self.reliable };
-        queue.push(Mail { frame, queued_ms: now_ms });
+        queue.push(Mail { frame, class, queued_ms: now_ms });
         Ok(())
     }
 
@@ -225,7 +227,7 @@ impl Mailbox {
         }
         let mut displaced = Displaced::default();
         self.slot_bytes += frame.len();
-        let mail = Mail { frame, queued_ms: now_ms };
+        let mail = Mail { frame, class: Class::Telemetry, queued_ms: now_ms };
         if let Some(old) = self.slots.get_mut(&slot) {
             self.slot_bytes -= old.frame.len();
             *old = mail;

@@ -10,7 +10,7 @@ use crate::mailbox::{
 
 /// A mailbox with the two bells that go with it.
 #[derive(Debug)]
-pub struct Post {
+pub(crate) struct Post {
     mailbox: Mutex<Mailbox>,
     mail: Notify,
     room: Notify,
@@ -18,7 +18,7 @@ pub struct Post {
 
 /// What the writer does next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Write these; never empty.
     Write(Vec<Mail>),
     /// Everything was written: say farewell.
@@ -27,7 +27,7 @@ pub enum Next {
 
 impl Post {
     /// An empty one.
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self { mailbox: Mutex::new(Mailbox::new(bounds)), mail: Notify::new(), room: Notify::new() }
     }
 
@@ -39,7 +39,7 @@ impl Post {
     ///
     /// # Errors
     /// Hands the frame back when there is no room or the peer is being closed.
-    pub fn push(&self, class: Class, frame: Frame, now_ms: u64) -> Result<(), Refused> {
+    pub(crate) fn push(&self, class: Class, frame: Frame, now_ms: u64) -> Result<(), Refused> {
         self.lock().push(class, frame, now_ms)?;
         self.mail.notify_one();
         Ok(())
@@ -49,26 +49,26 @@ impl Post {
     ///
     /// # Errors
     /// Hands the frame back when the peer is being closed.
-    pub fn push_latest(&self, slot: Slot, frame: Frame, now_ms: u64) -> Result<Displaced, Refused> {
+    pub(crate) fn push_latest(&self, slot: Slot, frame: Frame, now_ms: u64) -> Result<Displaced, Refused> {
         let displaced = self.lock().push_latest(slot, frame, now_ms)?;
         self.mail.notify_one();
         Ok(displaced)
     }
 
     /// Ends it; see [`Mailbox::close`].
-    pub fn close(&self, farewell: Farewell, finish: bool) {
+    pub(crate) fn close(&self, farewell: Farewell, finish: bool) {
         self.lock().close(farewell, finish);
         self.mail.notify_one();
         self.room.notify_waiters();
     }
 
     /// Frames that wait, by class.
-    pub fn depth(&self) -> [usize; 3] {
+    pub(crate) fn depth(&self) -> [usize; 3] {
         self.lock().depth()
     }
 
     /// Waits for something to write. Only the peer's own writer calls it.
-    pub async fn next(&self) -> Next {
+    pub(crate) async fn next(&self) -> Next {
         loop {
             if let Some(next) = self.try_next() {
                 self.room.notify_waiters();
@@ -91,7 +91,7 @@ impl Post {
     }
 
     /// Waits until a frame of this class and size would be taken, or the peer is being closed.
-    pub async fn room(&self, class: Class, len: usize) {
+    pub(crate) async fn room(&self, class: Class, len: usize) {
         loop {
             let mut bell = std::pin::pin!(self.room.notified());
             // Listen before looking, or a bell in between is missed.

@@ -82,6 +82,8 @@ struct Process<H> {
     handle: H,
     organisation: String,
     watch: Watch,
+    /// Agents it serves.
+    load: usize,
 }
 
 #[derive(Debug)]
@@ -110,14 +112,17 @@ impl<H: Clone> Router<H> {
         let old = self.agents.remove(&login.agent);
         match old {
             Some(old) if old.login.machine_hash != login.machine_hash => {
+                self.unserve(&old);
                 let audience = self.audience(&old);
                 Joined::Clone { other: old.handle, audience }
             }
             old => {
-                let kept = old.as_ref().filter(|old| old.login.owner == login.owner);
-                let server = match kept {
-                    Some(old) => old.server.clone(),
-                    None => self.least_loaded(&login.owner),
+                let kept = old.as_ref().filter(|old| old.login.owner == login.owner && old.server.is_some());
+                let server = if let Some(kept) = kept {
+                    kept.server.clone()
+                } else {
+                    old.iter().for_each(|old| self.unserve(old));
+                    self.serve(&login.owner)
                 };
                 self.agents.insert(login.agent, Seat { conn, handle, login, server });
                 Joined::Seated { superseded: old.map(|old| old.handle) }
@@ -131,13 +136,20 @@ impl<H: Clone> Router<H> {
             return None;
         }
         let seat = self.agents.remove(agent)?;
+        self.unserve(&seat);
         Some(self.audience(&seat))
     }
 
     /// Adds a process of a backend. Returns the agents it serves from now on: those that no other process served.
-    pub fn join_backend(&mut self, conn: ConnId, handle: H, backend: &BackendId, organisation: &str) -> Vec<AgentId> {
-        let process =
-            Process { conn, handle, organisation: organisation.to_owned(), watch: Watch::Nobody };
+    pub fn join_backend(
+        &mut self,
+        conn: ConnId,
+        handle: H,
+        backend: &BackendId,
+        organisation: &str,
+    ) -> Vec<AgentId> {
+        let organisation = organisation.to_owned();
+        let process = Process { conn, handle, organisation, watch: Watch::Nobody, load: 0 };
         self.backends.entry(backend.clone()).or_default().push(process);
         self.serve_orphans(backend)
     }
@@ -186,7 +198,7 @@ impl<H: Clone> Router<H> {
     ///
     /// # Errors
     /// The agent was replaced, or addresses somebody else than its owner.
-    pub fn from_agent(&self, agent: &AgentId, conn: ConnId, to: &Address) -> Result<Audience<H>, NoRoute> {
+    pub fn route_agent(&self, agent: &AgentId, conn: ConnId, to: &Address) -> Result<Audience<H>, NoRoute> {
         let seat = self.agents.get(agent).filter(|seat| seat.conn == conn).ok_or(NoRoute::Stale)?;
         match to {
             Address::Backend(backend) if *backend == seat.login.owner => Ok(self.audience(seat)),
@@ -198,7 +210,7 @@ impl<H: Clone> Router<H> {
     ///
     /// # Errors
     /// The process was removed, the agent is not here, or has another owner.
-    pub fn from_backend(&self, backend: &BackendId, conn: ConnId, to: &Address) -> Result<H, NoRoute> {
+    pub fn route_backend(&self, backend: &BackendId, conn: ConnId, to: &Address) -> Result<H, NoRoute> {
         let processes = self.backends.get(backend).ok_or(NoRoute::Stale)?;
         if !processes.iter().any(|process| process.conn == conn) {
             return Err(NoRoute::Stale);
@@ -249,35 +261,31 @@ impl<H: Clone> Router<H> {
         let orphan = |seat: &Seat<H>| seat.server.is_none() && seat.login.owner == *backend;
         let orphans: Vec<AgentId> =
             self.agents.values().filter(|seat| orphan(seat)).map(|seat| seat.login.agent).collect();
-        let mut spread = self.loads(backend);
+        if !self.backends.contains_key(backend) {
+            return Vec::new();
+        }
         for agent in &orphans {
-            let Some(lightest) = spread.iter_mut().min_by_key(|(load, _)| *load) else { return Vec::new() };
-            lightest.0 += 1;
+            let server = self.serve(backend);
             if let Some(seat) = self.agents.get_mut(agent) {
-                seat.server = Some(lightest.1.clone());
+                seat.server = server;
             }
         }
         orphans
     }
 
-    fn least_loaded(&self, backend: &BackendId) -> Option<(ConnId, H)> {
-        match self.backends.get(backend)?.as_slice() {
-            [only] => Some((only.conn, only.handle.clone())),
-            _ => self.loads(backend).into_iter().min_by_key(|(load, _)| *load).map(|(_, process)| process),
-        }
+    /// Takes the process of a backend that serves the fewest agents for one more.
+    fn serve(&mut self, backend: &BackendId) -> Option<(ConnId, H)> {
+        let lightest = self.backends.get_mut(backend)?.iter_mut().min_by_key(|process| process.load)?;
+        lightest.load += 1;
+        Some((lightest.conn, lightest.handle.clone()))
     }
 
-    /// How many agents each process of a backend serves.
-    fn loads(&self, backend: &BackendId) -> Vec<(usize, (ConnId, H))> {
-        let mut loads: HashMap<ConnId, usize> = HashMap::new();
-        for (conn, _) in self.agents.values().filter_map(|seat| seat.server.as_ref()) {
-            *loads.entry(*conn).or_default() += 1;
+    fn unserve(&mut self, seat: &Seat<H>) {
+        let Some((server, _)) = &seat.server else { return };
+        let processes = self.backends.get_mut(&seat.login.owner).into_iter().flatten();
+        for process in processes.filter(|process| process.conn == *server) {
+            process.load = process.load.saturating_sub(1);
         }
-        let processes = self.backends.get(backend).into_iter().flatten();
-        let load = |process: &Process<H>| {
-            (loads.get(&process.conn).copied().unwrap_or(0), (process.conn, process.handle.clone()))
-        };
-        processes.map(load).collect()
     }
 }
 

@@ -162,7 +162,9 @@ impl Session {
     /// Time has passed.
     pub fn handle_time(&mut self, now: Now) {
         match self.state {
-            State::AwaitHello { until_ms } if now.ms >= until_ms => self.close(close::PROTOCOL, "no hello in time"),
+            State::AwaitHello { until_ms } if now.ms >= until_ms => {
+                self.close(close::PROTOCOL, "no hello in time")
+            }
             State::Open { heard_ms, .. } if now.ms >= heard_ms.saturating_add(self.dead_ms) => {
                 // 1001 "going away" (RFC 6455, section 7.4.1): nobody has broken a rule.
                 self.close(1001, "silent for too long");
@@ -234,7 +236,8 @@ impl Session {
             }
             Verdict::Reject { code, retry_after_ms, message } => {
                 let (close_code, reason) = close_of(&code);
-                let reject = Reject { code, retry_after_ms, message: message.into(), extra: Default::default() };
+                let reject =
+                    Reject { code, retry_after_ms, message: message.into(), extra: Default::default() };
                 self.send(words::frame(reject, None));
                 self.close(close_code, reason);
             }
@@ -326,7 +329,9 @@ fn close_of(code: &RejectCode) -> (u16, &'static str) {
         RejectCode::Unpaired => (close::REVOKED, "unpaired"),
         RejectCode::Revoked => (close::REVOKED, "revoked"),
         RejectCode::CloneSuspected => (close::CLONE_SUSPECTED, "clone suspected"),
-        RejectCode::ProtoUnsupported | RejectCode::UpdateRequired => (close::UPGRADE_REQUIRED, "upgrade required"),
+        RejectCode::ProtoUnsupported | RejectCode::UpdateRequired => {
+            (close::UPGRADE_REQUIRED, "upgrade required")
+        }
         RejectCode::Draining => (close::DRAIN, "draining"),
         RejectCode::RateLimited => (close::RATE_LIMITED, "rate limited"),
         RejectCode::BadSig | RejectCode::Unknown(_) => (close::PROTOCOL, "bad signature"),

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadTlsError {
+pub(crate) enum LoadTlsError {
     /// A file cannot be read or holds no PEM of the right kind.
     #[error("cannot read {}: {source} (`spoolway-relay certs init` makes a private set)", file.display())]
     Pem {
@@ -39,7 +39,7 @@ pub enum LoadTlsError {
 
 /// The certificate in use, and the files it came from.
 #[derive(Debug)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     certificate: PathBuf,
     key: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
@@ -50,7 +50,7 @@ impl Certificate {
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, LoadTlsError> {
+    pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, LoadTlsError> {
         let current = RwLock::new(read_pair(certificate, key)?);
         Ok(Arc::new(Self { certificate: certificate.to_owned(), key: key.to_owned(), current }))
     }
@@ -59,14 +59,14 @@ impl Certificate {
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub fn reload(&self) -> Result<(), LoadTlsError> {
+    pub(crate) fn reload(&self) -> Result<(), LoadTlsError> {
         let pair = read_pair(&self.certificate, &self.key)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
         Ok(())
     }
 
     /// When the two files were last written; `None` while one of them is missing.
-    pub fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
+    pub(crate) fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
         let modified = |file: &Path| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
         modified(&self.certificate).zip(modified(&self.key))
     }
@@ -82,7 +82,7 @@ impl ResolvesServerCert for Certificate {
 ///
 /// # Errors
 /// Only when the library refuses its own defaults.
-pub fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, LoadTlsError> {
+pub(crate) fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, LoadTlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()

@@ -150,6 +150,7 @@ impl Lane {
     pub fn unplug(&mut self) {
         self.counts.unplugged += self.in_flight.len() as u64;
         self.in_flight.clear();
+        self.chunk_left = 0;
         self.plugged = false;
     }
 

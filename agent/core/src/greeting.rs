@@ -142,7 +142,7 @@ impl Greeting {
     pub fn poll_output(&mut self, now: Moment) -> GreetingOutput {
         match self.step {
             Step::Ask { at } if now >= at => self.ask(now),
-            Step::Asked { again } if now >= again => self.ask_again(now),
+            Step::Asked { again } if now >= again => self.ask(now),
             Step::Named { quiet } if now >= quiet => {
                 self.step = Step::Done;
                 GreetingOutput::Greeted(std::mem::take(&mut self.found))
@@ -155,12 +155,6 @@ impl Greeting {
     }
 
     fn ask(&mut self, now: Moment) -> GreetingOutput {
-        self.step = Step::Asked { again: now + self.options.retry };
-        // The line feed ends what a former host, or a boot loader's noise, may have begun.
-        GreetingOutput::Write(b"\nM115\n".to_vec())
-    }
-
-    fn ask_again(&mut self, now: Moment) -> GreetingOutput {
         if now >= self.began + self.options.boot_wait {
             self.tries += 1;
         }
@@ -171,7 +165,9 @@ impl Greeting {
                 Heard::Text => Unanswered::Deaf,
             });
         }
-        self.ask(now)
+        self.step = Step::Asked { again: now + self.options.retry };
+        // The line feed ends what a former host, or a boot loader's noise, may have begun.
+        GreetingOutput::Write(b"\nM115\n".to_vec())
     }
 
     fn take_line(&mut self, now: Moment, line: &[u8]) {

@@ -1,7 +1,9 @@
 //! The agent's state machines: told the bytes and the time, they know no port, socket, clock or disk.
 
+pub mod backoff;
 pub mod gcode;
 pub mod greeting;
+pub mod job;
 pub mod moment;
 pub mod reply;
 pub mod stream;

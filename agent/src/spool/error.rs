@@ -78,6 +78,8 @@ impl From<rusqlite::Error> for SpoolError {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            // Our SQL is constant: what SQLite calls an error in it is a file that is not shaped like ours.
+            Some(ErrorCode::Unknown) => Self::Damaged(error.to_string()),
             _ => Self::Database(error),
         }
     }

@@ -62,7 +62,10 @@ pub(super) fn open_for_writing(path: &Path, max_page_count: Option<u32>) -> Resu
 
 /// Opens a complete body for reading.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, SpoolError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     conn.execute_batch("PRAGMA cache_size = -64; PRAGMA mmap_size = 0;")?;
     Ok(conn)
 }
@@ -92,7 +95,8 @@ pub(super) fn count(conn: &Connection) -> Result<u64, SpoolError> {
 
 /// One frame without its bytes.
 pub(super) fn head(conn: &Connection, n: u64) -> Result<Option<FrameHead>, SpoolError> {
-    let mut statement = conn.prepare_cached("SELECT first_byte, first_line, raw_len FROM frame WHERE n = ?1")?;
+    let mut statement =
+        conn.prepare_cached("SELECT first_byte, first_line, raw_len FROM frame WHERE n = ?1")?;
     let head = statement.query_row([n], |row| {
         Ok(FrameHead { first_byte: row.get(0)?, first_line: row.get(1)?, raw_len: row.get(2)? })
     });

@@ -156,14 +156,11 @@ impl Spool {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}{}-{number}", names::IMPORT, std::process::id());
         let mut writer = self.write(&key)?;
-        let copied = copy(&mut source, &mut writer);
-        match copied {
-            Ok(()) => writer.finish_as_found(),
-            Err(error) => {
-                writer.discard()?;
-                Err(error)
-            }
+        let result = copy(&mut source, &mut writer).and_then(|()| writer.finish_as_found());
+        if result.is_err() {
+            self.delete_part(&key)?;
         }
+        result
     }
 
     /// Complete bodies, without opening them.

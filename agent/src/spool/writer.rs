@@ -145,7 +145,10 @@ impl SpoolWriter {
         let found_sha256 = hex(&self.hash.clone().finalize());
         if found != expected_size || found_sha256 != expected_sha256.to_ascii_lowercase() {
             self.discard()?;
-            return Err(SpoolError::AlteredFile { expected: expected_sha256.to_owned(), found: found_sha256 });
+            return Err(SpoolError::AlteredFile {
+                expected: expected_sha256.to_owned(),
+                found: found_sha256,
+            });
         }
         self.complete(found_sha256)
     }

@@ -42,12 +42,19 @@ impl Ledger {
     ) -> Outcome {
         match self.transaction(ack, lists, durability) {
             Ok(done) => done,
-            Err(error) if lists.len() + usize::from(ack.is_some()) == 1 => Outcome::failed(lists.len(), error),
+            Err(error) if lists.len() + usize::from(ack.is_some()) == 1 => {
+                Outcome::failed(lists.len(), error)
+            }
             Err(_) => self.commit_apart(ack, lists, durability),
         }
     }
 
-    fn commit_apart(&mut self, ack: Option<Position>, lists: &[Vec<Write>], durability: Durability) -> Outcome {
+    fn commit_apart(
+        &mut self,
+        ack: Option<Position>,
+        lists: &[Vec<Write>],
+        durability: Durability,
+    ) -> Outcome {
         let mut all = Outcome { acked: Ok(0), lists: Vec::with_capacity(lists.len()) };
         if ack.is_some() {
             all.acked = self.transaction(ack, &[], durability).and_then(|one| one.acked);
@@ -154,7 +161,9 @@ impl Ledger {
             Write::InsertAttempt { job_id, attempt, started_ms, detail_json } => {
                 jobs::begin_attempt(conn, job_id, *attempt, *started_ms, detail_json.as_deref())
             }
-            Write::FinishAttempt { job_id, attempt, end } => jobs::finish_attempt(conn, job_id, *attempt, end),
+            Write::FinishAttempt { job_id, attempt, end } => {
+                jobs::finish_attempt(conn, job_id, *attempt, end)
+            }
             Write::PutFile(file) => files::put(conn, file),
             Write::DeleteFile { sha256 } => files::delete(conn, sha256),
             Write::PutMeta { key, value } => files::put_meta(conn, key, value),

@@ -7,6 +7,9 @@ use super::StoreError;
 /// Step `n` leads from version `n` to `n + 1`. A step that was released is never edited.
 const STEPS: &[&str] = &[V1];
 
+/// A version above this was never written by a release; the header is damaged.
+const PLAUSIBLE: i64 = 9999;
+
 /// `ledger` has exactly one row. `event.pos` is the packed position, so that an event is one append to one
 /// table. `command.id` is the order of arrival.
 const V1: &str = "
@@ -42,7 +45,10 @@ CREATE TABLE file(
 pub(super) fn check_version(conn: &Connection) -> Result<(), StoreError> {
     let known = i64::try_from(STEPS.len()).expect("the steps are few");
     match version(conn)? {
-        found if found > known || found < 0 => Err(StoreError::NewerSchema { found, known }),
+        found if !(0..=PLAUSIBLE).contains(&found) => {
+            Err(StoreError::Corrupt { detail: format!("its header claims schema {found}") })
+        }
+        found if found > known => Err(StoreError::NewerSchema { found, known }),
         _ => Ok(()),
     }
 }

@@ -58,8 +58,11 @@ fn connect(path: &Path, options: &StoreOptions) -> Result<Connection, StoreError
          PRAGMA foreign_keys = ON;
          PRAGMA journal_size_limit = 8388608;",
     )?;
-    migrate::check_version(&conn)?;
-    quick_check(&conn)?;
+    migrate::check_version(&conn).and_then(|()| quick_check(&conn)).map_err(|error| match error {
+        // These statements are constant: an error in them is a file that is not shaped like ours.
+        StoreError::Database { detail } => StoreError::Corrupt { detail },
+        other => other,
+    })?;
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
     migrate::migrate(&conn)?;
     if let Some(pages) = options.max_page_count {

@@ -178,8 +178,10 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
 
 /// What the outbox holds now.
 pub(super) fn status(conn: &Connection, tally: &Tally) -> Result<OutboxStatus, StoreError> {
-    let oldest: Option<i64> =
-        conn.prepare_cached("SELECT pos FROM event ORDER BY pos LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
+    let oldest: Option<i64> = conn
+        .prepare_cached("SELECT pos FROM event ORDER BY pos LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
     Ok(OutboxStatus {
         epoch: tally.epoch,
         next_seq: tally.next_seq,

@@ -83,7 +83,8 @@ impl NewEvent {
     pub fn wire_bytes(&self) -> u64 {
         /// Names of the fields, punctuation and numbers.
         const FRAME_BYTES: usize = 128;
-        let ids = self.printer_id.as_ref().map_or(0, String::len) + self.job_id.as_ref().map_or(0, String::len);
+        let ids =
+            self.printer_id.as_ref().map_or(0, String::len) + self.job_id.as_ref().map_or(0, String::len);
         (FRAME_BYTES + self.kind.len() + ids + self.ts_json.len() + self.data_json.len()) as u64
     }
 }

@@ -112,7 +112,11 @@ impl Layers {
         for (section, values) in table {
             let Value::Table(values) = values else { continue };
             for (key, value) in values {
-                self.put(&format!("{section}.{key}"), value, format!("configuration file {}", file.display()));
+                self.put(
+                    &format!("{section}.{key}"),
+                    value,
+                    format!("configuration file {}", file.display()),
+                );
             }
         }
         Ok(())
@@ -217,7 +221,8 @@ mod tests {
     fn later_layers_win() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("relay.toml");
-        std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:1\"\nbacklog = 7\n[relay]\nid = \"file\"\n").unwrap();
+        std::fs::write(&file, "[listen]\naddress = \"127.0.0.1:1\"\nbacklog = 7\n[relay]\nid = \"file\"\n")
+            .unwrap();
         let environment = [
             ("SPOOLWAY_RELAY_LISTEN_ADDRESS".to_owned(), "127.0.0.1:2".to_owned()),
             ("SPOOLWAY_RELAY_RELAY_HOSTS".to_owned(), "a.example, b.example".to_owned()),
@@ -226,7 +231,10 @@ mod tests {
         let flags = [Override { key: "listen.address".into(), value: "127.0.0.1:3".into() }];
         let config = load(Some(&file), environment, &flags).unwrap();
         assert_eq!(config.listen, Listen { address: "127.0.0.1:3".into(), backlog: 7 });
-        assert_eq!(config.relay, Identity { id: "file".into(), hosts: vec!["a.example".into(), "b.example".into()] });
+        assert_eq!(
+            config.relay,
+            Identity { id: "file".into(), hosts: vec!["a.example".into(), "b.example".into()] }
+        );
     }
 
     #[test]
@@ -241,13 +249,18 @@ mod tests {
 
     #[test]
     fn errors_name_variable_and_flag() {
-        let set = |name: &str, value: &str| load(None, [(name.to_owned(), value.to_owned())], &[]).unwrap_err().to_string();
+        let set = |name: &str, value: &str| {
+            load(None, [(name.to_owned(), value.to_owned())], &[]).unwrap_err().to_string()
+        };
         let error = set("SPOOLWAY_RELAY_LIMITS_MAX_SOCKETS", "many");
         assert!(error.contains("SPOOLWAY_RELAY_LIMITS_MAX_SOCKETS") && error.contains("many"), "{error}");
         let error = set("SPOOLWAY_RELAY_LIMITS_SOCKETS", "3");
         assert!(error.contains("no setting `limits_sockets`"), "{error}");
         let error = set("SPOOLWAY_RELAY_LOG_FORMAT", "xml");
-        assert!(error.contains("LOG_FORMAT") && error.contains("log.format") && error.contains("xml"), "{error}");
+        assert!(
+            error.contains("LOG_FORMAT") && error.contains("log.format") && error.contains("xml"),
+            "{error}"
+        );
         let error = set("SPOOLWAY_RELAY_ADMIN_ADDRESS", "0.0.0.0:9443");
         assert!(error.contains("loopback"), "{error}");
     }

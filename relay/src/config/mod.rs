@@ -101,7 +101,7 @@ pub struct SessionTimes {
     /// Unacknowledged events an agent may have under way.
     pub window_events: u32,
     /// Bytes of unacknowledged events an agent may have under way.
-    pub window_bytes: u32,
+    pub window_bytes: u64,
 }
 
 /// Telemetry rates handed to agents in `welcome`.
@@ -109,13 +109,13 @@ pub struct SessionTimes {
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryRates {
     /// While idle.
-    pub idle_ms: u32,
+    pub idle_ms: u64,
     /// While printing.
-    pub printing_ms: u32,
+    pub printing_ms: u64,
     /// While somebody watches.
-    pub watch_ms: u32,
+    pub watch_ms: u64,
     /// How long one request to watch lasts.
-    pub watch_ttl_ms: u32,
+    pub watch_ttl_ms: u64,
 }
 
 /// Bounds.

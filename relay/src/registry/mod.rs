@@ -42,6 +42,12 @@ pub struct BackendRecord {
     pub revoked_ms: Option<u64>,
 }
 
+impl std::fmt::Debug for BackendRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackendRecord").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// What changed since a revision.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changed {

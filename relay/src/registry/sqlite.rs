@@ -246,7 +246,7 @@ mod tests {
     fn records_survive_a_second_process_and_changes_are_seen() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("state/registry.db");
-        let mut one = SqliteRegistry::open(&file).unwrap();
+        let one = SqliteRegistry::open(&file).unwrap();
         let mut two = SqliteRegistry::open(&file).unwrap();
         let before = one.data_version().unwrap();
         two.add_backend(&backend("farm")).unwrap();
@@ -271,7 +271,10 @@ mod tests {
         assert!(matches!(registry.add_backend(&backend("farm")), Err(RegistryError::Exists(_))));
         registry.add_agent(&agent(1, "farm")).unwrap();
         assert!(matches!(registry.add_agent(&agent(1, "farm")), Err(RegistryError::Exists(_))));
-        assert!(matches!(registry.revoke_agent(&AgentId::from_bytes([9; 16]), 1), Err(RegistryError::Unknown(_))));
+        assert!(matches!(
+            registry.revoke_agent(&AgentId::from_bytes([9; 16]), 1),
+            Err(RegistryError::Unknown(_))
+        ));
         registry.revoke_backend(&"farm".parse().unwrap(), 1).unwrap();
         assert!(matches!(registry.add_agent(&agent(2, "farm")), Err(RegistryError::Revoked(_))));
     }
@@ -286,7 +289,11 @@ mod tests {
         let revision = registry.changed_since(0).unwrap().revision;
         registry.raise_hello_ctrs(&[(id, 8), (id, 3)]).unwrap();
         assert_eq!(registry.agent(&id).unwrap().unwrap().hello_ctr, 8);
-        assert_eq!(registry.changed_since(0).unwrap().revision, revision, "a counter is not a change of standing");
+        assert_eq!(
+            registry.changed_since(0).unwrap().revision,
+            revision,
+            "a counter is not a change of standing"
+        );
     }
 
     #[test]

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn m110_skips_the_sequence_and_takes_the_trailing_number() {
         assert_eq!(verdict("N1 M110 N0*124", 77), Verdict::Accepted(Some(0)));
-        assert_eq!(verdict("N5 M110*33", 77), Verdict::Accepted(Some(5)));
+        assert_eq!(verdict("N5 M110*38", 77), Verdict::Accepted(Some(5)));
         assert_eq!(verdict("N1 M110 N0*1", 77), Verdict::Refused(Refusal::Checksum));
     }
 

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn counts_what_a_file_holds() {
         let summary = scan(b";LAYER_CHANGE\nG28\nG1 X1\n;LAYER_CHANGE\nG1 X2").unwrap();
-        assert_eq!(summary, Summary { commands: 3, lines: 5, bytes: 42, layers: 2 });
+        assert_eq!(summary, Summary { commands: 3, lines: 5, bytes: 43, layers: 2 });
     }
 
     #[test]

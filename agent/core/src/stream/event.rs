@@ -26,8 +26,8 @@ pub enum Event {
     },
     /// A reply was missing and the firmware was asked where it stands.
     Probed {
-        /// Number of the line that was sent again.
-        number: u32,
+        /// Number of the oldest line without a reply.
+        from: u32,
     },
     /// Temperatures.
     Temperatures(Temperatures),

@@ -40,9 +40,7 @@ impl Streamer {
             Mend::Settling { then: Then::Open, .. } => {
                 self.mend(Mend::Settling { until: settled, then: Then::Open });
             }
-            Mend::Probing { number, sent_at, .. } => {
-                self.mend(Mend::Probing { number, sent_at, acknowledged_at: Some(now) });
-            }
+            Mend::Probing { .. } => self.mend(Mend::Probing { acknowledged_at: Some(now) }),
             _ => {}
         }
     }

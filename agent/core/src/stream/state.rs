@@ -49,8 +49,8 @@ pub(super) enum Mend {
     Settling { until: Moment, then: Then },
     /// This line was sent alone; nothing follows before it is acknowledged.
     Alone { number: u32 },
-    /// A line that may already have been accepted was sent again; the verdict is awaited.
-    Probing { number: u32, sent_at: Moment, acknowledged_at: Option<Moment> },
+    /// The firmware was asked where it stands; the verdict is awaited.
+    Probing { acknowledged_at: Option<Moment> },
 }
 
 /// What follows when replies have settled.

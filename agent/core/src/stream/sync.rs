@@ -3,13 +3,14 @@
 //! Marlin applies `M110` when it parses it and once more when it executes it (`queue.cpp`, `M110.cpp`): lines behind it
 //! would be accepted and then asked for again for ever. So it goes alone. Its `ok` alone proves nothing, since damage to
 //! the `N` turns the line into an unknown command that is acknowledged as well; only a refusal that names our number
-//! does. The line that asks for it reads temperatures, so that no harm is done if it should be executed.
+//! does.
 
 use crate::Moment;
-use crate::reply::{Acknowledged, Reply};
+use crate::reply::Reply;
 
 use super::event::{Event, StopReason};
 use super::options::FIRST_NUMBER;
+use super::plan::PROBE;
 use super::state::{Mend, Phase, Sync, SyncStep};
 use super::{Streamer, Turn};
 
@@ -45,10 +46,6 @@ impl Streamer {
                 self.step_sync(sync.tries, SyncStep::Proven { until: settle });
             }
             (SyncStep::Barrier | SyncStep::Proof { .. }, Reply::Resend(_)) => self.retry_sync(settle, sync),
-            // Answered instead of refused: the counter is elsewhere, or nobody counts.
-            (SyncStep::Proof { .. }, Reply::Ok(Acknowledged { temperatures: Some(_), .. })) => {
-                self.retry_sync(settle, sync);
-            }
             (SyncStep::Quiet { .. }, Reply::Ok(_)) => {
                 self.step_sync(sync.tries, SyncStep::Quiet { until: settle });
             }
@@ -97,7 +94,7 @@ impl Streamer {
     }
 
     fn send_proof(&mut self, now: Moment, sync: Sync) {
-        self.options.framing.write(&mut self.out, FIRST_NUMBER, b"M105");
+        self.out.extend_from_slice(PROBE);
         self.step_sync(sync.tries, SyncStep::Proof { sent_at: now });
     }
 

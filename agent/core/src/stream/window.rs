@@ -130,11 +130,6 @@ impl Window {
         number
     }
 
-    /// Sends one line once more without counting it.
-    pub(super) fn repeat(&self, number: u32, out: &mut Vec<u8>) -> bool {
-        self.history.get(number).map(|line| out.extend_from_slice(&line.frame)).is_some()
-    }
-
     /// The oldest line on its way.
     pub(super) fn oldest(&self) -> Option<&Sent> {
         if self.lines_in_flight() == 0 { None } else { self.history.get(self.acked + 1) }
@@ -176,8 +171,7 @@ impl Window {
         while self.acknowledge().is_some() {}
     }
 
-    /// Sends again from here on, without a verdict.
-    pub(super) fn set_cursor(&mut self, number: u32) {
+    fn set_cursor(&mut self, number: u32) {
         self.cursor = number;
         self.bytes = (self.acked + 1..number).filter_map(|n| self.history.get(n)).map(|l| l.frame.len()).sum();
     }

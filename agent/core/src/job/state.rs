@@ -1,0 +1,71 @@
+//! The one table of lawful moves.
+
+use spoolway_protocol::job::JobState;
+
+/// Whether a job may go from one state to another.
+#[must_use]
+pub const fn lawful(from: JobState, to: JobState) -> bool {
+    use JobState::{
+        AwaitingBedClear, AwaitingOperator, Cancelled, Completed, Failed, Fetching, Interrupted, Offered, Paused,
+        Preflight, Printing, Queued, Recovering, Starting, Verified,
+    };
+    match from {
+        // The file may be stored already, then nothing is fetched.
+        Offered => matches!(to, Fetching | Verified | Cancelled | Failed),
+        Fetching => matches!(to, Verified | Cancelled | Failed),
+        Verified => matches!(to, Queued | Cancelled | Failed),
+        Queued => matches!(to, Preflight | Cancelled | Failed),
+        // Whoever waits goes back to the queue when the printer goes away, and through preflight again.
+        Preflight => matches!(to, AwaitingBedClear | AwaitingOperator | Starting | Queued | Cancelled | Failed),
+        AwaitingBedClear => matches!(to, AwaitingOperator | Starting | Preflight | Queued | Cancelled | Failed),
+        AwaitingOperator => matches!(to, AwaitingBedClear | Starting | Preflight | Queued | Cancelled | Failed),
+        Starting => matches!(to, Printing | Interrupted | Cancelled | Failed),
+        Printing => matches!(to, Paused | Completed | Interrupted | Cancelled | Failed),
+        Paused => matches!(to, Printing | Interrupted | Cancelled | Failed),
+        Interrupted => matches!(to, Recovering | Cancelled | Failed),
+        Recovering => matches!(to, Printing | Paused | Interrupted | Cancelled | Failed),
+        // A new attempt of the same job: it goes through the queue and preflight like the first.
+        Completed | Cancelled | Failed => matches!(to, Queued),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_state_can_be_reached_and_left() {
+        let mut reached = BTreeSet::from([JobState::Offered]);
+        for _ in JobState::ALL {
+            let next: Vec<_> = reached
+                .iter()
+                .flat_map(|from| JobState::ALL.into_iter().filter(|to| lawful(*from, *to)))
+                .collect();
+            reached.extend(next);
+        }
+        assert_eq!(reached.len(), JobState::ALL.len());
+        assert!(JobState::ALL.into_iter().all(|from| JobState::ALL.into_iter().any(|to| lawful(from, to))));
+    }
+
+    #[test]
+    fn every_attempt_that_runs_can_be_cancelled_and_fail() {
+        for from in JobState::ALL.into_iter().filter(|state| !state.is_terminal()) {
+            assert!(lawful(from, JobState::Cancelled) && lawful(from, JobState::Failed), "{from}");
+        }
+    }
+
+    #[test]
+    fn lines_only_go_out_after_starting_or_recovering() {
+        let into = |to| JobState::ALL.into_iter().filter(move |from| lawful(*from, to)).collect::<Vec<_>>();
+        assert_eq!(into(JobState::Printing), [JobState::Starting, JobState::Paused, JobState::Recovering]);
+        assert_eq!(into(JobState::Completed), [JobState::Printing]);
+        assert_eq!(into(JobState::Recovering), [JobState::Interrupted]);
+    }
+
+    #[test]
+    fn nothing_moves_to_itself() {
+        assert!(JobState::ALL.into_iter().all(|state| !lawful(state, state)));
+    }
+}

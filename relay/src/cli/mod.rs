@@ -1,0 +1,180 @@
+//! The command line: what can be asked for, and which exit code says how it went.
+
+mod registry;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, LoadConfigError, Override, load};
+use crate::paths::Directories;
+
+/// Exit codes; 64 and above are those of sysexits.h.
+const RUNTIME: u8 = 1;
+const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+const CONFIG: u8 = 78;
+
+#[derive(Debug, Parser)]
+#[command(name = "spoolway-relay", version, about = "The relay between Spoolway agents and backends")]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Configuration file [default: relay.toml in the configuration directory, when it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One folder for configuration, certificates and registry
+    #[arg(long, global = true, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// One setting, for example `--set limits.max_sockets=5000`
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = parse_override)]
+    set: Vec<Override>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay until SIGTERM or SIGINT
+    Run {
+        /// Address for agents and backends
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// Loopback address for health and metrics
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        admin: Option<String>,
+    },
+    /// Certificates of one's own
+    #[command(subcommand)]
+    Certs(CertsCommand),
+    /// Agents that may connect
+    #[command(subcommand)]
+    Agent(registry::AgentCommand),
+    /// Backends that may connect
+    #[command(subcommand)]
+    Backend(registry::BackendCommand),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsCommand {
+    /// Make a private authority and a server certificate; overwrites nothing
+    Init {
+        /// Folder [default: tls in the configuration directory]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Names and addresses under which the relay is reached
+        #[arg(long, num_args = 1.., value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
+        host: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Load everything and say what is in force
+    Check,
+}
+
+/// A failure with its exit code.
+struct Failed {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failed {
+    fn with(code: u8) -> impl FnOnce(anyhow::Error) -> Self {
+        move |error| Self { code, error }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let code = if error.is::<LoadConfigError>() { CONFIG } else { RUNTIME };
+        Self { code, error }
+    }
+}
+
+/// Everything `main` does.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing can only fail when nobody reads any longer.
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    match carry_out(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed { code, error }) => {
+            eprintln!("spoolway-relay: {error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
+    let directories = settings.directories()?;
+    if let Command::Run { listen, admin } = &command {
+        for (key, value) in [("listen.address", listen), ("admin.address", admin)] {
+            settings.set.extend(value.clone().map(|value| Override { key: key.into(), value }));
+        }
+    }
+    if let Command::Certs(CertsCommand::Init { dir, host }) = command {
+        return init_certs(&dir.unwrap_or_else(|| directories.tls()), &host);
+    }
+    let config = settings.load(&directories)?;
+    match command {
+        Command::Run { .. } => serve::run(config, &directories),
+        Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
+        Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
+        Command::Config(ConfigCommand::Check) => {
+            print!("{}", toml::to_string(&config).context("the configuration cannot be shown")?);
+            Ok(())
+        }
+        Command::Certs(_) => Ok(()),
+    }
+}
+
+fn init_certs(dir: &std::path::Path, hosts: &[String]) -> Result<(), Failed> {
+    let files = crate::certs::init(dir, hosts)?;
+    println!("authority   {}   (agents and backends trust this one)", files.ca.display());
+    println!("its key     {}   (keep it, but not on this machine)", files.ca_key.display());
+    println!("server      {}", files.server.display());
+    println!("its key     {}", files.server_key.display());
+    println!("\nPut the names into relay.toml:\n[relay]\nhosts = {hosts:?}");
+    Ok(())
+}
+
+impl Settings {
+    fn directories(&self) -> Result<Directories, Failed> {
+        let found = match &self.folder {
+            Some(folder) => Some(Directories::at(folder)),
+            None => Directories::find(|name| std::env::var_os(name)),
+        };
+        found.context("no home directory; name a folder with --folder").map_err(Failed::with(CONFIG))
+    }
+
+    fn load(&self, directories: &Directories) -> Result<Config, LoadConfigError> {
+        let usual = directories.config_file();
+        let file = self.config.clone().or_else(|| usual.exists().then_some(usual));
+        load(file.as_deref(), std::env::vars(), &self.set)
+    }
+}
+
+fn parse_override(text: &str) -> Result<Override, String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected")?;
+    Ok(Override { key: key.trim().into(), value: value.into() })
+}

@@ -1,0 +1,166 @@
+//! `agent` and `backend`: the registry by hand; a running relay notices within a second.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Subcommand;
+use spoolway_protocol::{AgentId, BackendId};
+
+use super::{Failed, USAGE};
+use crate::auth;
+use crate::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentCommand {
+    /// Let an agent in
+    Add {
+        /// The agent's id, as `spoolway-agent id` prints it
+        #[arg(long)]
+        id: AgentId,
+        /// The agent's public key in base64, as `spoolway-agent id` prints it
+        #[arg(long)]
+        key: String,
+        /// The backend that owns it
+        #[arg(long)]
+        backend: BackendId,
+        /// A name for people
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Shut an agent out for good
+    Revoke {
+        /// The agent's id
+        id: AgentId,
+    },
+    /// Let an agent in again after a clone of it was seen
+    Release {
+        /// The agent's id
+        id: AgentId,
+    },
+    /// Show every agent
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackendCommand {
+    /// Let a backend in; prints its secret, once
+    Add {
+        /// The backend's id: letters, digits, '.', '_', '-'
+        id: BackendId,
+        /// Backends of one organisation may watch one another's agents
+        #[arg(long, default_value = "default")]
+        organisation: String,
+        /// A name for people
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Shut a backend out for good
+    Revoke {
+        /// The backend's id
+        id: BackendId,
+    },
+    /// Show every backend
+    List,
+}
+
+impl AgentCommand {
+    pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
+        let mut registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+        match self {
+            Self::Add { id, key, backend, name } => {
+                let public_key = key_of(id, &key).map_err(Failed::with(USAGE))?;
+                let (hello_ctr, revoked_ms, quarantined_ms) = (0, None, None);
+                let agent =
+                    AgentRecord { id, public_key, backend, name, hello_ctr, revoked_ms, quarantined_ms };
+                registry.add_agent(&agent)?;
+                println!("agent {id} may connect; backend {} owns it", agent.backend);
+            }
+            Self::Revoke { id } => {
+                registry.revoke_agent(&id, now_ms())?;
+                println!("agent {id} is revoked");
+            }
+            Self::Release { id } => {
+                registry.quarantine_agent(&id, None)?;
+                println!("agent {id} may connect again");
+            }
+            Self::List => {
+                for agent in registry.agents()? {
+                    let AgentRecord { id, backend, name, .. } = &agent;
+                    let standing = match Standing::of(Some(&agent)) {
+                        Standing::Good | Standing::Unknown => "good",
+                        Standing::Revoked => "revoked",
+                        Standing::Quarantined => "quarantined",
+                    };
+                    println!("{id}\t{backend}\t{standing}\t{name}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BackendCommand {
+    pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
+        let mut registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+        match self {
+            Self::Add { id, organisation, name } => {
+                let secret =
+                    auth::new_secret().map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+                let secret_hash = auth::hash_of_secret(&secret);
+                let backend = BackendRecord { id, organisation, name, secret_hash, revoked_ms: None };
+                registry.add_backend(&backend)?;
+                eprintln!("This is shown once. The backend sends it as `Authorization: Bearer <token>`:");
+                println!("{}.{secret}", backend.id);
+            }
+            Self::Revoke { id } => {
+                registry.revoke_backend(&id, now_ms())?;
+                println!("backend {id} is revoked");
+            }
+            Self::List => {
+                for BackendRecord { id, organisation, name, revoked_ms, .. } in registry.backends()? {
+                    let standing = if revoked_ms.is_some() { "revoked" } else { "good" };
+                    println!("{id}\t{organisation}\t{standing}\t{name}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key, when it is the one that the id was made of.
+fn key_of(id: AgentId, base64: &str) -> anyhow::Result<[u8; 32]> {
+    let bytes = STANDARD.decode(base64.trim()).context("--key is not base64")?;
+    let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) else {
+        bail!("--key holds {} bytes, an Ed25519 public key has 32", bytes.len());
+    };
+    let made = auth::agent_id_of(&key);
+    if made != id {
+        bail!("--key belongs to agent {made}, not to {id}");
+    }
+    Ok(key)
+}
+
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_to_belong_to_its_id() {
+        let key = [7; 32];
+        let id = auth::agent_id_of(&key);
+        let text = STANDARD.encode(key);
+        assert_eq!(key_of(id, &text).unwrap(), key);
+        let other = key_of(AgentId::from_bytes([0; 16]), &text).unwrap_err().to_string();
+        assert!(other.contains(&id.to_string()), "{other}");
+        assert!(key_of(id, "!").is_err());
+        assert!(key_of(id, "AAAA").unwrap_err().to_string().contains("3 bytes"));
+    }
+}

@@ -1,0 +1,56 @@
+//! From a hello to a verdict: registry, signature, counter.
+
+use spoolway_protocol::hello::RejectCode;
+use spoolway_protocol::version::PROTO;
+
+use crate::auth::{Channel, is_signed_by};
+use crate::hub::Hub;
+use crate::registry::Standing;
+use crate::session::{Claim, Verdict};
+
+/// How long an agent stays away when the relay is too busy to look at it.
+const BUSY_RETRY_MS: u64 = 5_000;
+
+/// Looks at a claim. The signature is checked before anything is said about the agent's standing that
+/// only its owner should know, and before its counter is touched.
+pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Verdict {
+    let hello = &claim.hello;
+    if hub.is_draining() {
+        return reject(RejectCode::Draining, Some(BUSY_RETRY_MS), "this relay is about to go");
+    }
+    if hello.proto != PROTO {
+        return reject(RejectCode::ProtoUnsupported, None, "this relay speaks spoolway.v1");
+    }
+    let busy = || reject(RejectCode::RateLimited, Some(BUSY_RETRY_MS), "the registry is busy");
+    let Ok(record) = hub.desk.agent(hello.agent_id).await else { return busy() };
+    let Some(record) = record else {
+        return reject(RejectCode::Unpaired, None, "this agent is not registered here");
+    };
+    if !is_signed_by(claim, channel, &record.public_key) {
+        return reject(RejectCode::BadSig, None, "the signature does not fit the registered key");
+    }
+    match Standing::of(Some(&record)) {
+        Standing::Good => {}
+        Standing::Unknown | Standing::Revoked => {
+            return reject(RejectCode::Revoked, None, "the key was revoked");
+        }
+        Standing::Quarantined => {
+            return reject(
+                RejectCode::CloneSuspected,
+                None,
+                "two machines use this key; a person has to release it",
+            );
+        }
+    }
+    match hub.desk.raise_hello_ctr(hello.agent_id, hello.hello_ctr).await {
+        Err(_) => busy(),
+        Ok(false) => {
+            reject(RejectCode::CloneSuspected, None, "the hello counter went back: an older copy of the key")
+        }
+        Ok(true) => Verdict::Welcome { owner: record.backend },
+    }
+}
+
+fn reject(code: RejectCode, retry_after_ms: Option<u64>, message: &'static str) -> Verdict {
+    Verdict::Reject { code, retry_after_ms, message }
+}

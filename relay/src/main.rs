@@ -1,0 +1,7 @@
+//! `spoolway-relay`: parse, load, run, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spoolway_relay::cli::main()
+}

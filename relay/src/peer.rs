@@ -1,0 +1,413 @@
+//! One task per peer: it carries frames between socket, session, router and mailbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoolway_protocol::hello::{Binding, Hello, NackCode, Presence, close};
+use spoolway_protocol::ids::SessionId;
+use spoolway_protocol::session::{PresenceState, Subscribe};
+use spoolway_protocol::transfer::Chunk;
+use spoolway_protocol::{Address, AgentId, BackendId, Route};
+use tokio::time::{timeout, timeout_at};
+
+use crate::auth::{self, Channel};
+use crate::hub::{self, Hub, Outgoing};
+use crate::limits::Pace;
+use crate::listen::Dialled;
+use crate::login;
+use crate::mailbox::{Class, Farewell, Frame, Mail, Refused};
+use crate::post::{Next, Post};
+use crate::registry::Standing;
+use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
+use crate::session::{Heard, Output, Session, Verdict};
+use crate::socket::{Carrier, Incoming, Reader, Writer};
+use crate::words;
+
+/// How long a closed peer may take to answer the close frame.
+const LINGER: Duration = Duration::from_secs(1);
+const GONE: Farewell = Farewell { code: 1000, reason: "" };
+
+/// Serves a peer until it is gone.
+pub(crate) async fn serve<S: Carrier>(
+    hub: Arc<Hub>,
+    mut reader: Reader<S>,
+    writer: Writer<S>,
+    dialled: Dialled,
+) {
+    let Ok(session) = session_for(&hub, &dialled) else { return };
+    let (conn, post) = hub.connect();
+    let mut peer = Peer { hub: &hub, conn, post, dialled, session, seat: Seat::Nobody };
+    let own_post = Arc::clone(&peer.post);
+    let mut write = std::pin::pin!(write_all(&hub, &own_post, writer));
+    let is_written = tokio::select! {
+        () = peer.read_all(&mut reader) => false,
+        () = &mut write => true,
+    };
+    // Whoever waits for room in this mailbox is let go; a farewell that was said before stands.
+    peer.post.close(GONE, false);
+    let finish = async {
+        if !is_written {
+            write.await;
+        }
+        let _ = timeout(LINGER, async { while !matches!(reader.read().await, Incoming::Closed) {} }).await;
+    };
+    tokio::join!(peer.leave(), finish);
+}
+
+/// Who sits at the other end.
+#[derive(Debug, Clone)]
+enum Seat {
+    Nobody,
+    Agent(AgentId),
+    Backend(BackendId),
+}
+
+struct Peer<'a> {
+    hub: &'a Hub,
+    conn: ConnId,
+    post: Arc<Post>,
+    dialled: Dialled,
+    session: Session,
+    seat: Seat,
+}
+
+/// The peer is done: nothing more is read from it.
+struct Done;
+
+fn session_for(hub: &Hub, dialled: &Dialled) -> Result<Session, ring::error::Unspecified> {
+    let now = hub.clock.now();
+    let id: String = auth::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = SessionId::new(id).expect("32 hexadecimal digits are a name");
+    Ok(match dialled {
+        Dialled::Agent { nonce, .. } => Session::agent(now, &hub.options, id, nonce, Binding::Exporter),
+        Dialled::Backend { .. } => Session::backend(now, &hub.options, id),
+    })
+}
+
+impl Peer<'_> {
+    async fn read_all<S: Carrier>(&mut self, reader: &mut Reader<S>) {
+        let _ = self.read_until_done(reader).await;
+    }
+
+    async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<S>) -> Result<(), Done> {
+        let limits = &self.hub.limits;
+        let per_s = if matches!(self.dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
+        let mut pace = Pace::new(per_s, limits.agent_burst_frames, self.hub.clock.ms());
+        self.say_outputs().await?;
+        self.enter_backend().await?;
+        loop {
+            // A peer that does not read its answers is not read either.
+            self.post.room(Class::Reliable, 0).await;
+            let Some(incoming) = self.next(reader).await else {
+                self.session.handle_time(self.hub.clock.now());
+                self.say_outputs().await?;
+                continue;
+            };
+            match incoming {
+                Incoming::Text(text) => self.handle_text(&text).await?,
+                Incoming::Binary(bytes) => self.handle_binary(&bytes).await?,
+                Incoming::Alive => self.session.handle_alive(self.hub.clock.now()),
+                Incoming::Closed => return Err(Done),
+                Incoming::Broken(reason) => {
+                    self.post.close(Farewell { code: close::PROTOCOL, reason }, true);
+                    return Err(Done);
+                }
+            }
+            while let Err(wait_ms) = pace.take(self.hub.clock.ms()) {
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+        }
+    }
+
+    /// `None` when the session's time has come first.
+    async fn next<S: Carrier>(&self, reader: &mut Reader<S>) -> Option<Incoming> {
+        match self.session.wake_at_ms() {
+            Some(at_ms) => timeout_at(self.hub.clock.at(at_ms), reader.read()).await.ok(),
+            None => Some(reader.read().await),
+        }
+    }
+
+    async fn handle_text(&mut self, text: &str) -> Result<(), Done> {
+        let heard = self.session.handle_text(self.hub.clock.now(), text);
+        match heard {
+            Heard::Nothing => self.hub.metrics.received(Class::Reliable, text.len()),
+            Heard::Hello(claim) => {
+                self.hub.metrics.received(Class::Reliable, text.len());
+                self.login(*claim).await?;
+            }
+            Heard::Subscribe(wanted) => {
+                self.hub.metrics.received(Class::Reliable, text.len());
+                self.subscribe(text, wanted).await?;
+            }
+            Heard::Forward(head, to) => {
+                self.hub.metrics.received(Class::of(&head), text.len());
+                self.forward(&head, &to).await?;
+            }
+        }
+        self.say_outputs().await
+    }
+
+    async fn forward(&mut self, head: &Route<'_>, to: &Address) -> Result<(), Done> {
+        let routed = match (Outgoing::text(head, self.address()?), &self.seat) {
+            (None, _) => Err(NoRoute::Refused(NackCode::TooLarge)),
+            (Some(mail), Seat::Agent(agent)) => self.hub.forward_agent(agent, self.conn, to, mail).await,
+            (Some(mail), Seat::Backend(backend)) => {
+                self.hub.forward_backend(backend, self.conn, to, mail).await
+            }
+            (Some(_), Seat::Nobody) => Err(NoRoute::Stale),
+        };
+        self.answer(routed, head.id, head.to.unwrap_or_default()).await
+    }
+
+    async fn handle_binary(&mut self, bytes: &[u8]) -> Result<(), Done> {
+        self.session.handle_alive(self.hub.clock.now());
+        self.hub.metrics.received(Class::Bulk, bytes.len());
+        let Seat::Backend(backend) = &self.seat else {
+            return self.answer(Err(NoRoute::Refused(NackCode::Unauthorised)), None, "binary frame").await;
+        };
+        let routed = match Chunk::decode(bytes) {
+            Err(_) => Err(NoRoute::Refused(NackCode::BadField)),
+            Ok(chunk) => {
+                let to = Address::Agent(AgentId::from_bytes(chunk.to));
+                self.hub.forward_backend(backend, self.conn, &to, Outgoing::binary(bytes)).await
+            }
+        };
+        self.answer(routed, None, "chunk").await
+    }
+
+    async fn answer(
+        &mut self,
+        routed: Result<(), NoRoute>,
+        id: Option<&str>,
+        what: &str,
+    ) -> Result<(), Done> {
+        match routed {
+            Ok(()) => Ok(()),
+            Err(NoRoute::Stale) => Err(Done),
+            Err(NoRoute::Refused(code)) => {
+                self.hub.metrics.nacked(&code);
+                self.say(words::nack(id, code, what)).await
+            }
+        }
+    }
+
+    async fn login(&mut self, claim: crate::session::Claim) -> Result<(), Done> {
+        let Dialled::Agent { nonce, host, exporter } = &self.dialled else { return Err(Done) };
+        let channel = Channel { nonce, host, exporter };
+        let verdict = login::judge(self.hub, &claim, channel).await;
+        let agent = claim.hello.agent_id;
+        match &verdict {
+            Verdict::Welcome { owner } => {
+                tracing::info!(%agent, backend = %owner, conn = self.conn.0, "agent in")
+            }
+            Verdict::Reject { code, .. } => {
+                tracing::info!(%agent, %code, "agent rejected");
+                self.hub.metrics.rejected(code);
+            }
+        }
+        let owner = match &verdict {
+            Verdict::Welcome { owner } => Some(owner.clone()),
+            Verdict::Reject { .. } => None,
+        };
+        self.session.handle_verdict(self.hub.clock.now(), &self.hub.options, verdict);
+        // The welcome is queued before the agent is in the table, so that it is the first frame it reads.
+        self.say_outputs().await?;
+        match owner {
+            Some(owner) => self.enter_agent(owner, &claim.hello).await,
+            None => Err(Done),
+        }
+    }
+
+    async fn enter_agent(&mut self, owner: BackendId, hello: &Hello) -> Result<(), Done> {
+        let agent = hello.agent_id;
+        let organisation = self.hub.desk.backends().get(&owner).map(|owner| owner.organisation.clone());
+        let login = AgentLogin {
+            agent,
+            owner,
+            organisation: organisation.unwrap_or_default(),
+            boot_id: hello.boot_id.clone(),
+            machine_hash: hello.machine_hash,
+            up: self.presence(PresenceState::Up, agent, Some(hello)).into(),
+        };
+        let joined = self.hub.router().join_agent(self.conn, Arc::clone(&self.post), login);
+        match joined {
+            Joined::Seated { superseded } => {
+                self.seat = Seat::Agent(agent);
+                if let Some(old) = superseded {
+                    old.close(Farewell { code: close::SUPERSEDED, reason: "superseded" }, false);
+                }
+            }
+            Joined::Clone { other, audience } => {
+                tracing::warn!(%agent, "two machines use one key; both are closed and the key is locked");
+                other.close(hub::CLONE, false);
+                self.post.close(hub::CLONE, true);
+                if let Err(error) = self.hub.desk.quarantine(agent, self.hub.clock.now().unix_ms) {
+                    tracing::error!(%agent, %error, "the key could not be locked");
+                }
+                let down = self.presence(PresenceState::Down, agent, None);
+                self.hub.announce_down(&agent, audience, &down).await;
+                return Err(Done);
+            }
+        }
+        self.hub.announce_up(&agent).await;
+        // A revocation from before the agent stood in the table was not acted on: look once more.
+        let standing = match self.hub.desk.agent(agent).await {
+            Ok(record) => Standing::of(record.as_ref()),
+            Err(_) => Standing::Good,
+        };
+        if let Some(farewell) = hub::farewell_of(standing) {
+            self.post.close(farewell, false);
+            return Err(Done);
+        }
+        Ok(())
+    }
+
+    async fn enter_backend(&mut self) -> Result<(), Done> {
+        let Dialled::Backend { id, organisation } = &self.dialled else { return Ok(()) };
+        let post = Arc::clone(&self.post);
+        let served = self.hub.router().join_backend(self.conn, post, id, organisation);
+        self.seat = Seat::Backend(id.clone());
+        tracing::info!(backend = %id, conn = self.conn.0, agents = served.len(), "backend in");
+        if self.hub.is_draining() || !self.hub.is_backend_good(id) {
+            self.post.close(Farewell { code: close::DRAIN, reason: "not now" }, true);
+            return Err(Done);
+        }
+        for agent in &served {
+            self.hub.announce_up(agent).await;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, text: &str, wanted: Subscribe) -> Result<(), Done> {
+        let Seat::Backend(backend) = &self.seat else { return Err(Done) };
+        let seen = self.hub.router().subscribe(self.conn, backend, wanted);
+        match seen {
+            Ok(frames) => {
+                for frame in frames {
+                    self.say(frame.to_string()).await?;
+                }
+                Ok(())
+            }
+            Err(refused) => {
+                let id = Route::parse(text).ok().and_then(|head| head.id);
+                self.answer(Err(refused), id, "organisation").await
+            }
+        }
+    }
+
+    fn address(&self) -> Result<Address, Done> {
+        match &self.seat {
+            Seat::Nobody => Err(Done),
+            Seat::Agent(agent) => Ok(Address::Agent(*agent)),
+            Seat::Backend(backend) => Ok(Address::Backend(backend.clone())),
+        }
+    }
+
+    fn presence(&self, state: PresenceState, agent: AgentId, hello: Option<&Hello>) -> String {
+        let presence = Presence {
+            agent,
+            state,
+            session_id: self.session.id().clone(),
+            since_ms: self.hub.clock.now().unix_ms,
+            outbox: hello.map(|hello| hello.outbox.clone()),
+            cmd_seq: hello.map(|hello| hello.cmd_seq),
+            info: hello.map(|hello| hello.agent.clone()),
+            printers: hello.map(|hello| hello.printers.clone()).unwrap_or_default(),
+            extra: Default::default(),
+        };
+        words::frame(Box::new(presence), None)
+    }
+
+    async fn say_outputs(&mut self) -> Result<(), Done> {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Send(frame) => self.say(frame).await?,
+                Output::Close(farewell) => {
+                    self.post.close(farewell, true);
+                    return Err(Done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn say(&self, frame: String) -> Result<(), Done> {
+        let mut frame = Frame::Text(frame);
+        loop {
+            match self.post.push(Class::Reliable, frame, self.hub.clock.ms()) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed(_)) => return Err(Done),
+                Err(Refused::Full(back)) => {
+                    self.post.room(Class::Reliable, back.len()).await;
+                    frame = back;
+                }
+            }
+        }
+    }
+
+    async fn leave(&self) {
+        match &self.seat {
+            Seat::Nobody => {}
+            Seat::Agent(agent) => {
+                let left = self.hub.router().leave_agent(agent, self.conn);
+                tracing::info!(%agent, conn = self.conn.0, was_current = left.is_some(), "agent out");
+                if let Some(audience) = left {
+                    let down = self.presence(PresenceState::Down, *agent, None);
+                    self.hub.announce_down(agent, audience, &down).await;
+                }
+            }
+            Seat::Backend(backend) => {
+                let moved = self.hub.router().leave_backend(self.conn, backend);
+                tracing::info!(%backend, conn = self.conn.0, moved = moved.len(), "backend out");
+                for agent in &moved {
+                    self.hub.announce_up(agent).await;
+                }
+            }
+        }
+    }
+}
+
+async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Writer<S>) {
+    let stalled = Duration::from_millis(hub.limits.stalled_write_ms);
+    loop {
+        match post.next().await {
+            Next::Write(batch) => {
+                let now_ms = hub.clock.ms();
+                let frames = batch.into_iter().map(|mail| {
+                    hub.metrics.sent(mail.class, mail.frame.len());
+                    aged(mail, now_ms)
+                });
+                match timeout(stalled, writer.write(frames)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        hub.metrics.slow_peer();
+                        let slow = Farewell { code: close::SLOW_CONSUMER, reason: "no write progress" };
+                        post.close(slow, false);
+                        let _ = timeout(LINGER, writer.close(slow)).await;
+                        return;
+                    }
+                }
+            }
+            Next::Close(farewell) => {
+                let _ = timeout(LINGER, writer.close(farewell)).await;
+                return;
+            }
+        }
+    }
+}
+
+/// The frame with its age raised by the time it waited here.
+fn aged(mail: Mail, now_ms: u64) -> Frame {
+    let waited_ms = now_ms.saturating_sub(mail.queued_ms);
+    match mail.frame {
+        Frame::Text(text) if waited_ms > 0 => Frame::Text(older(&text, waited_ms).unwrap_or(text)),
+        frame => frame,
+    }
+}
+
+fn older(text: &str, waited_ms: u64) -> Option<String> {
+    let head = Route::parse(text).ok()?;
+    let from = head.from?.parse().ok()?;
+    Some(head.rewrite(&from, waited_ms))
+}

@@ -1,0 +1,151 @@
+//! Builds the parts, starts the tasks, and takes them down again when told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::listen::{self, Door};
+use crate::paths::Directories;
+use crate::registry::{Change, Desk, SqliteRegistry};
+use crate::tls::{self, Certificate};
+
+/// Where a relay listens; differs from the configuration when that said port 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Agents and backends.
+    pub public: SocketAddr,
+    /// Health and metrics, unless turned off.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Runs a relay until `stop`; see [`run_with`].
+///
+/// # Errors
+/// As [`run_with`].
+pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let find = Directories::find(|name| std::env::var_os(name));
+    let directories =
+        find.context("no home directory, and neither STATE_DIRECTORY nor CONFIGURATION_DIRECTORY is set")?;
+    run_with(config, &directories, stop, None).await
+}
+
+/// Runs a relay until `stop`, then says goodbye to every peer within `drain.within_ms`. `ready` hears where it listens.
+///
+/// # Errors
+/// The registry, the certificate or an address cannot be used; the text says which and why.
+pub async fn run_with(
+    config: Config,
+    directories: &Directories,
+    stop: CancellationToken,
+    ready: Option<oneshot::Sender<Bound>>,
+) -> anyhow::Result<()> {
+    let certificate =
+        Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
+    let tls = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&certificate))?));
+    let registry = config.registry_file(directories);
+    let opened =
+        SqliteRegistry::open(&registry).with_context(|| format!("registry {}", registry.display()))?;
+    let (desk, changes) = Desk::open(Box::new(opened))?;
+    let listener = bind(&config.listen.address, config.listen.backlog).context("listen.address")?;
+    let admin = match config.admin.address.as_str() {
+        "" => None,
+        address => {
+            Some(TcpListener::bind(address).await.with_context(|| format!("admin.address = {address}"))?)
+        }
+    };
+    let bound = Bound {
+        public: listener.local_addr()?,
+        admin: admin.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
+    raise_descriptor_limit();
+    let hub = Arc::new(Hub::new(&config, desk));
+    let services = CancellationToken::new();
+    let side = TaskTracker::new();
+    side.spawn(services.clone().run_until_cancelled_owned(act_on_changes(Arc::clone(&hub), changes)));
+    side.spawn(services.clone().run_until_cancelled_owned(renew(certificate, config.tls.reload_ms)));
+    if let Some(admin) = admin {
+        let served = admin::serve(services.clone(), admin, Arc::clone(&hub));
+        side.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "admin listener");
+            }
+        });
+    }
+    tracing::info!(public = %bound.public, admin = ?bound.admin, "relay is up");
+    if let Some(ready) = ready {
+        // Nobody has to listen.
+        let _ = ready.send(bound);
+    }
+    let tasks = TaskTracker::new();
+    let abort = CancellationToken::new();
+    let door = Door { hub: Arc::clone(&hub), tls, tasks: tasks.clone(), abort: abort.clone() };
+    listen::accept_until(stop, listener, door).await;
+    drain(&hub, &tasks, &abort, config.drain.within_ms).await;
+    services.cancel();
+    side.close();
+    // An admin client that keeps its connection open does not keep the relay.
+    let _ = tokio::time::timeout(Duration::from_secs(1), side.wait()).await;
+    tracing::info!("relay is down");
+    Ok(())
+}
+
+fn bind(address: &str, backlog: u32) -> anyhow::Result<TcpListener> {
+    let parsed: SocketAddr = address.parse().with_context(|| format!("{address:?}"))?;
+    listen::bind(parsed, backlog).with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn drain(hub: &Hub, tasks: &TaskTracker, abort: &CancellationToken, within_ms: u64) {
+    tracing::info!(peers = tasks.len(), "draining");
+    hub.start_drain();
+    tasks.close();
+    if tokio::time::timeout(Duration::from_millis(within_ms), tasks.wait()).await.is_err() {
+        tracing::warn!(peers = tasks.len(), "some peers did not leave in time");
+        abort.cancel();
+        tasks.wait().await;
+    }
+}
+
+async fn act_on_changes(hub: Arc<Hub>, mut changes: mpsc::Receiver<Change>) {
+    while let Some(change) = changes.recv().await {
+        hub.handle_change(change);
+    }
+}
+
+/// Takes over a renewed certificate; connected peers keep their session.
+async fn renew(certificate: Arc<Certificate>, every_ms: u64) {
+    let mut seen = certificate.written_at();
+    loop {
+        tokio::time::sleep(Duration::from_millis(every_ms)).await;
+        let written = certificate.written_at();
+        if written == seen {
+            continue;
+        }
+        match certificate.reload() {
+            Ok(()) => {
+                seen = written;
+                tracing::info!("certificate renewed");
+            }
+            // Certificate and key may be written one after the other: look again next time.
+            Err(error) => tracing::warn!(%error, "the old certificate stays"),
+        }
+    }
+}
+
+/// One descriptor per peer: takes all that the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "descriptor limit");
+    }
+}

@@ -1,0 +1,19 @@
+//! What must hold of a print, whatever happened: one invariant a file.
+
+mod ending;
+mod lines;
+
+use std::fmt;
+
+pub use ending::ended_as_it_must;
+pub use lines::{Printed, lines_once_in_order};
+
+/// An invariant that does not hold, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

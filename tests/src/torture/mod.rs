@@ -1,0 +1,3 @@
+//! The modes of `spoolway-torture`.
+
+pub mod seeds;

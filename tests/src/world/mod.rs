@@ -1,0 +1,271 @@
+//! One seed to one whole print in virtual time: a streamer, a bad cable and a simulated printer.
+
+mod scenario;
+
+use std::collections::VecDeque;
+
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::gcode::{Batch, Position};
+use spoolway_agent_core::stream::{Ending, Event, Output, StopReason, StreamOptions, Streamer};
+use spoolway_firmware_profiles::registry::Registry;
+
+use crate::check::{self, Fault};
+use crate::printer::{Executed, Printer, Survivor, survivors};
+use crate::rng::Rng;
+use crate::wire::Wire;
+
+pub use scenario::{Noise, Scenario};
+
+/// Virtual time after which a print counts as hung.
+const HUNG_AFTER_US: u64 = 12 * 3_600_000_000;
+/// Steps after which a world counts as hung, whatever its clock says.
+const STEPS_MAX: u64 = 20_000_000;
+
+/// How a print ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The job or its cancel script ended.
+    Ended(Ending),
+    /// The streamer gave up.
+    Stopped(StopReason),
+    /// Nothing ended.
+    Hung,
+}
+
+/// Everything that can be said about one seed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was tried.
+    pub scenario: Scenario,
+    /// How it ended.
+    pub end: End,
+    /// Whether the world pulled the reset line, or the supply sagged, before the end.
+    pub was_reset: bool,
+    /// Damage that got past the firmware's protection.
+    pub survivors: Vec<Survivor>,
+    /// What is wrong with the outcome.
+    pub faults: Vec<Fault>,
+    /// Virtual time.
+    pub elapsed_us: u64,
+    /// Lines that the firmware asked for again.
+    pub resends: u64,
+    /// How often the agent asked where the firmware stands.
+    pub probes: u64,
+    /// Bytes that found the receive ring full.
+    pub rx_dropped: u64,
+}
+
+/// Runs one seed.
+#[must_use]
+pub fn run(seed: u64) -> Outcome {
+    run_scenario(Scenario::from_seed(seed))
+}
+
+/// Runs one scenario.
+#[must_use]
+pub fn run_scenario(scenario: Scenario) -> Outcome {
+    let mut world = World::new(scenario);
+    let end = world.play();
+    world.judge(end)
+}
+
+struct World {
+    scenario: Scenario,
+    now_us: u64,
+    rng: Rng,
+    streamer: Streamer,
+    printer: Printer,
+    wire: Wire,
+    /// Replies that have not yet left the printer.
+    leaving: VecDeque<(u64, Vec<u8>)>,
+    /// Every whole line that the host wrote.
+    frames: Vec<Vec<u8>>,
+    half_frame: Vec<u8>,
+    fed: usize,
+    begun: bool,
+    pause_after: Option<u64>,
+    resume_at_us: Option<u64>,
+    cancel_after: Option<u64>,
+    cancelled: bool,
+    reset_at_us: Option<u64>,
+}
+
+impl World {
+    fn new(scenario: Scenario) -> Self {
+        let registry = Registry::built_in();
+        let profile = &registry.get("marlin").expect("the built-in set has it").profile;
+        let capable = scenario.printer.emergency_parser;
+        let options = StreamOptions::from_profile(profile, |name| match name {
+            "EMERGENCY_PARSER" => capable,
+            "AUTOREPORT_TEMP" => !scenario.queries,
+            _ => false,
+        });
+        let mut rng = Rng::new(scenario.seed ^ 0x5eed);
+        Self {
+            streamer: Streamer::new(options, Moment::ZERO),
+            printer: Printer::new(scenario.printer.clone(), rng.next_u64()),
+            wire: Wire::new(scenario.to_printer.clone(), scenario.to_host.clone(), rng.next_u64()),
+            now_us: 0,
+            rng,
+            leaving: VecDeque::new(),
+            frames: Vec::new(),
+            half_frame: Vec::new(),
+            fed: 0,
+            begun: false,
+            pause_after: scenario.pause_after,
+            resume_at_us: None,
+            cancel_after: scenario.cancel_after,
+            cancelled: false,
+            reset_at_us: scenario.reset_at_us,
+            scenario,
+        }
+    }
+
+    fn play(&mut self) -> End {
+        for _ in 0..STEPS_MAX {
+            let (wake, end) = self.serve_streamer();
+            if let Some(end) = end {
+                return end;
+            }
+            self.act();
+            let Some(next_us) = self.next_us(wake) else { return End::Hung };
+            self.now_us = next_us.max(self.now_us);
+            if self.now_us > HUNG_AFTER_US {
+                return End::Hung;
+            }
+            self.carry();
+        }
+        End::Hung
+    }
+
+    /// Lets the streamer say everything it has to say.
+    fn serve_streamer(&mut self) -> (Option<Moment>, Option<End>) {
+        let now = Moment::from_micros(self.now_us);
+        let mut end = None;
+        loop {
+            if self.begun && self.streamer.wants_lines() {
+                self.feed();
+            }
+            match self.streamer.poll_output(now) {
+                Output::Write(bytes) => self.write(&bytes),
+                Output::Event(Event::Synchronised) if !self.begun => {
+                    self.begun = true;
+                    self.streamer.begin_job().expect("a fresh streamer is free");
+                }
+                Output::Event(Event::Ended(ending)) => end = Some(End::Ended(ending)),
+                Output::Event(Event::Stopped(reason)) => end = Some(End::Stopped(reason)),
+                Output::Event(Event::Paused) => {
+                    self.resume_at_us = Some(self.now_us + self.rng.range(0..=3_000_000));
+                }
+                Output::Event(_) => {}
+                Output::Wait(wake) => return (wake, end),
+            }
+        }
+    }
+
+    fn feed(&mut self) {
+        let mut batch = Batch::default();
+        let upto = (self.fed + 64).min(self.scenario.job.len());
+        for (index, command) in self.scenario.job[self.fed..upto].iter().enumerate() {
+            let line = (self.fed + index + 1) as u64;
+            batch.push(command.as_bytes(), Position { line, byte: 0, layer: 0 });
+        }
+        self.fed = upto;
+        self.streamer.feed(batch);
+        if upto == self.scenario.job.len() {
+            self.streamer.feed_end();
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.frames.push(std::mem::take(&mut self.half_frame));
+            } else {
+                self.half_frame.push(byte);
+            }
+        }
+        let taken = self.wire.to_printer.send(self.now_us, bytes);
+        assert_eq!(taken, bytes.len(), "the window keeps the line's buffer from filling");
+    }
+
+    /// What a person does, and what the supply does.
+    fn act(&mut self) {
+        let done = self.streamer.progress().commands;
+        if self.pause_after.is_some_and(|after| done >= after) {
+            self.pause_after = None;
+            let _late = self.streamer.pause();
+        }
+        if self.resume_at_us.is_some_and(|at| self.now_us >= at) {
+            self.resume_at_us = None;
+            let _cancelled_meanwhile = self.streamer.resume();
+        }
+        if self.cancel_after.is_some_and(|after| done >= after) {
+            self.cancel_after = None;
+            self.cancelled = self.streamer.cancel().is_ok();
+        }
+        if self.reset_at_us.is_some_and(|at| self.now_us >= at) {
+            self.reset_at_us = None;
+            self.printer.reset(self.now_us);
+        }
+    }
+
+    fn next_us(&self, wake: Option<Moment>) -> Option<u64> {
+        [
+            wake.map(Moment::as_micros),
+            self.wire.next_delivery_us(),
+            self.printer.next_wake_us(),
+            self.leaving.front().map(|(at_us, _)| *at_us),
+            self.resume_at_us,
+            self.reset_at_us,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Moves time on to `now_us` at the printer and on the wire.
+    fn carry(&mut self) {
+        while let Some((at_us, byte)) = self.wire.to_printer.pop(self.now_us) {
+            self.printer.receive(at_us, &[byte]);
+        }
+        self.printer.advance(self.now_us);
+        self.leaving.extend(self.printer.take_output());
+        while let Some((at_us, bytes)) = self.leaving.pop_front_if(|(at_us, _)| *at_us <= self.now_us) {
+            self.wire.to_host.send(at_us, &bytes);
+        }
+        let bytes = self.wire.to_host.deliver(self.now_us);
+        if !bytes.is_empty() {
+            self.streamer.handle_bytes(Moment::from_micros(self.now_us), &bytes);
+        }
+    }
+
+    fn judge(mut self, end: End) -> Outcome {
+        let elapsed_us = self.now_us;
+        // What has been accepted is still carried out.
+        self.printer.advance(self.now_us + 3_600_000_000);
+        let executed: Vec<Executed> = self.printer.executed().to_vec();
+        let found = survivors(self.frames.iter().map(Vec::as_slice), &executed);
+        let statistics = self.printer.statistics();
+        let was_reset = statistics.resets > 0;
+        let mut faults = check::lines_once_in_order(&check::Printed {
+            job: &self.scenario.job,
+            frames: &self.frames,
+            executed: &executed,
+            survivors: &found,
+            complete: end == End::Ended(Ending::Completed),
+        });
+        faults.extend(check::ended_as_it_must(&end, was_reset, self.cancelled));
+        Outcome {
+            end,
+            was_reset,
+            faults,
+            elapsed_us,
+            resends: statistics.resends,
+            probes: self.streamer.stats().job_probes,
+            rx_dropped: statistics.rx_dropped,
+            survivors: found,
+            scenario: self.scenario,
+        }
+    }
+}
