@@ -1,5 +1,12 @@
 //! The edge print agent: shells that carry bytes and time between the machines and the world.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod identity;
+pub mod local;
+pub mod paths;
 pub mod spool;
 pub mod store;
+pub mod telemetry;
 pub mod view;

@@ -1,19 +1,19 @@
 //! The words of spoolway.v1: plain serde types, limits and fault codes, and nothing that runs.
 //!
-//! A frame is an [`Envelope`](envelope::Envelope). Its `t` names the kind of its body, and decoding takes two steps: first the
-//! envelope, whose body stays raw text, then [`Message::decode`](message::Message::decode) by kind. Commands and
+//! A frame is an [`Envelope`]. Its `t` names the kind of its body, and decoding takes two steps: first the
+//! envelope, whose body stays raw text, then [`Message::decode`] by kind. Commands and
 //! events do the same once more with their own `kind`. A relay never takes the second step for a frame that is not addressed to it:
-//! it reads a borrowed [`Route`](route::Route) and passes the body on byte for byte.
+//! it reads a borrowed [`Route`] and passes the body on byte for byte.
 //!
 //! # Rules for adding a kind
 //!
 //! 1. A kind is never renamed, removed or given another meaning. A change that an old peer would misread is a new kind.
 //! 2. A field is only ever added, and it is optional. Its type and unit never change. Every struct that may grow ends in an
-//!    [`Extra`](raw::Extra), so that a peer which does not know the field hands it on; only `sig` and `body` may follow it. `Stamp`,
+//!    [`Extra`], so that a peer which does not know the field hands it on; only `sig` and `body` may follow it. `Stamp`,
 //!    `Window`, `Buffers` and `Spread` are plain values and do not grow.
 //! 3. A command that an old agent would carry out wrongly without the new field lists the field's name in `must`.
-//! 4. Lists of words that may grow (codes, causes) have an `Unknown` variant. [`JobState`](job::JobState),
-//!    [`Outcome`](job::Outcome) and [`CommandStatus`](command::CommandStatus) are closed: a new one is a new protocol version.
+//! 4. Lists of words that may grow (codes, causes) have an `Unknown` variant. [`JobState`],
+//!    [`Outcome`] and [`CommandStatus`] are closed: a new one is a new protocol version.
 //! 5. A new kind is one line in the `kinds!` list of [`message`], [`command`] or [`event`], a struct beside it, and one golden
 //!    file in `vectors/v1`. The tests fail until the file exists. A released golden file is never edited.
 //! 6. The JSON Schema is written anew with `UPDATE_SCHEMA=1 cargo test -p spoolway-protocol --test schema`.

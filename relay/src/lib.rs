@@ -27,3 +27,4 @@ pub mod session;
 mod socket;
 mod tls;
 mod words;
+mod write;

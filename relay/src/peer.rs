@@ -15,16 +15,16 @@ use crate::hub::{self, Hub, Outgoing};
 use crate::limits::Pace;
 use crate::listen::Dialled;
 use crate::login;
-use crate::mailbox::{Class, Farewell, Frame, Mail, Refused};
-use crate::post::{Next, Post};
+use crate::mailbox::{Class, Farewell, Frame, Refused};
+use crate::post::Post;
 use crate::registry::Standing;
 use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
 use crate::session::{Heard, Output, Session, Verdict};
 use crate::socket::{Carrier, Incoming, Reader, Writer};
-use crate::words;
+use crate::{words, write};
 
 /// How long a closed peer may take to answer the close frame.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 const GONE: Farewell = Farewell { code: 1000, reason: "" };
 
 /// Serves a peer until it is gone.
@@ -38,7 +38,7 @@ pub(crate) async fn serve<S: Carrier>(
     let (conn, post) = hub.connect();
     let mut peer = Peer { hub: &hub, conn, post, dialled, session, seat: Seat::Nobody };
     let own_post = Arc::clone(&peer.post);
-    let mut write = std::pin::pin!(write_all(&hub, &own_post, writer));
+    let mut write = std::pin::pin!(write::write_all(&hub, &own_post, writer));
     let is_written = tokio::select! {
         () = peer.read_all(&mut reader) => false,
         () = &mut write => true,
@@ -365,49 +365,4 @@ impl Peer<'_> {
             }
         }
     }
-}
-
-async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Writer<S>) {
-    let stalled = Duration::from_millis(hub.limits.stalled_write_ms);
-    loop {
-        match post.next().await {
-            Next::Write(batch) => {
-                let now_ms = hub.clock.ms();
-                let frames = batch.into_iter().map(|mail| {
-                    hub.metrics.sent(mail.class, mail.frame.len());
-                    aged(mail, now_ms)
-                });
-                match timeout(stalled, writer.write(frames)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return,
-                    Err(_) => {
-                        hub.metrics.slow_peer();
-                        let slow = Farewell { code: close::SLOW_CONSUMER, reason: "no write progress" };
-                        post.close(slow, false);
-                        let _ = timeout(LINGER, writer.close(slow)).await;
-                        return;
-                    }
-                }
-            }
-            Next::Close(farewell) => {
-                let _ = timeout(LINGER, writer.close(farewell)).await;
-                return;
-            }
-        }
-    }
-}
-
-/// The frame with its age raised by the time it waited here.
-fn aged(mail: Mail, now_ms: u64) -> Frame {
-    let waited_ms = now_ms.saturating_sub(mail.queued_ms);
-    match mail.frame {
-        Frame::Text(text) if waited_ms > 0 => Frame::Text(older(&text, waited_ms).unwrap_or(text)),
-        frame => frame,
-    }
-}
-
-fn older(text: &str, waited_ms: u64) -> Option<String> {
-    let head = Route::parse(text).ok()?;
-    let from = head.from?.parse().ok()?;
-    Some(head.rewrite(&from, waited_ms))
 }

@@ -16,7 +16,7 @@ impl Jitter {
     }
 
     /// The next number.
-    pub const fn next(&mut self) -> u64 {
+    pub const fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,8 +28,8 @@ impl Jitter {
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         match high.checked_sub(low) {
             None | Some(0) => low,
-            Some(u64::MAX) => self.next(),
-            Some(span) => low + self.next() % (span + 1),
+            Some(u64::MAX) => self.draw(),
+            Some(span) => low + self.draw() % (span + 1),
         }
     }
 }
@@ -93,7 +93,8 @@ impl Backoff {
         let down_since = *self.down_since.get_or_insert(now);
         let down_ms = now.since(down_since).as_millis();
         let options = self.options;
-        let max_ms = if down_ms >= u128::from(options.long_after_ms) { options.long_max_ms } else { options.max_ms };
+        let max_ms =
+            if down_ms >= u128::from(options.long_after_ms) { options.long_max_ms } else { options.max_ms };
         let doubled = options.first_ms.saturating_mul(1 << self.attempts.min(20));
         self.attempts = self.attempts.saturating_add(1);
         let jittered = self.jitter.between(options.floor_ms, doubled.min(max_ms));

@@ -4,9 +4,11 @@ pub mod backoff;
 pub mod gcode;
 pub mod greeting;
 pub mod job;
+pub mod link;
 pub mod moment;
 pub mod reply;
 pub mod stream;
 pub mod temperature;
+pub mod transfer;
 
 pub use moment::Moment;

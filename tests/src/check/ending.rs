@@ -6,21 +6,31 @@ use crate::world::End;
 
 use super::Fault;
 
+/// What the world knows of a print beside its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// The reset line was pulled, or the supply sagged.
+    pub was_reset: bool,
+    /// Somebody cancelled.
+    pub cancelled: bool,
+    /// Damage that got past the firmware made it kill itself (`M112`), wait for a person (`M0`), or wait for longer than the
+    /// agent's patience (`M109` with another temperature, `G4` with another time).
+    pub stuck_by_damage: bool,
+}
+
 /// Holds an ending against what happened to the print.
 #[must_use]
-pub fn ended_as_it_must(end: &End, was_reset: bool, cancelled: bool) -> Vec<Fault> {
+pub fn ended_as_it_must(end: &End, known: Circumstances) -> Vec<Fault> {
     let wrong = match end {
-        End::Hung => true,
         End::Ended(Ending::Completed) => false,
-        End::Ended(Ending::Cancelled) => !cancelled,
+        End::Ended(Ending::Cancelled) => !known.cancelled,
         End::Ended(Ending::Script) => true,
         // A documented bound, not an accident: the line was refused more often than the profile allows.
         End::Stopped(StopReason::TooManyRefusals { .. }) => false,
-        End::Stopped(_) => !was_reset,
+        End::Hung | End::Stopped(StopReason::Halted(_) | StopReason::Silent { .. }) => {
+            !known.was_reset && !known.stuck_by_damage
+        }
+        End::Stopped(_) => !known.was_reset,
     };
-    if wrong {
-        vec![Fault(format!("ended as {end:?} (reset: {was_reset}, cancelled: {cancelled})"))]
-    } else {
-        Vec::new()
-    }
+    if wrong { vec![Fault(format!("ended as {end:?} ({known:?})"))] } else { Vec::new() }
 }

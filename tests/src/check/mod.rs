@@ -5,7 +5,7 @@ mod lines;
 
 use std::fmt;
 
-pub use ending::ended_as_it_must;
+pub use ending::{Circumstances, ended_as_it_must};
 pub use lines::{Printed, lines_once_in_order};
 
 /// An invariant that does not hold, in words.

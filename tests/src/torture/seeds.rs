@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Say of each seed how it ended.
     #[arg(long)]
     pub verbose: bool,
+    /// Print each conversation, byte for byte.
+    #[arg(long)]
+    pub aloud: bool,
 }
 
 /// What became of many seeds.
@@ -117,7 +120,7 @@ pub fn run(arguments: &Arguments) -> Summary {
             if seed >= end {
                 return summary;
             }
-            let outcome = world::run(seed);
+            let outcome = if arguments.aloud { world::run_aloud(seed) } else { world::run(seed) };
             if arguments.verbose {
                 println!("{seed}: {:?}: {} {:?}", outcome.scenario.noise, name_of(&outcome), outcome.faults);
             }

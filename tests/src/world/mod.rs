@@ -39,7 +39,7 @@ pub struct Outcome {
     pub scenario: Scenario,
     /// How it ended.
     pub end: End,
-    /// Whether the world pulled the reset line, or the supply sagged, before the end.
+    /// Whether the world pulled the reset line, or the supply sagged.
     pub was_reset: bool,
     /// Damage that got past the firmware's protection.
     pub survivors: Vec<Survivor>,
@@ -64,7 +64,18 @@ pub fn run(seed: u64) -> Outcome {
 /// Runs one scenario.
 #[must_use]
 pub fn run_scenario(scenario: Scenario) -> Outcome {
-    let mut world = World::new(scenario);
+    play(World::new(scenario))
+}
+
+/// Runs one seed and prints the conversation as it goes.
+#[must_use]
+pub fn run_aloud(seed: u64) -> Outcome {
+    let mut world = World::new(Scenario::from_seed(seed));
+    world.aloud = true;
+    play(world)
+}
+
+fn play(mut world: World) -> Outcome {
     let end = world.play();
     world.judge(end)
 }
@@ -88,6 +99,7 @@ struct World {
     cancel_after: Option<u64>,
     cancelled: bool,
     reset_at_us: Option<u64>,
+    aloud: bool,
 }
 
 impl World {
@@ -117,17 +129,18 @@ impl World {
             cancel_after: scenario.cancel_after,
             cancelled: false,
             reset_at_us: scenario.reset_at_us,
+            aloud: false,
             scenario,
         }
     }
 
     fn play(&mut self) -> End {
         for _ in 0..STEPS_MAX {
+            self.act();
             let (wake, end) = self.serve_streamer();
             if let Some(end) = end {
                 return end;
             }
-            self.act();
             let Some(next_us) = self.next_us(wake) else { return End::Hung };
             self.now_us = next_us.max(self.now_us);
             if self.now_us > HUNG_AFTER_US {
@@ -157,7 +170,7 @@ impl World {
                 Output::Event(Event::Paused) => {
                     self.resume_at_us = Some(self.now_us + self.rng.range(0..=3_000_000));
                 }
-                Output::Event(_) => {}
+                Output::Event(event) => self.say('!', format!("{event:?}").as_bytes()),
                 Output::Wait(wake) => return (wake, end),
             }
         }
@@ -177,7 +190,14 @@ impl World {
         }
     }
 
+    fn say(&self, sign: char, bytes: &[u8]) {
+        if self.aloud && !bytes.is_empty() {
+            println!("{:12.6} {sign} {:?}", self.now_us as f64 / 1e6, String::from_utf8_lossy(bytes));
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) {
+        self.say('>', bytes);
         for &byte in bytes {
             if byte == b'\n' {
                 self.frames.push(std::mem::take(&mut self.half_frame));
@@ -235,6 +255,7 @@ impl World {
             self.wire.to_host.send(at_us, &bytes);
         }
         let bytes = self.wire.to_host.deliver(self.now_us);
+        self.say('<', &bytes);
         if !bytes.is_empty() {
             self.streamer.handle_bytes(Moment::from_micros(self.now_us), &bytes);
         }
@@ -242,6 +263,7 @@ impl World {
 
     fn judge(mut self, end: End) -> Outcome {
         let elapsed_us = self.now_us;
+        let working = !self.printer.is_idle(self.now_us);
         // What has been accepted is still carried out.
         self.printer.advance(self.now_us + 3_600_000_000);
         let executed: Vec<Executed> = self.printer.executed().to_vec();
@@ -255,7 +277,10 @@ impl World {
             survivors: &found,
             complete: end == End::Ended(Ending::Completed),
         });
-        faults.extend(check::ended_as_it_must(&end, was_reset, self.cancelled));
+        // The host never writes `M112`, and a job here holds nothing that keeps a printer busy for minutes.
+        let stuck_by_damage = statistics.kills > 0 || (working && !found.is_empty());
+        let known = check::Circumstances { was_reset, cancelled: self.cancelled, stuck_by_damage };
+        faults.extend(check::ended_as_it_must(&end, known));
         Outcome {
             end,
             was_reset,

@@ -118,7 +118,11 @@ impl Job {
     /// The attempt is not new, or the job is not in a state from which it can start.
     pub fn begin(&mut self, attempt: u32, reason: Option<&str>) -> Result<JobStateChanged, BeginError> {
         if attempt <= self.attempt {
-            return Err(BeginError::AlreadyStarted { job_id: self.id.clone(), asked: attempt, begun: self.attempt });
+            return Err(BeginError::AlreadyStarted {
+                job_id: self.id.clone(),
+                asked: attempt,
+                begun: self.attempt,
+            });
         }
         let event = self.step(JobState::Starting, reason)?;
         self.attempt = attempt;

@@ -78,8 +78,8 @@ impl JobQueue {
     /// # Errors
     /// The job is new and the queue is full.
     pub fn put(&mut self, job: Queued) -> Result<(), QueueFull> {
-        match self.jobs.iter_mut().find(|known| known.job_id == job.job_id) {
-            Some(known) => *known = job,
+        match self.jobs.iter().position(|known| known.job_id == job.job_id) {
+            Some(at) => self.jobs[at] = job,
             None if self.jobs.len() >= QUEUE_JOBS => return Err(QueueFull),
             None => self.jobs.push(job),
         }
@@ -111,7 +111,8 @@ impl JobQueue {
             matches!(state, JobState::Preflight | JobState::AwaitingBedClear | JobState::AwaitingOperator)
         };
         // An interrupted job may still be recovered: its part is on the bed.
-        let taken = |state: JobState| state.holds_printer() || about_to(state) || state == JobState::Interrupted;
+        let taken =
+            |state: JobState| state.holds_printer() || about_to(state) || state == JobState::Interrupted;
         if self.jobs.iter().any(|job| taken(job.state)) {
             return None;
         }
@@ -123,7 +124,9 @@ impl JobQueue {
         let waiting = |state| {
             matches!(state, JobState::Offered | JobState::Fetching | JobState::Verified | JobState::Queued)
         };
-        self.jobs.iter().filter(move |job| waiting(job.state) && job.not_after.is_some_and(|end| unix_ms > end))
+        self.jobs
+            .iter()
+            .filter(move |job| waiting(job.state) && job.not_after.is_some_and(|end| unix_ms > end))
     }
 }
 
@@ -133,7 +136,15 @@ mod tests {
 
     fn job(id: &str, start: StartRule, priority: i32, position: u32) -> Queued {
         let job_id = JobId::new(id).unwrap();
-        Queued { job_id, state: JobState::Queued, start, priority, position, not_before: None, not_after: None }
+        Queued {
+            job_id,
+            state: JobState::Queued,
+            start,
+            priority,
+            position,
+            not_before: None,
+            not_after: None,
+        }
     }
 
     fn queue(jobs: impl IntoIterator<Item = Queued>) -> JobQueue {
@@ -149,7 +160,12 @@ mod tests {
     #[test]
     fn priority_then_position_then_arrival() {
         let rule = || StartRule::WhenReady;
-        let queue = queue([job("a", rule(), 0, 5), job("b", rule(), 0, 5), job("c", rule(), 0, 1), job("d", rule(), 9, 9)]);
+        let queue = queue([
+            job("a", rule(), 0, 5),
+            job("b", rule(), 0, 5),
+            job("c", rule(), 0, 1),
+            job("d", rule(), 9, 9),
+        ]);
         let order: Vec<_> = queue.iter().map(|job| job.job_id.as_str()).collect();
         assert_eq!(order, ["d", "c", "a", "b"]);
     }
@@ -157,7 +173,8 @@ mod tests {
     #[test]
     fn nothing_starts_by_itself_unless_the_offer_says_so() {
         let manual = [StartRule::Manual, StartRule::At, StartRule::Unknown("asap".to_owned())];
-        let mut queue = queue(manual.into_iter().enumerate().map(|(n, rule)| job(&format!("m{n}"), rule, 9, 0)));
+        let mut queue =
+            queue(manual.into_iter().enumerate().map(|(n, rule)| job(&format!("m{n}"), rule, 9, 0)));
         assert_eq!(next(&queue, Some(1)), None);
         queue.put(job("auto", StartRule::WhenReady, -5, 0)).unwrap();
         assert_eq!(next(&queue, None).as_deref(), Some("auto"));
@@ -167,7 +184,8 @@ mod tests {
     fn one_job_at_a_time() {
         let mut queue = queue([job("a", StartRule::WhenReady, 0, 0), job("b", StartRule::WhenReady, 0, 1)]);
         let a = JobId::new("a").unwrap();
-        for state in [JobState::AwaitingBedClear, JobState::Paused, JobState::Interrupted, JobState::Printing] {
+        for state in [JobState::AwaitingBedClear, JobState::Paused, JobState::Interrupted, JobState::Printing]
+        {
             assert!(queue.set_state(&a, state));
             assert_eq!(next(&queue, None), None, "{state}");
         }

@@ -6,8 +6,8 @@ use spoolway_protocol::job::JobState;
 #[must_use]
 pub const fn lawful(from: JobState, to: JobState) -> bool {
     use JobState::{
-        AwaitingBedClear, AwaitingOperator, Cancelled, Completed, Failed, Fetching, Interrupted, Offered, Paused,
-        Preflight, Printing, Queued, Recovering, Starting, Verified,
+        AwaitingBedClear, AwaitingOperator, Cancelled, Completed, Failed, Fetching, Interrupted, Offered,
+        Paused, Preflight, Printing, Queued, Recovering, Starting, Verified,
     };
     match from {
         // The file may be stored already, then nothing is fetched.
@@ -16,9 +16,15 @@ pub const fn lawful(from: JobState, to: JobState) -> bool {
         Verified => matches!(to, Queued | Cancelled | Failed),
         Queued => matches!(to, Preflight | Cancelled | Failed),
         // Whoever waits goes back to the queue when the printer goes away, and through preflight again.
-        Preflight => matches!(to, AwaitingBedClear | AwaitingOperator | Starting | Queued | Cancelled | Failed),
-        AwaitingBedClear => matches!(to, AwaitingOperator | Starting | Preflight | Queued | Cancelled | Failed),
-        AwaitingOperator => matches!(to, AwaitingBedClear | Starting | Preflight | Queued | Cancelled | Failed),
+        Preflight => {
+            matches!(to, AwaitingBedClear | AwaitingOperator | Starting | Queued | Cancelled | Failed)
+        }
+        AwaitingBedClear => {
+            matches!(to, AwaitingOperator | Starting | Preflight | Queued | Cancelled | Failed)
+        }
+        AwaitingOperator => {
+            matches!(to, AwaitingBedClear | Starting | Preflight | Queued | Cancelled | Failed)
+        }
         Starting => matches!(to, Printing | Interrupted | Cancelled | Failed),
         Printing => matches!(to, Paused | Completed | Interrupted | Cancelled | Failed),
         Paused => matches!(to, Printing | Interrupted | Cancelled | Failed),

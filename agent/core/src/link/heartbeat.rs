@@ -82,7 +82,9 @@ impl Heartbeats {
     pub fn poll_output(&mut self, now: Moment) -> HeartbeatsOutput {
         let silent = now.since(self.last_heard);
         if silent >= self.dead {
-            return HeartbeatsOutput::Dead { silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX) };
+            return HeartbeatsOutput::Dead {
+                silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+            };
         }
         // Whoever sends all the time would never ask: a peer that has been silent for half its time is asked once.
         let asked = self.unanswered.is_some_and(|(_, sent)| sent > self.last_heard);

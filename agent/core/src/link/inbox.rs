@@ -15,12 +15,15 @@ use super::judge::{self, Verdict};
 use super::lanes::{Lanes, Stop, Waiting};
 use crate::moment::Moment;
 
+/// Emergency stops that are remembered, so that a repeat does not stop the printer again.
+const RECENT_ESTOPS: usize = 64;
+
 /// Bounds and names of an [`Inbox`].
 #[derive(Debug, Clone)]
 pub struct InboxOptions {
     /// The printer of commands that name none.
     pub default_printer: Option<PrinterId>,
-    /// Commands that may wait; beyond it only stops are taken.
+    /// Commands that may wait; stops are taken up to twice as many.
     pub capacity: usize,
 }
 
@@ -147,6 +150,7 @@ pub struct Inbox {
     floor: SeqFloor,
     storing: BTreeMap<CmdId, Storing>,
     estops: BTreeMap<CmdId, Estop>,
+    recent_estops: VecDeque<CmdId>,
     outputs: VecDeque<InboxOutput>,
 }
 
@@ -161,6 +165,7 @@ impl Inbox {
             floor: SeqFloor::new(floor),
             storing: BTreeMap::new(),
             estops: BTreeMap::new(),
+            recent_estops: VecDeque::new(),
             outputs: VecDeque::new(),
         };
         rows.sort_by_key(|row| row.row.command.seq);
@@ -182,15 +187,19 @@ impl Inbox {
         if self.storing.contains_key(&cmd_id) {
             return;
         }
-        if self.lanes.contains(cmd_id) || self.estops.contains_key(&cmd_id) {
+        let estop = self.estops.get(&cmd_id);
+        if self.lanes.contains(cmd_id) || matches!(estop, Some(Estop::Runs { stored: true })) {
             return self.receipt(cmd_id, command.seq, true);
         }
+        // What has run cannot expire any more.
+        let ttl_ms = ttl_ms.filter(|_| estop.is_none());
         let verdict = judge::judge(&command, ttl_ms, age_ms);
         let stop = match &verdict {
             Verdict::Accept(args) => Stop::of(&command, args, self.printer_of(&command).as_ref()),
             Verdict::Refuse(_) => None,
         };
-        if stop.is_none() && self.storing.len() + self.lanes.waiting() >= self.options.capacity {
+        let capacity = self.options.capacity * if stop.is_some() { 2 } else { 1 };
+        if self.storing.len() + self.lanes.waiting() >= capacity {
             return self.outputs.push_back(InboxOutput::Nack { re: id, code: NackCode::Busy });
         }
         stop.into_iter().for_each(|stop| self.take_back(stop));
@@ -201,8 +210,7 @@ impl Inbox {
     pub fn handle_stored(&mut self, cmd_id: CmdId, stored: StoredAs) {
         let Some(storing) = self.storing.remove(&cmd_id) else { return };
         if stored == StoredAs::Failed {
-            // A stop that already ran is not tried again by a repeat: the backend gets `busy` and its result is lost with the store.
-            self.estops.remove(&cmd_id);
+            // An emergency stop that ran is kept: the repeat is stored and told, and does not stop again.
             return self.outputs.push_back(InboxOutput::Nack { re: storing.id, code: NackCode::Busy });
         }
         self.floor.insert(storing.seq);
@@ -248,7 +256,7 @@ impl Inbox {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        match self.lanes.next() {
+        match self.lanes.next_turn() {
             Some(Waiting { command, args, .. }) => execute(command, args),
             None => InboxOutput::Wait(self.lanes.next_deadline()),
         }
@@ -271,7 +279,12 @@ impl Inbox {
                 (CommandStatus::Accepted, None, Some(waiting))
             }
         };
-        if let Some(Waiting { args: args @ CommandArgs::PrinterEstop(_), .. }) = &accepted {
+        if let Some(Waiting { args: args @ CommandArgs::PrinterEstop(_), .. }) = &accepted
+            && self.remember_estop(cmd_id)
+        {
+            if self.estops.len() >= RECENT_ESTOPS {
+                self.estops.pop_first();
+            }
             self.estops.insert(cmd_id, Estop::Runs { stored: false });
             self.outputs.push_front(execute(command.clone(), args.clone()));
         }
@@ -294,11 +307,26 @@ impl Inbox {
         }
     }
 
+    /// False when it ran before: a repeat goes the slow way through the store, which knows it.
+    fn remember_estop(&mut self, cmd_id: CmdId) -> bool {
+        if self.recent_estops.contains(&cmd_id) {
+            return false;
+        }
+        if self.recent_estops.len() == RECENT_ESTOPS {
+            self.recent_estops.pop_front();
+        }
+        self.recent_estops.push_back(cmd_id);
+        true
+    }
+
     fn restore_stop(&mut self, row: &InboxRow) {
         self.floor.insert(row.command.seq);
         let tried = !matches!(row.status, CommandStatus::Rejected | CommandStatus::Expired);
         if let Some(args) = row.command.decode().ok().filter(|_| tried) {
             let printer = self.printer_of(&row.command);
+            if matches!(args, CommandArgs::PrinterEstop(_)) {
+                self.remember_estop(row.command.cmd_id);
+            }
             Stop::of(&row.command, &args, printer.as_ref()).into_iter().for_each(|stop| {
                 self.lanes.stop(stop);
             });
@@ -310,11 +338,14 @@ impl Inbox {
         if status.is_terminal() {
             return;
         }
+        // An emergency stop ran before it was stored, the others may have begun: never again.
+        let began = status == CommandStatus::Executing
+            || matches!(command.decode(), Ok(CommandArgs::PrinterEstop(_)));
+        if began {
+            return self.indeterminate(command.cmd_id);
+        }
         let age_ms = age_ms.or(ttl_ms.is_none().then_some(0)).unwrap_or(u64::MAX);
         match judge::judge(&command, ttl_ms, age_ms) {
-            // An emergency stop ran before it was stored, the others may have begun: never again.
-            _ if status == CommandStatus::Executing => self.indeterminate(command.cmd_id),
-            Verdict::Accept(CommandArgs::PrinterEstop(_)) => self.indeterminate(command.cmd_id),
             Verdict::Refuse(result) => self.outputs.push_back(InboxOutput::Finish(result)),
             Verdict::Accept(args) => {
                 let printer = self.printer_of(&command);
@@ -349,3 +380,6 @@ fn taken_back(waiting: &Waiting, by: CmdId) -> CmdResult {
     let detail = Some(format!("taken back by {by}"));
     judge::result(waiting.command.cmd_id, CommandStatus::Cancelled, Some(Fault::Cancelled), detail)
 }
+
+#[cfg(test)]
+mod tests;

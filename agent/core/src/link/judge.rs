@@ -80,7 +80,12 @@ mod tests {
             printer_id: None,
             kind: kind.to_owned(),
             args: Raw::parse(args.to_owned()).unwrap(),
-            actor: Actor { id: "u".to_owned(), role: "r".to_owned(), decision: None, extra: Extra::default() },
+            actor: Actor {
+                id: "u".to_owned(),
+                role: "r".to_owned(),
+                decision: None,
+                extra: Extra::default(),
+            },
             must: Vec::new(),
             precondition: None,
             extra: Extra::default(),
@@ -107,7 +112,10 @@ mod tests {
     fn what_is_not_understood_is_rejected_and_not_guessed() {
         let rejected = |fault| (CommandStatus::Rejected, fault);
         assert_eq!(refusal(&command("camera.dream", "{}"), None, 0), rejected(Fault::CommandUnknown));
-        assert_eq!(refusal(&command("job.start", r#"{"job_id":"j"}"#), None, 0), rejected(Fault::CommandBadArgs));
+        assert_eq!(
+            refusal(&command("job.start", r#"{"job_id":"j"}"#), None, 0),
+            rejected(Fault::CommandBadArgs)
+        );
         let mut must = command("printer.estop", "{}");
         must.must = vec!["if".to_owned(), "moon_phase".to_owned()];
         assert_eq!(refusal(&must, None, 0), rejected(Fault::CommandUnknown));

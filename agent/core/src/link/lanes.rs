@@ -142,7 +142,7 @@ impl Lanes {
 
     /// The next command whose turn it is; it counts as running until [`Lanes::finish`]. An urgent one runs beside an ordinary one, but
     /// no ordinary one begins while an urgent one waits or runs.
-    pub fn next(&mut self) -> Option<Waiting> {
+    pub fn next_turn(&mut self) -> Option<Waiting> {
         self.pairs.values_mut().find_map(Pair::next)
     }
 
@@ -184,14 +184,19 @@ impl Lanes {
     /// When the next waiting command expires.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.pairs.values().flat_map(|pair| pair.urgent.iter().chain(&pair.ordinary)).filter_map(Waiting::deadline).min()
+        self.pairs
+            .values()
+            .flat_map(|pair| pair.urgent.iter().chain(&pair.ordinary))
+            .filter_map(Waiting::deadline)
+            .min()
     }
 
     /// Whether a command waits or runs.
     #[must_use]
     pub fn contains(&self, cmd_id: CmdId) -> bool {
         self.pairs.values().any(|pair| {
-            let waits = pair.urgent.iter().chain(&pair.ordinary).any(|waiting| waiting.command.cmd_id == cmd_id);
+            let waits =
+                pair.urgent.iter().chain(&pair.ordinary).any(|waiting| waiting.command.cmd_id == cmd_id);
             waits || pair.urgent_runs == Some(cmd_id) || pair.ordinary_runs == Some(cmd_id)
         })
     }
@@ -206,9 +211,8 @@ impl Lanes {
         let mut taken = Vec::new();
         for pair in self.pairs.values_mut() {
             for lane in [&mut pair.urgent, &mut pair.ordinary] {
-                let (out, kept) = lane.drain(..).partition(|waiting| condition(waiting));
+                let (out, kept): (VecDeque<_>, _) = lane.drain(..).partition(&condition);
                 *lane = kept;
-                let out: Vec<Waiting> = out;
                 taken.extend(out);
             }
         }

@@ -34,7 +34,7 @@ pub use stats::Stats;
 pub use turn::TurnError;
 pub use window::Progress;
 
-use state::{Lookahead, Mend, Phase, Suspicion, Turn};
+use state::{Lookahead, Mend, Phase, Suspicion, Turn, Witness};
 use watch::Watch;
 use window::Window;
 
@@ -60,6 +60,7 @@ pub struct Streamer {
     /// The next line is the `ok` that belongs to a request.
     swallow: bool,
     suspicion: Suspicion,
+    witness: Witness,
     refusals: u32,
     /// Highest number ever written; what is at or below it is a repetition.
     highest_sent: u32,
@@ -87,6 +88,7 @@ impl Streamer {
             resync: false,
             swallow: false,
             suspicion: Suspicion::default(),
+            witness: Witness::default(),
             refusals: 0,
             highest_sent: FIRST_NUMBER,
             query_due: now,
@@ -191,6 +193,7 @@ impl Streamer {
             Reply::Temperatures(found) => self.emit(Event::Temperatures(found)),
             Reply::Action(text) => self.emit(Event::Action(text)),
             Reply::Error { text, harmless, acknowledges } => {
+                self.witness.hear_error(&text);
                 if !harmless {
                     self.emit(Event::Complaint(text));
                 }
@@ -203,6 +206,7 @@ impl Streamer {
                 if let Some(found) = acknowledged.temperatures {
                     self.emit(Event::Temperatures(found));
                 }
+                self.witness.forget_error();
                 return Some(Reply::Ok(acknowledged));
             }
             other => return Some(other),

@@ -10,7 +10,7 @@ use crate::reply::{Acknowledged, Reply};
 use super::Streamer;
 use super::event::{Event, StopReason};
 use super::history::Source;
-use super::state::{Mend, Phase, Then, Turn};
+use super::state::{Mend, Phase, Then, Trust, Turn};
 
 impl Streamer {
     pub(super) fn handle_while_streaming(&mut self, now: Moment, mend: Mend, reply: &Reply) {
@@ -77,22 +77,14 @@ impl Streamer {
     fn handle_resend(&mut self, now: Moment, mend: Mend, number: u32) {
         self.watch.progress(now);
         self.swallow = self.options.replies.ok_after_resend;
-        let until = now + self.options.waits.settle;
-        if !self.window.can_ask_for(number) {
-            if !self.suspicion.raise(number) {
-                self.mend(Mend::Settling { until, then: Then::Probe });
-            } else if self.turn == Turn::Idle {
-                self.begin_again(now);
-            } else {
-                self.stop(StopReason::Desynchronised { asked: number });
-            }
+        let trust = self.witness.judge(number);
+        if !self.is_credible(now, number, trust) {
             return;
         }
-        self.suspicion.clear();
         if number < self.window.next_number() {
             self.note_refusal(mend, number);
         }
-        self.window.rewind(number);
+        self.window.rewind(number, trust == Trust::Sure);
         if matches!(mend, Mend::Probing { .. }) {
             // The lines below were accepted; whether their acknowledgements were lost or are still to come, they no longer
             // lie in the ring, which was just flushed. Late ones are strays.
@@ -100,8 +92,37 @@ impl Streamer {
             self.query_out = false;
         }
         if !matches!(self.phase, Phase::Stopped(_)) {
+            let until = now + self.options.waits.settle;
             self.mend(Mend::Settling { until, then: Then::SendAlone });
         }
+    }
+
+    /// Whether a request can be acted upon. One that cannot be honest is asked about; heard often enough it is the truth: the
+    /// counter is where the firmware says, or far from where this conversation can have brought it.
+    fn is_credible(&mut self, now: Moment, number: u32, trust: Trust) -> bool {
+        let until = now + self.options.waits.settle;
+        if trust == Trust::Contradiction {
+            self.mend(Mend::Settling { until, then: Then::Probe });
+            return false;
+        }
+        if self.window.can_ask_for(number) {
+            self.suspicion.clear();
+            return true;
+        }
+        if !self.suspicion.raise(number) {
+            self.mend(Mend::Settling { until, then: Then::Probe });
+            return false;
+        }
+        self.suspicion.clear();
+        if self.window.distrust_proof(number) {
+            return true;
+        }
+        if self.turn == Turn::Idle {
+            self.begin_again(now);
+        } else {
+            self.stop(StopReason::Desynchronised { asked: number });
+        }
+        false
     }
 
     fn note_refusal(&mut self, mend: Mend, number: u32) {

@@ -147,3 +147,48 @@ impl Suspicion {
         self.times = 0;
     }
 }
+
+/// How far a request can be believed. Replies carry no checksum, but Marlin says the number twice: `Last Line: 14` in
+/// the error and `Resend: 15` behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Said twice, in one breath or in two requests.
+    Sure,
+    /// Said once.
+    Likely,
+    /// Said twice, and not the same.
+    Contradiction,
+}
+
+/// Remembers what was said, to hold a request against it.
+#[derive(Debug, Default)]
+pub(super) struct Witness {
+    last_line: Option<u32>,
+    unconfirmed: Option<u32>,
+}
+
+impl Witness {
+    /// An error line; it may name the last line that was accepted.
+    pub(super) fn hear_error(&mut self, text: &str) {
+        let number = text.rsplit_once("Last Line:").and_then(|(_, rest)| rest.trim().parse().ok());
+        self.last_line = number;
+    }
+
+    /// Anything else: an error and its request come in one breath.
+    pub(super) fn forget_error(&mut self) {
+        self.last_line = None;
+    }
+
+    /// How far a request for this line can be believed.
+    pub(super) fn judge(&mut self, asked: u32) -> Trust {
+        match self.last_line.take() {
+            Some(last) if last.checked_add(1) == Some(asked) => {
+                self.unconfirmed = None;
+                Trust::Sure
+            }
+            Some(_) => Trust::Contradiction,
+            None if self.unconfirmed.replace(asked) == Some(asked) => Trust::Sure,
+            None => Trust::Likely,
+        }
+    }
+}

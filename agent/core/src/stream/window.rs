@@ -153,15 +153,29 @@ impl Window {
     /// Whether the firmware can honestly ask for this line: it was framed, is still known, was not proven to be accepted,
     /// and lies at most a window behind what counts as acknowledged.
     pub(super) fn can_ask_for(&self, number: u32) -> bool {
-        number > self.proven
-            && number >= self.history.first()
+        number > self.proven && self.is_near(number)
+    }
+
+    /// What seemed proven was not, if this line is one that the firmware may expect at all.
+    pub(super) fn distrust_proof(&mut self, number: u32) -> bool {
+        let near = self.is_near(number);
+        if near {
+            self.proven = self.proven.min(number - 1);
+        }
+        near
+    }
+
+    fn is_near(&self, number: u32) -> bool {
+        number >= self.history.first()
             && number <= self.history.next()
             && number + self.reach.lines.max(16) as u32 > self.acked
     }
 
     /// The firmware has said that this line is the next it expects: all below it were accepted, and it is sent next.
-    pub(super) fn rewind(&mut self, number: u32) {
-        self.proven = self.proven.max(number - 1);
+    pub(super) fn rewind(&mut self, number: u32, sure: bool) {
+        if sure {
+            self.proven = self.proven.max(number - 1);
+        }
         self.retreat(number - 1);
         self.set_cursor(number);
     }

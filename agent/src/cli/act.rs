@@ -1,0 +1,22 @@
+//! `pause`, `resume`, `cancel` and `estop`: one word to the agent, one line back.
+
+use std::io::Write;
+
+use super::paint::{Paint, plain};
+use super::{Desk, Failure};
+use crate::local::words::Request;
+
+/// Has something done to a job.
+pub(super) fn act(desk: &Desk, request: &Request, verb: &str, out: &mut impl Write) -> Result<(), Failure> {
+    let job = desk.agent()?.job(request)?;
+    writeln!(out, "{verb} {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
+    Ok(())
+}
+
+/// Stops the printer at once.
+pub(super) fn emergency_stop(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
+    desk.agent()?.emergency_stop()?;
+    let paint = Paint::of(&std::io::stdout());
+    writeln!(out, "{} Make sure that the machine is safe, then reset the printer.", paint.red("Emergency stop sent."))?;
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use spoolway_protocol::JobId;
+
+use super::{Failure, absolute};
+use crate::config::Flag;
+use crate::telemetry::Level;
+
+/// The agent of one 3D printer.
+#[derive(Debug, Parser)]
+#[command(name = "spoolway-agent", version, about, after_help = "\
+Example:
+  spoolway-agent print benchy.gcode --follow
+
+Exit codes: 0 done, 1 failed, 64 wrong usage, 69 agent or device not reachable, 78 wrong configuration.")]
+pub(super) struct Arguments {
+    /// Configuration file; it has to exist.
+    #[arg(long, global = true, value_name = "FILE", env = "SPOOLWAY_AGENT_CONFIG", hide_env_values = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Socket of the agent.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the agent in the foreground, until it is told to stop.
+    #[command(after_help = "Example:\n  spoolway-agent run --port /dev/ttyACM0 --baud 250000")]
+    Run(RunFlags),
+    /// Show the agent's id and public key, and how the relay gets to know them.
+    #[command(after_help = "Example:\n  sudo spoolway-agent id")]
+    Id {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show printer, job and link at a glance.
+    #[command(after_help = "Example:\n  spoolway-agent status")]
+    Status {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the jobs.
+    #[command(after_help = "Example:\n  spoolway-agent jobs --json")]
+    Jobs {
+        /// As one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a G-code file of this machine.
+    #[command(after_help = "Example:\n  spoolway-agent print benchy.gcode --name 'Benchy, red' --follow")]
+    Print {
+        /// The file; the agent has to be able to read it.
+        file: PathBuf,
+        /// Name of the job; else that of the file.
+        #[arg(long)]
+        name: Option<String>,
+        /// Stay and show how it goes, until the job is over.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Pause a job.
+    #[command(after_help = "Example:\n  spoolway-agent pause")]
+    Pause {
+        /// The job; else the one that holds the printer.
+        job: Option<JobId>,
+    },
+    /// Go on with a paused job.
+    #[command(after_help = "Example:\n  spoolway-agent resume")]
+    Resume {
+        /// The job; else the one that holds the printer.
+        job: Option<JobId>,
+    },
+    /// Cancel a job.
+    #[command(after_help = "Example:\n  spoolway-agent cancel job-7731")]
+    Cancel {
+        /// The job; else the one that holds the printer.
+        job: Option<JobId>,
+    },
+    /// Emergency stop: the printer stops at once and has to be reset.
+    #[command(after_help = "Example:\n  spoolway-agent estop")]
+    Estop,
+    /// Show the agent's log.
+    #[command(after_help = "Example:\n  spoolway-agent logs -f --level warn")]
+    Logs {
+        /// Stay and show new lines as they come.
+        #[arg(short, long)]
+        follow: bool,
+        /// How many of the last lines to show.
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+        lines: usize,
+        /// The least that matters.
+        #[arg(long, value_enum, default_value_t = Level::Info)]
+        level: Level,
+        /// As one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the firmware profiles, or check one.
+    #[command(after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles check ./voron.toml")]
+    Profiles {
+        /// Without one, they are listed.
+        #[command(subcommand)]
+        action: Option<ProfilesAction>,
+    },
+    /// Show or check the configuration.
+    #[command(after_help = "Example:\n  spoolway-agent config check")]
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub(super) enum ProfilesAction {
+    /// Check a profile's file.
+    #[command(after_help = "Example:\n  spoolway-agent profiles check ./voron.toml")]
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigAction {
+    /// Show what holds, and who said so.
+    #[command(after_help = "Example:\n  spoolway-agent config show > agent.toml")]
+    Show,
+    /// Look for mistakes, in the profiles too.
+    #[command(after_help = "Example:\n  sudo spoolway-agent config check")]
+    Check,
+}
+
+/// Settings that are tried out often enough to have a flag of their own.
+#[derive(Debug, Args)]
+pub(super) struct RunFlags {
+    /// Serial port of the printer.
+    #[arg(long, value_name = "PATH")]
+    port: Option<PathBuf>,
+    /// Bits per second.
+    #[arg(long)]
+    baud: Option<u32>,
+    /// Firmware profile, or auto.
+    #[arg(long, value_name = "ID")]
+    profile: Option<String>,
+    /// Relay, as wss://host or wss://host:port.
+    #[arg(long, value_name = "URL")]
+    relay: Option<String>,
+    /// Folder for identity, database and files.
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
+    /// Least level that is logged, such as debug.
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Any other setting by its key, such as spool.reserve_bytes=1000000.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_set)]
+    set: Vec<Flag>,
+}
+
+impl RunFlags {
+    /// The flags by the keys of the configuration.
+    pub(super) fn flags(self) -> Result<Vec<Flag>, Failure> {
+        let path = |path: Option<PathBuf>| path.as_deref().map(absolute).transpose();
+        let given = [
+            ("printer.port", path(self.port)?),
+            ("printer.baud", self.baud.map(|baud| baud.to_string())),
+            ("printer.profile", self.profile),
+            ("relay.url", self.relay),
+            ("state_dir", path(self.state_dir)?),
+            ("log.level", self.log),
+        ];
+        let given = given.into_iter().filter_map(|(key, value)| Some(Flag { key: key.to_owned(), value: value? }));
+        Ok(given.chain(self.set).collect())
+    }
+}
+
+fn parse_set(text: &str) -> Result<Flag, String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok(Flag { key: key.trim().to_owned(), value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound_and_every_command_has_an_example() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        let mut open = vec![command];
+        while let Some(command) = open.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example:\n  "), "{}", command.get_name());
+            open.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+        }
+    }
+
+    #[test]
+    fn flags_have_the_keys_of_the_configuration() {
+        let words = ["a", "run", "--port", "/dev/x", "--baud", "9600", "--set", "log.format=json"];
+        let Command::Run(flags) = Arguments::try_parse_from(words).unwrap().command else { panic!("run") };
+        let flags = flags.flags().unwrap();
+        let pairs: Vec<_> = flags.iter().map(|flag| (flag.key.as_str(), flag.value.as_str())).collect();
+        assert_eq!(pairs, [("printer.port", "/dev/x"), ("printer.baud", "9600"), ("log.format", "json")]);
+        assert!(pairs.iter().all(|(key, _)| crate::config::keys().any(|known| known == *key)));
+    }
+}

@@ -1,0 +1,223 @@
+//! What went wrong, told in one block: what and where, the stable code, what to try; and the exit code for it.
+
+use std::io;
+use std::process::ExitCode;
+
+use spoolway_protocol::Fault;
+
+use super::paint::{Paint, plain, wrap};
+use crate::config::LoadConfigError;
+use crate::identity::OpenIdentityError;
+use crate::local::{BindSocketError, LockStateError, TalkError};
+use crate::view::Refusal;
+
+/// How a command ends when it does not end well; the numbers are those of sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It was tried and failed.
+    Runtime = 1,
+    /// It was asked for in the wrong way.
+    Usage = 64,
+    /// The agent or a device is not there.
+    Unavailable = 69,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    text: String,
+    code: Option<String>,
+    help: String,
+    is_silent: bool,
+}
+
+impl Failure {
+    /// A failure with its words.
+    #[must_use]
+    pub fn new(exit: Exit, text: impl Into<String>, code: Option<String>, help: impl Into<String>) -> Self {
+        Self { exit, text: text.into(), code, help: help.into(), is_silent: false }
+    }
+
+    /// A failure that has a fault.
+    #[must_use]
+    pub fn of(fault: Fault, text: impl Into<String>) -> Self {
+        Self::new(exit_of(Some(fault)), text, Some(fault.code().to_owned()), fault.help())
+    }
+
+    pub(super) fn homeless() -> Self {
+        Self::new(
+            Exit::Configuration,
+            "there is no place for the agent's files: HOME is not set",
+            Some(Fault::ConfigBroken.code().to_owned()),
+            "Set HOME, or start the agent with systemd, which says where files go.",
+        )
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether the reader has simply gone, as `head` does; that is no failure.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// Prints the block on standard error.
+    pub(super) fn print(&self) {
+        let paint = Paint::of(&io::stderr());
+        // Nobody is left to hear that standard error is gone.
+        let _ = io::Write::write_all(&mut io::stderr().lock(), self.block(paint).as_bytes());
+    }
+
+    fn block(&self, paint: Paint) -> String {
+        let code = self.code.as_ref().map_or_else(String::new, |code| format!(" [{code}]"));
+        let mut block = format!("{} {}{code}\n", paint.red("error:"), self.text.lines().map(plain).collect::<Vec<_>>().join("\n       "));
+        if !self.help.is_empty() {
+            block.push_str(&format!("{} {}\n", paint.bold("  try:"), wrap(&plain(&self.help), 80 - 7).join("\n       ")));
+        }
+        block
+    }
+}
+
+/// The exit code that a fault calls for.
+fn exit_of(fault: Option<Fault>) -> Exit {
+    match fault {
+        Some(Fault::ConfigBroken | Fault::ProfileBad | Fault::ProfileUnknown) => Exit::Configuration,
+        Some(
+            Fault::PortMissing | Fault::PortBusy | Fault::PortPermission | Fault::PortLost | Fault::FirmwareSilent
+            | Fault::RelayUnreachable,
+        ) => Exit::Unavailable,
+        _ => Exit::Runtime,
+    }
+}
+
+impl From<LoadConfigError> for Failure {
+    fn from(error: LoadConfigError) -> Self {
+        let mut failure = Self::of(Fault::ConfigBroken, error.to_string());
+        if let LoadConfigError::Read { .. } = error {
+            failure.help = "Name a file that exists and that this user may read.".to_owned();
+        }
+        failure
+    }
+}
+
+impl From<TalkError> for Failure {
+    fn from(error: TalkError) -> Self {
+        let text = error.to_string();
+        match error {
+            TalkError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Self::new(
+                Exit::Unavailable,
+                text,
+                Some("agent.unreachable".to_owned()),
+                "Join the group that owns the socket (usually `sudo usermod -aG spoolway $USER`, then log in again), or use sudo.",
+            ),
+            TalkError::Unreachable { .. } => Self::new(
+                Exit::Unavailable,
+                text,
+                Some("agent.unreachable".to_owned()),
+                "Start the agent (`sudo systemctl start spoolway-agent`, or `spoolway-agent run`), or name its socket with --socket.",
+            ),
+            TalkError::Broken { .. } => Self::new(
+                Exit::Unavailable,
+                text,
+                Some("agent.unreachable".to_owned()),
+                "Look at the agent's log (`journalctl -u spoolway-agent`) and ask again.",
+            ),
+            TalkError::Strange { .. } => {
+                Self::new(Exit::Runtime, text, None, "Use the version of this program that the agent runs.")
+            }
+            TalkError::Refused(fault) => {
+                Self::new(exit_of(Fault::from_code(&fault.code)), fault.text, Some(fault.code), fault.help)
+            }
+        }
+    }
+}
+
+impl From<OpenIdentityError> for Failure {
+    fn from(error: OpenIdentityError) -> Self {
+        Self::new(Exit::Runtime, error.to_string(), None, error.help())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let is_silent = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { is_silent, ..Self::new(Exit::Runtime, format!("the output cannot be written: {error}"), None, "") }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    /// The agent's own end; the errors that an operator can mend say how.
+    fn from(error: anyhow::Error) -> Self {
+        let text = format!("{error:#}");
+        let cause = |at: &(dyn std::error::Error + 'static)| -> Option<Self> {
+            if let Some(refusal) = at.downcast_ref::<Refusal>() {
+                return Some(Self::of(refusal.fault, text.clone()));
+            }
+            if let Some(error) = at.downcast_ref::<OpenIdentityError>() {
+                return Some(Self::new(Exit::Runtime, text.clone(), None, error.help()));
+            }
+            if let Some(LockStateError::Taken { .. }) = at.downcast_ref() {
+                return Some(Self::new(
+                    Exit::Runtime,
+                    text.clone(),
+                    Some("agent.already_running".to_owned()),
+                    "Use the agent that runs (`spoolway-agent status`), or give this one a folder and a socket of its own.",
+                ));
+            }
+            let error = at.downcast_ref::<BindSocketError>()?;
+            let (code, help) = match error {
+                BindSocketError::Taken(_) => (
+                    Some("agent.already_running".to_owned()),
+                    "Use the agent that runs (`spoolway-agent status`), or give this one a socket of its own with --socket.",
+                ),
+                BindSocketError::NotASocket(_) => (None, "Remove the file, or choose another socket with --socket."),
+                BindSocketError::Io { .. } => {
+                    (None, "Choose a short path in a folder that this user may write, with --socket.")
+                }
+            };
+            Some(Self::new(Exit::Runtime, text.clone(), code, help))
+        };
+        let known = error.chain().find_map(cause);
+        known.unwrap_or_else(|| {
+            Self::new(Exit::Runtime, text, None, "Look at the lines of the log before this one (`journalctl -u spoolway-agent`).")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_says_what_code_and_what_to_try() {
+        let failure = Failure::of(Fault::PortMissing, "/dev/ttyUSB0 is not there\x1b[2J");
+        let block = failure.block(Paint::none());
+        let mut lines = block.lines();
+        assert_eq!(lines.next(), Some("error: /dev/ttyUSB0 is not there?[2J [port.missing]"));
+        assert!(lines.next().unwrap().starts_with("  try: Switch the printer on"));
+        assert!(block.lines().all(|line| line.chars().count() <= 80), "{block}");
+        assert_eq!(failure.exit(), Exit::Unavailable);
+    }
+
+    #[test]
+    fn the_agents_own_end_is_told_by_its_cause() {
+        use anyhow::Context as _;
+        let refusal: anyhow::Result<()> = Err(Refusal::new(Fault::ProfileUnknown, "no profile `x`").into());
+        let failure = Failure::from(refusal.context("the agent cannot start").unwrap_err());
+        assert_eq!(failure.exit(), Exit::Configuration);
+        assert_eq!(failure.text, "the agent cannot start: no profile `x`");
+        assert_eq!(failure.code.as_deref(), Some("profile.unknown"));
+    }
+}

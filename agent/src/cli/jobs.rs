@@ -1,0 +1,105 @@
+//! `jobs`: a table of the jobs, the one on the printer first.
+
+use std::io::Write;
+
+use super::paint::{Paint, fit, size};
+use super::{Desk, Failure};
+use crate::view::JobView;
+
+/// Lists the jobs.
+pub(super) fn jobs(desk: &Desk, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let mut jobs = desk.agent()?.jobs()?;
+    if json {
+        for job in &jobs {
+            serde_json::to_writer(&mut *out, job).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        return Ok(());
+    }
+    jobs.sort_by_key(|job| (!job.state.holds_printer(), job.state.is_terminal()));
+    out.write_all(table(&jobs, Paint::of(&std::io::stdout())).as_bytes())?;
+    Ok(())
+}
+
+/// How far a job is, from 0 to 1: by commands, or by bytes while these are not counted.
+pub(super) fn share(job: &JobView) -> f64 {
+    let (part, whole) =
+        if job.commands_total > 0 { (job.commands_acked, job.commands_total) } else { (job.bytes, job.size) };
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Percent, rounded down: 100 is only what is done.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:>3.0} %", (share * 100.0).floor())
+}
+
+fn table(jobs: &[JobView], paint: Paint) -> String {
+    if jobs.is_empty() {
+        return "No jobs. `spoolway-agent print FILE` makes one.\n".to_owned();
+    }
+    let head = format!("{:<20} {:<26} {:<17} {:>5} {:>8}", "JOB", "NAME", "STATE", "DONE", "SIZE");
+    let mut text = format!("{}\n", paint.bold(&head));
+    for job in jobs {
+        let state = format!("{:<17}", job.state.as_str());
+        let state = match job.state {
+            state_of if state_of.holds_printer() => paint.green(&state),
+            state_of if state_of.is_terminal() => paint.dim(&state),
+            _ => state,
+        };
+        text.push_str(&format!(
+            "{:<20} {:<26} {state} {:>5} {:>8}\n",
+            fit(job.job_id.as_str(), 20),
+            fit(&job.name, 26),
+            percent(share(job)),
+            size(job.size).replace("iB", "B"),
+        ));
+        if let Some(reason) = &job.reason {
+            text.push_str(&format!("{}\n", paint.dim(&format!("{:<20} {}", "", fit(reason, 58)))));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use spoolway_protocol::{JobId, JobState};
+
+    use super::*;
+
+    pub(in crate::cli) fn job(id: &str, state: JobState, acked: u64) -> JobView {
+        JobView {
+            job_id: JobId::new(id).unwrap(),
+            name: "a long name with an escape \x1b[2J in it.gcode".to_owned(),
+            state,
+            attempt: 1,
+            commands_acked: acked,
+            commands_total: 1_000,
+            line: acked,
+            layer: 61,
+            layers_total: 130,
+            bytes: 0,
+            size: 734_003,
+            reason: None,
+            created_ms: 0,
+        }
+    }
+
+    #[test]
+    fn the_table_fits_a_terminal() {
+        let mut failed = job(&"j".repeat(64), JobState::AwaitingBedClear, 999);
+        failed.reason = Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
+        let text = table(&[job("j1", JobState::Printing, 470), failed], Paint::none());
+        assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
+        assert!(text.contains("printing           47 % 716.8 KB"), "{text}");
+        assert!(text.contains(" 99 %"), "{text}");
+    }
+
+    #[test]
+    fn shares_are_never_past_their_whole() {
+        assert!((share(&job("j", JobState::Printing, 250)) - 0.25).abs() < 1e-9);
+        let mut unknown = job("j", JobState::Fetching, 0);
+        unknown.commands_total = 0;
+        unknown.size = 0;
+        assert!(share(&unknown).abs() < 1e-9);
+    }
+}

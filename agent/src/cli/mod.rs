@@ -1,0 +1,130 @@
+//! The command line: what was asked, done, and said back with an exit code.
+
+mod act;
+mod args;
+mod fail;
+mod id;
+mod jobs;
+mod logs;
+mod paint;
+mod print;
+mod profiles;
+mod run;
+mod settings;
+mod status;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Flag, Loaded, load};
+use crate::local::Client;
+use crate::local::words::Request;
+use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
+
+pub use fail::{Exit, Failure};
+pub use paint::wants_colour;
+
+use args::{Arguments, Command};
+
+/// Does what the arguments ask for; `run` is the agent itself.
+pub fn main<R, F>(arguments: impl IntoIterator<Item = OsString>, run: R) -> ExitCode
+where
+    R: FnOnce(Config, CancellationToken) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; a terminal that is gone does not want either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(arguments, run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_silent() => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch<R, F>(arguments: Arguments, run: R) -> Result<(), Failure>
+where
+    R: FnOnce(Config, CancellationToken) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let desk = Desk { file: arguments.config, socket: arguments.socket };
+    let mut out = io::stdout().lock();
+    match arguments.command {
+        Command::Run(flags) => run::run(&desk.load(&flags.flags()?)?.config, run),
+        Command::Id { json } => id::id(&desk, json, &mut out),
+        Command::Status { json } => status::status(&desk, json, &mut out),
+        Command::Jobs { json } => jobs::jobs(&desk, json, &mut out),
+        Command::Print { file, name, follow } => print::print(&desk, &file, name, follow, &mut out),
+        Command::Pause { job } => act::act(&desk, &Request::Pause { job_id: job }, "Pausing", &mut out),
+        Command::Resume { job } => act::act(&desk, &Request::Resume { job_id: job }, "Resuming", &mut out),
+        Command::Cancel { job } => act::act(&desk, &Request::Cancel { job_id: job }, "Cancelling", &mut out),
+        Command::Estop => act::emergency_stop(&desk, &mut out),
+        Command::Logs { follow, lines, level, json } => logs::logs(&desk, follow, lines, level, json, &mut out),
+        Command::Profiles { action: None } => profiles::list(&desk, &mut out),
+        Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => profiles::check(&file, &mut out),
+        Command::Config { action: args::ConfigAction::Show } => settings::show(&desk, &mut out),
+        Command::Config { action: args::ConfigAction::Check } => settings::check(&desk, &mut out),
+    }
+}
+
+/// What every command needs to find its agent: the two global flags.
+struct Desk {
+    file: Option<PathBuf>,
+    socket: Option<PathBuf>,
+}
+
+impl Desk {
+    /// The configuration as this command sees it.
+    fn load(&self, flags: &[Flag]) -> Result<Loaded, Failure> {
+        let paths = Paths::of_this_process().ok_or_else(Failure::homeless)?;
+        let mut flags = flags.to_vec();
+        if let Some(socket) = &self.socket {
+            flags.push(Flag { key: "socket".to_owned(), value: absolute(socket)? });
+        }
+        Ok(load(&paths, self.file.as_deref(), std::env::vars_os(), &flags)?)
+    }
+
+    /// A connection to the agent.
+    fn agent(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.find_socket()?)?)
+    }
+
+    /// The socket that was named; else our own, if an agent of ours ever made it; else that of the system's agent.
+    fn find_socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        let loaded = match self.load(&[]) {
+            // Somebody who speaks to the system's agent needs no right to read its configuration.
+            Err(_) if self.file.is_none() && Path::new(SYSTEM_SOCKET).exists() => return Ok(SYSTEM_SOCKET.into()),
+            loaded => loaded?,
+        };
+        let own = loaded.config.socket.clone();
+        let is_chosen = *loaded.origin("socket") != crate::config::Origin::Default;
+        let theirs = Path::new(SYSTEM_SOCKET);
+        let takes_theirs = !is_chosen && !own.exists() && (theirs.exists() || loaded.file.is_none() && Path::new(SYSTEM_CONFIG).exists());
+        Ok(if takes_theirs { theirs.to_owned() } else { own })
+    }
+}
+
+/// Relative paths on the command line are those of the shell.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(path).map_err(Failure::from)?;
+    path.into_os_string().into_string().map_err(|path| {
+        Failure::new(Exit::Usage, format!("{}: the path is not UTF-8 text", path.display()), None, "Choose a path in plain letters.")
+    })
+}

@@ -1,0 +1,115 @@
+//! `print`: hands a file to the agent, and if asked stays to show how it goes.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use spoolway_protocol::{JobId, JobState};
+
+use super::jobs::{percent, share};
+use super::paint::{bar, fit, plain};
+use super::{Desk, Exit, Failure};
+use crate::local::Client;
+use crate::local::words::Request;
+use crate::view::JobView;
+
+/// How often a job is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Prints a file.
+pub(super) fn print(
+    desk: &Desk,
+    file: &Path,
+    name: Option<String>,
+    follow: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let path = std::path::absolute(file)?;
+    if path.to_str().is_none() {
+        let help = "Give the file a name in plain letters.";
+        return Err(Failure::new(Exit::Usage, format!("{}: the path is not UTF-8 text", path.display()), None, help));
+    }
+    let mut agent = desk.agent()?;
+    let job = agent.job(&Request::Print { path, name })?;
+    writeln!(out, "{} is job {}: {}.", plain(&job.name), job.job_id, job.state)?;
+    if follow { watch(&mut agent, job, out) } else { Ok(()) }
+}
+
+fn watch(agent: &mut Client, mut job: JobView, out: &mut impl Write) -> Result<(), Failure> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut shown = String::new();
+    loop {
+        // On a terminal one line changes; elsewhere a line is added when the state or the tenth changes.
+        let mark = if is_terminal { line(&job) } else { milestone(&job) };
+        if mark != shown {
+            if is_terminal {
+                write!(out, "\r\x1b[K{mark}")?;
+            } else {
+                writeln!(out, "{}", line(&job))?;
+            }
+            out.flush()?;
+            shown = mark;
+        }
+        if is_over(job.state) {
+            if is_terminal {
+                writeln!(out)?;
+            }
+            return verdict(&job);
+        }
+        std::thread::sleep(LOOK);
+        job = look(agent, &job.job_id)?;
+    }
+}
+
+/// The job that holds the printer comes with the status; any other has to be looked for.
+fn look(agent: &mut Client, id: &JobId) -> Result<JobView, Failure> {
+    if let Some(job) = agent.status()?.job.filter(|job| job.job_id == *id) {
+        return Ok(job);
+    }
+    let found = agent.jobs()?.into_iter().find(|job| job.job_id == *id);
+    found.ok_or_else(|| Failure::of(spoolway_protocol::Fault::JobUnknown, format!("the agent no longer knows job {id}")))
+}
+
+fn line(job: &JobView) -> String {
+    let share = share(job);
+    let layers = if job.layers_total > 0 { format!("  layer {}/{}", job.layer, job.layers_total) } else { String::new() };
+    fit(&format!("{} {}  {}{layers}", bar(share, 30), percent(share), job.state), 79)
+}
+
+fn milestone(job: &JobView) -> String {
+    format!("{} {:.0}", job.state, (share(job) * 10.0).floor())
+}
+
+fn is_over(state: JobState) -> bool {
+    state.is_terminal() || state == JobState::Interrupted
+}
+
+fn verdict(job: &JobView) -> Result<(), Failure> {
+    if job.state == JobState::Completed {
+        return Ok(());
+    }
+    let reason = job.reason.as_deref().unwrap_or("no reason is known");
+    let text = format!("{} ({}) is {}: {reason}", job.name, job.job_id, job.state);
+    Err(Failure::new(Exit::Runtime, text, None, "Look at `spoolway-agent status` and `spoolway-agent logs`."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs::tests::job;
+    use super::*;
+
+    #[test]
+    fn one_line_shows_how_it_goes() {
+        let job = job("j1", JobState::Printing, 470);
+        assert_eq!(line(&job), "[##############----------------]  47 %  printing  layer 61/130");
+        assert_eq!(milestone(&job), "printing 4");
+    }
+
+    #[test]
+    fn only_a_completed_job_is_a_success() {
+        for state in JobState::ALL.into_iter().filter(|&state| is_over(state)) {
+            assert_eq!(verdict(&job("j1", state, 0)).is_ok(), state == JobState::Completed);
+        }
+        assert!(!is_over(JobState::Paused));
+    }
+}

@@ -1,0 +1,46 @@
+//! `config`: what holds and who said so, and whether everything it names is there.
+
+use std::io::Write;
+
+use spoolway_firmware_profiles::Registry;
+use spoolway_protocol::Fault;
+
+use super::{Desk, Failure};
+use crate::config::{Loaded, ProfileChoice, render};
+
+/// Shows the configuration as a file that could be used.
+pub(super) fn show(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
+    out.write_all(render(&desk.load(&[])?).as_bytes())?;
+    Ok(())
+}
+
+/// Checks the configuration and what it names. The printer's port may be missing: printers are switched off at night.
+pub(super) fn check(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
+    let loaded = desk.load(&[])?;
+    check_profiles(&loaded)?;
+    if let Some(file) = &loaded.config.relay.ca_file {
+        std::fs::File::open(file).map_err(|error| {
+            let origin = loaded.origin("relay.ca_file");
+            Failure::of(Fault::ConfigBroken, format!("{origin}: relay.ca_file = {}: {error}", file.display()))
+        })?;
+    }
+    match &loaded.file {
+        Some(file) => writeln!(out, "{}: the configuration is fine.", file.display())?,
+        None => writeln!(out, "There is no configuration file; the defaults are fine.")?,
+    }
+    Ok(())
+}
+
+fn check_profiles(loaded: &Loaded) -> Result<(), Failure> {
+    let (registry, errors) = Registry::load(loaded.config.profiles.folder.as_deref());
+    if let Some(error) = errors.first() {
+        return Err(Failure::of(Fault::ProfileBad, error.to_string()));
+    }
+    if let ProfileChoice::Id(id) = &loaded.config.printer.profile
+        && let Err(error) = registry.get(id)
+    {
+        let origin = loaded.origin("printer.profile");
+        return Err(Failure::of(Fault::ProfileUnknown, format!("{origin}: printer.profile = {id}: {error}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! `status`: the whole agent on one screen.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use spoolway_protocol::printer::PrinterState;
+
+use super::jobs::{percent, share};
+use super::paint::{Paint, bar, fit, plain, span, wrap};
+use super::{Desk, Failure};
+use crate::clock::wall_ms;
+use crate::view::{FaultView, JobView, LinkView, PrinterView, Status};
+
+/// Columns that every terminal has.
+const COLUMNS: usize = 80;
+/// Columns of the names on the left.
+const NAME: usize = 10;
+
+/// Shows the status.
+pub(super) fn status(desk: &Desk, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let status = desk.agent()?.status()?;
+    if json {
+        serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(Screen::of(&status, wall_ms(), Paint::of(&std::io::stdout())).as_bytes())?;
+    }
+    Ok(())
+}
+
+struct Screen {
+    text: String,
+    paint: Paint,
+}
+
+impl Screen {
+    fn of(status: &Status, now_ms: u64, paint: Paint) -> String {
+        let mut screen = Self { text: String::new(), paint };
+        let head = format!("{}  version {}, up {}", status.agent_id, status.version, span(status.uptime_ms));
+        screen.row("Agent", &fit(&head, COLUMNS - NAME));
+        screen.printer(&status.printer);
+        screen.job(status.job.as_ref(), &status.printer);
+        screen.link(&status.link, now_ms);
+        let waiting = format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
+        screen.row("Waiting", &waiting);
+        screen.text
+    }
+
+    /// A named row; `value` may hold colours and is at most one line.
+    fn row(&mut self, name: &str, value: &str) {
+        let name = self.paint.bold(&format!("{name:<NAME$}"));
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.text, "{}", format!("{name}{value}").trim_end());
+    }
+
+    fn printer(&mut self, printer: &PrinterView) {
+        let state = self.state(&printer.state);
+        let at = format!(" on {} at {} baud", printer.port, printer.baud);
+        self.row("Printer", &format!("{state}{}", fit(&at, COLUMNS - NAME - 12)));
+        let firmware = printer.firmware.as_deref().unwrap_or("not known yet");
+        let profile = match (&printer.profile, printer.profile_verified) {
+            (Some(profile), true) => format!("; profile {profile}"),
+            (Some(profile), false) => format!("; profile {profile} (unverified)"),
+            (None, _) => String::new(),
+        };
+        let room = (COLUMNS - NAME).saturating_sub(profile.chars().count());
+        self.row("Firmware", &format!("{}{}", fit(firmware, room), plain(&profile)));
+        if let Some(window) = &printer.window {
+            let wire = format!(
+                "{:.0} % in use, {:.0} lines/s, {}; window {window}",
+                printer.link_use * 100.0,
+                printer.lines_per_s,
+                count(printer.refusals, "refusal"),
+            );
+            self.row("Wire", &fit(&wire, COLUMNS - NAME));
+        }
+        let heat = temperatures(printer);
+        if !heat.is_empty() {
+            self.row("Heat", &fit(&heat, COLUMNS - NAME));
+        }
+        self.fault(printer.fault.as_ref());
+    }
+
+    fn job(&mut self, job: Option<&JobView>, printer: &PrinterView) {
+        let Some(job) = job else {
+            let hint = if printer.state == PrinterState::Idle { "none; `spoolway-agent print FILE` starts one" } else { "none" };
+            return self.row("Job", hint);
+        };
+        let state = format!(" ({}, attempt {})", job.state, job.attempt);
+        let room = COLUMNS - NAME - state.len().min(40);
+        self.row("Job", &format!("{}{state}", fit(&job.name, room)));
+        let share = share(job);
+        let layers = if job.layers_total > 0 { format!("  layer {}/{}", job.layer, job.layers_total) } else { String::new() };
+        self.row("", &format!("{} {}{layers}", self.paint.green(&bar(share, 40)), percent(share)));
+        self.row("", &format!("{} of {} commands, line {} of the file", job.commands_acked, job.commands_total, job.line));
+        if let Some(reason) = &job.reason {
+            let reason = self.paint.yellow(&fit(reason, COLUMNS - NAME));
+            self.row("", &reason);
+        }
+    }
+
+    fn link(&mut self, link: &LinkView, now_ms: u64) {
+        let Some(relay) = &link.relay else {
+            return self.row("Link", "no relay is configured");
+        };
+        let word = if link.up { self.paint.green("up") } else { self.paint.yellow("down") };
+        let since = if link.since_ms == 0 { String::new() } else { format!(" for {}", span(now_ms.saturating_sub(link.since_ms))) };
+        let rest = format!("{since}, {relay}");
+        self.row("Link", &format!("{word}{}", fit(&rest, COLUMNS - NAME - 4)));
+        self.fault(link.fault.as_ref());
+    }
+
+    fn fault(&mut self, fault: Option<&FaultView>) {
+        let Some(fault) = fault else { return };
+        for line in wrap(&plain(&format!("{} [{}]", fault.text, fault.code)), COLUMNS - NAME) {
+            let line = self.paint.red(&line);
+            self.row("", &line);
+        }
+        for line in wrap(&plain(&format!("Try: {}", fault.help)), COLUMNS - NAME) {
+            self.row("", &line);
+        }
+    }
+
+    fn state(&self, state: &PrinterState) -> String {
+        let word = fit(state.as_str(), 12);
+        match state {
+            PrinterState::Idle | PrinterState::Printing => self.paint.green(&word),
+            PrinterState::Paused | PrinterState::Connecting => self.paint.yellow(&word),
+            PrinterState::Offline | PrinterState::Halted | PrinterState::Error => self.paint.red(&word),
+            PrinterState::Unknown(_) => word,
+        }
+    }
+}
+
+fn temperatures(printer: &PrinterView) -> String {
+    let one = |name: String, (actual, target): (f32, Option<f32>)| match target {
+        Some(target) if target > 0.0 => format!("{name} {actual:.1} -> {target:.0} °C"),
+        _ => format!("{name} {actual:.1} °C"),
+    };
+    let tools = printer.tools.iter().enumerate().map(|(at, &heat)| {
+        one(if printer.tools.len() == 1 { "nozzle".to_owned() } else { format!("nozzle {at}") }, heat)
+    });
+    tools.chain(printer.bed.map(|heat| one("bed".to_owned(), heat))).collect::<Vec<_>>().join(", ")
+}
+
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use spoolway_protocol::{Fault, JobState};
+
+    use super::super::jobs::tests::job;
+    use super::*;
+
+    fn full() -> Status {
+        Status {
+            agent_id: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ".into(),
+            version: "0.1.0".into(),
+            uptime_ms: 11_520_000,
+            printer: PrinterView {
+                state: PrinterState::Printing,
+                port: "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0".into(),
+                baud: 115_200,
+                profile: Some("marlin".into()),
+                profile_verified: true,
+                firmware: Some("Marlin 2.1.2.4 \x1b[31m(Dec 16 2023 12:00:00) with a very long name that goes on".into()),
+                window: Some("127 bytes, 32 lines".into()),
+                tools: vec![(214.8, Some(215.0))],
+                bed: Some((60.1, Some(60.0))),
+                link_use: 0.84,
+                lines_per_s: 312.0,
+                refusals: 1,
+                fault: None,
+            },
+            job: Some(job("j1", JobState::Printing, 470)),
+            link: LinkView {
+                relay: Some("wss://relay.example".into()),
+                up: false,
+                session: None,
+                since_ms: 1_000,
+                fault: Some(FaultView::new(Fault::RelayUnreachable, "relay.example: connection refused")),
+            },
+            jobs_waiting: 2,
+            events_unacked: 1,
+        }
+    }
+
+    #[test]
+    fn everything_fits_one_screen() {
+        let text = Screen::of(&full(), 61_000, Paint::none());
+        assert!(text.lines().count() <= 20, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
+        for part in [
+            "Agent     7ZZZZZZZZZZZZZZZZZZZZZZZZZ  version 0.1.0, up 3 h 12 min\n",
+            "Printer   printing on /dev/serial/by-id/",
+            "; profile marlin\n",
+            "Wire      84 % in use, 312 lines/s, 1 refusal; window 127 bytes, 32 lines\n",
+            "Heat      nozzle 214.8 -> 215 °C, bed 60.1 -> 60 °C\n",
+            "          [##################----------------------]  47 %  layer 61/130\n",
+            "          470 of 1000 commands, line 470 of the file\n",
+            "Link      down for 1 min 0 s, wss://relay.example\n",
+            "          relay.example: connection refused [relay.unreachable]\n",
+            "          Try: Check the network",
+            "Waiting   2 jobs, 1 event\n",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_knows_nothing_yet_says_so() {
+        let mut status = full();
+        status.job = None;
+        status.link = LinkView::default();
+        status.printer = PrinterView {
+            state: PrinterState::Offline,
+            firmware: None,
+            profile: None,
+            window: None,
+            tools: Vec::new(),
+            bed: None,
+            fault: Some(FaultView::new(Fault::PortMissing, "/dev/ttyUSB0 is not there")),
+            ..status.printer
+        };
+        let text = Screen::of(&status, 0, Paint::none());
+        for part in ["not known yet", "Job       none\n", "no relay is configured", "[port.missing]"] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(!text.contains("Heat") && !text.contains("Wire"));
+    }
+}

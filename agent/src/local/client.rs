@@ -1,0 +1,192 @@
+//! The other end of the local socket: one connection, a request at a time, blocking as a command may.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spoolway_protocol::AgentId;
+
+use super::words::{Answer, MAX_LINE_BYTES, Request};
+use crate::view::{FaultView, JobView, Status};
+
+/// An agent that is well answers at once.
+const ANSWER: Duration = Duration::from_secs(15);
+/// A large file has to be read, packed and looked through first.
+const IMPORT: Duration = Duration::from_secs(15 * 60);
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TalkError {
+    /// Nobody listens.
+    #[error("no agent answers at {}: {source}", path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The conversation broke off.
+    #[error("the agent at {} broke off: {source}", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Whoever answered, it was not this version's agent.
+    #[error("the agent at {} gave an answer that is not understood: {detail}", path.display())]
+    Strange {
+        /// The socket.
+        path: PathBuf,
+        /// What was strange.
+        detail: String,
+    },
+    /// The agent refused.
+    #[error("{}", .0.text)]
+    Refused(FaultView),
+}
+
+/// A connection to an agent.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`TalkError::Unreachable`].
+    pub fn connect(path: &Path) -> Result<Self, TalkError> {
+        let stream = UnixStream::connect(path)
+            .map_err(|source| TalkError::Unreachable { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream) })
+    }
+
+    /// The agent at a glance.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn status(&mut self) -> Result<Status, TalkError> {
+        match self.ask(&Request::Status)? {
+            Answer::Status { status } => Ok(*status),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Every job the agent remembers.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn jobs(&mut self) -> Result<Vec<JobView>, TalkError> {
+        let mut answer = self.ask(&Request::Jobs)?;
+        let mut all = Vec::new();
+        loop {
+            match answer {
+                Answer::Jobs { mut jobs, more } => {
+                    all.append(&mut jobs);
+                    if !more {
+                        return Ok(all);
+                    }
+                }
+                other => return Err(self.strange(&other)),
+            }
+            answer = self.read()?;
+        }
+    }
+
+    /// The agent's id and public key.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn identity(&mut self) -> Result<(AgentId, String), TalkError> {
+        match self.ask(&Request::Identity)? {
+            Answer::Identity { agent_id, public_key } => Ok((agent_id, public_key)),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Has something done to a job.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn job(&mut self, request: &Request) -> Result<JobView, TalkError> {
+        match self.ask(request)? {
+            Answer::Job { job } => Ok(job),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Stops the printer at once.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn emergency_stop(&mut self) -> Result<(), TalkError> {
+        match self.ask(&Request::Estop)? {
+            Answer::Done => Ok(()),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Asks, and gives the first line of the answer.
+    ///
+    /// # Errors
+    /// [`TalkError`]; a refusal is one too.
+    pub fn ask(&mut self, request: &Request) -> Result<Answer, TalkError> {
+        let patience = match request {
+            Request::Print { .. } => Some(IMPORT),
+            Request::Logs { follow: true, .. } => None,
+            _ => Some(ANSWER),
+        };
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| TalkError::Strange { path: self.path.clone(), detail: error.to_string() })?;
+        line.push(b'\n');
+        let stream = self.stream.get_mut();
+        let sent = stream
+            .set_read_timeout(patience)
+            .and_then(|()| stream.set_write_timeout(Some(ANSWER)))
+            .and_then(|()| stream.write_all(&line));
+        sent.map_err(|source| self.broken(source))?;
+        self.read()
+    }
+
+    /// The next line of an answer.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn read(&mut self) -> Result<Answer, TalkError> {
+        let mut line = Vec::new();
+        let read = (&mut self.stream).take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line);
+        read.map_err(|source| self.broken(source))?;
+        if line.last() != Some(&b'\n') {
+            return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Answer::Refused { fault }) => Err(TalkError::Refused(fault)),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(TalkError::Strange { path: self.path.clone(), detail: error.to_string() }),
+        }
+    }
+
+    fn broken(&self, source: io::Error) -> TalkError {
+        TalkError::Broken { path: self.path.clone(), source }
+    }
+
+    /// The answer belongs to another question.
+    #[must_use]
+    pub fn strange(&self, answer: &Answer) -> TalkError {
+        let word = match answer {
+            Answer::Status { .. } => "status",
+            Answer::Jobs { .. } => "jobs",
+            Answer::Job { .. } => "job",
+            Answer::Identity { .. } => "identity",
+            Answer::Log { .. } => "log",
+            Answer::Missed { .. } => "missed",
+            Answer::Done => "done",
+            Answer::Refused { .. } => "refused",
+        };
+        TalkError::Strange { path: self.path.clone(), detail: format!("`{word}` was not asked for") }
+    }
+}

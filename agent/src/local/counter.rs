@@ -1,0 +1,29 @@
+//! What the local socket can have done: the desk's methods, as a seam that a test can stand behind.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use spoolway_protocol::JobId;
+
+use crate::view::{JobView, Refusal, Status};
+
+/// Takes orders and says how things stand.
+///
+/// Where a job may be left out, the one that holds the printer is meant.
+pub trait Counter: Clone + Send + Sync + 'static {
+    /// The agent at a glance.
+    fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
+    /// Every job that is remembered.
+    fn jobs(&self) -> impl Future<Output = Result<Vec<JobView>, Refusal>> + Send;
+    /// Takes a file into the spool, queues it, and starts it when the printer is free.
+    fn print_file(&self, path: PathBuf, name: Option<String>)
+    -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Holds a job.
+    fn pause(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Goes on with a job.
+    fn resume(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Ends a job.
+    fn cancel(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Stops the printer at once.
+    fn emergency_stop(&self) -> impl Future<Output = Result<(), Refusal>> + Send;
+}

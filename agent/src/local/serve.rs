@@ -1,0 +1,237 @@
+//! The server on the local socket: few connections, short lines, and nobody who reads slowly holds up the rest.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use spoolway_protocol::{AgentId, Fault};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::counter::Counter;
+use super::listen::Doorway;
+use super::words::{Answer, MAX_LINE_BYTES, Request};
+use crate::telemetry::{Level, LogRing};
+use crate::view::{FaultView, JobView, Refusal};
+
+/// Connections at a time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 16;
+/// Those of them that may follow the log, so that there is always one left for an emergency stop.
+const FOLLOWERS: usize = 8;
+/// A connection that asks nothing for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// A reader that takes nothing for so long is given up.
+const WRITE: Duration = Duration::from_secs(10);
+/// Jobs in one line, so that it stays far below [`MAX_LINE_BYTES`].
+const JOBS_PER_LINE: usize = 32;
+/// How long to wait when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the server speaks for.
+#[derive(Clone)]
+pub struct Counterpart<C> {
+    /// Takes the orders.
+    pub counter: C,
+    /// The agent's id.
+    pub agent_id: AgentId,
+    /// Its public key in base64.
+    pub public_key: String,
+    /// The last lines of the log.
+    pub logs: LogRing,
+}
+
+/// Serves until `stop`; connections under way end with it.
+pub async fn serve<C: Counter>(door: Doorway, counterpart: Counterpart<C>, stop: CancellationToken) {
+    let followers = Semaphore::new(FOLLOWERS);
+    let mut guests = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(()) = guests.next(), if !guests.is_empty() => {}
+            accepted = door.listener.accept(), if guests.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => guests.push(attend(stream, &counterpart, &followers)),
+                Err(error) => {
+                    tracing::warn!(%error, "a local connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// One connection: requests one after the other, until the peer leaves or breaks the rules.
+async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, followers: &Semaphore) {
+    let (reader, writer) = stream.into_split();
+    let mut guest = Guest { reader: BufReader::new(reader), writer };
+    while let Ok(Ok(Some(line))) = timeout(IDLE, guest.read_line()).await {
+        let told = match serde_json::from_slice::<Request>(&line) {
+            Err(error) => guest.refuse(Fault::CommandBadArgs, format!("not a request: {error}")).await,
+            Ok(request) => guest.carry_out(request, counterpart, followers).await,
+        };
+        if told.is_err() {
+            return;
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused { fault: refusal.into() }
+}
+
+/// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words.
+async fn check_readable(path: PathBuf) -> Result<PathBuf, FaultView> {
+    let checked = tokio::task::spawn_blocking(move || match open_regular(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(unreadable(&path, &error)),
+    });
+    checked.await.expect("the check does not panic, and the runtime outlives its connections")
+}
+
+fn open_regular(path: &Path) -> io::Result<()> {
+    if !path.is_absolute() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an absolute path"));
+    }
+    // Asked before opening: opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    std::fs::File::open(path).map(drop)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> FaultView {
+    let text = format!("The agent cannot read {}: {error}.", path.display());
+    let mut fault = FaultView::new(Fault::JobFileUnavailable, text);
+    let user = rustix::process::geteuid().as_raw();
+    fault.help = match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "The agent runs as user {user} and needs to read the file and to enter its folders: `chmod o+r` the file, or copy it to /var/tmp."
+        ),
+        io::ErrorKind::NotFound => {
+            "Check the name; a service may also be shut off from /home and /tmp, so copy the file to /var/tmp.".to_owned()
+        }
+        _ => "Name a G-code file by its absolute path.".to_owned(),
+    };
+    fault
+}
+
+struct Guest {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+}
+
+impl Guest {
+    /// The next line without its end; `None` once the peer is gone.
+    async fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        let most = MAX_LINE_BYTES as u64 + 1;
+        (&mut self.reader).take(most).read_until(b'\n', &mut line).await?;
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            return Ok(Some(line));
+        }
+        if line.len() > MAX_LINE_BYTES {
+            let text = format!("a line is longer than {MAX_LINE_BYTES} bytes");
+            self.refuse(Fault::CommandBadArgs, text).await?;
+            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        }
+        Ok(None)
+    }
+
+    async fn carry_out<C: Counter>(
+        &mut self,
+        request: Request,
+        counterpart: &Counterpart<C>,
+        followers: &Semaphore,
+    ) -> io::Result<()> {
+        let counter = &counterpart.counter;
+        let job = |result: Result<JobView, Refusal>| result.map_or_else(refused, |job| Answer::Job { job });
+        let answer = match request {
+            Request::Jobs => return self.tell_jobs(counter.jobs().await).await,
+            Request::Logs { lines, follow, level } => {
+                return self.tell_logs(&counterpart.logs, lines, follow, level, followers).await;
+            }
+            Request::Status => {
+                counter.status().await.map_or_else(refused, |status| Answer::Status { status: Box::new(status) })
+            }
+            Request::Identity => {
+                Answer::Identity { agent_id: counterpart.agent_id, public_key: counterpart.public_key.clone() }
+            }
+            Request::Print { path, name } => match check_readable(path).await {
+                Err(fault) => Answer::Refused { fault },
+                Ok(path) => job(counter.print_file(path, name).await),
+            },
+            Request::Pause { job_id } => job(counter.pause(job_id).await),
+            Request::Resume { job_id } => job(counter.resume(job_id).await),
+            Request::Cancel { job_id } => job(counter.cancel(job_id).await),
+            Request::Estop => counter.emergency_stop().await.map_or_else(refused, |()| Answer::Done),
+        };
+        self.say(&answer).await
+    }
+
+    async fn say(&mut self, answer: &Answer) -> io::Result<()> {
+        let mut line = serde_json::to_vec(answer)?;
+        if line.len() > MAX_LINE_BYTES {
+            let fault = FaultView::new(Fault::CommandBadArgs, "the answer does not fit into a line");
+            line = serde_json::to_vec(&Answer::Refused { fault })?;
+        }
+        line.push(b'\n');
+        timeout(WRITE, self.writer.write_all(&line)).await?
+    }
+
+    async fn refuse(&mut self, fault: Fault, text: String) -> io::Result<()> {
+        self.say(&refused(Refusal::new(fault, text))).await
+    }
+
+    async fn tell_jobs(&mut self, jobs: Result<Vec<JobView>, Refusal>) -> io::Result<()> {
+        let mut jobs = match jobs {
+            Ok(jobs) => jobs,
+            Err(refusal) => return self.say(&refused(refusal)).await,
+        };
+        loop {
+            let rest = jobs.split_off(jobs.len().min(JOBS_PER_LINE));
+            let more = !rest.is_empty();
+            self.say(&Answer::Jobs { jobs, more }).await?;
+            if !more {
+                return Ok(());
+            }
+            jobs = rest;
+        }
+    }
+
+    async fn tell_logs(
+        &mut self,
+        logs: &LogRing,
+        lines: usize,
+        follow: bool,
+        level: Level,
+        followers: &Semaphore,
+    ) -> io::Result<()> {
+        let (last, mut follower) = logs.follow(lines, level);
+        let place = if follow { Some(followers.try_acquire()) } else { None };
+        if let Some(Err(_)) = place {
+            return self.refuse(Fault::Busy, format!("{FOLLOWERS} readers follow the log already")).await;
+        }
+        for line in last {
+            self.say(&Answer::Log { line: (*line).clone() }).await?;
+        }
+        if !follow {
+            return self.say(&Answer::Done).await;
+        }
+        loop {
+            tokio::select! {
+                // Whatever a follower says or does now means that it has seen enough.
+                _ = self.reader.fill_buf() => return Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                news = follower.next() => match news {
+                    Some(Ok(line)) => self.say(&Answer::Log { line: (*line).clone() }).await?,
+                    Some(Err(missed)) => self.say(&Answer::Missed { lines: missed.0 }).await?,
+                    None => return self.say(&Answer::Done).await,
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What is said on the local socket: a [`Request`] a line, and for each one or more lines of [`Answer`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use spoolway_protocol::{AgentId, JobId};
+
+use crate::telemetry::{Level, LogLine};
+use crate::view::{FaultView, JobView, Status};
+
+/// Longest line either way, in bytes, without its line feed.
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// What can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// [`Answer::Status`].
+    Status,
+    /// [`Answer::Jobs`], once or more.
+    Jobs,
+    /// [`Answer::Identity`].
+    Identity,
+    /// Takes a file of this machine into the spool and queues it; [`Answer::Job`].
+    Print {
+        /// Absolute path; the agent reads the file itself.
+        path: PathBuf,
+        /// Name of the job; else that of the file.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Holds a job; [`Answer::Job`].
+    Pause {
+        /// The job; else the one that holds the printer.
+        #[serde(default)]
+        job_id: Option<JobId>,
+    },
+    /// Goes on with a job; [`Answer::Job`].
+    Resume {
+        /// The job; else the one that holds the printer.
+        #[serde(default)]
+        job_id: Option<JobId>,
+    },
+    /// Ends a job; [`Answer::Job`].
+    Cancel {
+        /// The job; else the one that holds the printer.
+        #[serde(default)]
+        job_id: Option<JobId>,
+    },
+    /// Stops the printer at once; [`Answer::Done`].
+    Estop,
+    /// [`Answer::Log`] for each line, then [`Answer::Done`] unless the reader follows.
+    Logs {
+        /// How many of the last lines.
+        lines: usize,
+        /// Whether to go on with new lines.
+        follow: bool,
+        /// The least that matters.
+        level: Level,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The agent at a glance.
+    Status {
+        /// Boxed: it is far larger than the others.
+        status: Box<Status>,
+    },
+    /// Some of the jobs.
+    Jobs {
+        /// In the agent's order.
+        jobs: Vec<JobView>,
+        /// Whether another such line follows.
+        more: bool,
+    },
+    /// The job after what was done to it.
+    Job {
+        /// The job.
+        job: JobView,
+    },
+    /// Who the agent is.
+    Identity {
+        /// Its id.
+        agent_id: AgentId,
+        /// Its public key in base64.
+        public_key: String,
+    },
+    /// A line of the log.
+    Log {
+        /// The line.
+        line: LogLine,
+    },
+    /// The reader was too slow for some lines of the log.
+    Missed {
+        /// How many.
+        lines: u64,
+    },
+    /// It is done, or all is said.
+    Done,
+    /// It is not done.
+    Refused {
+        /// Why, and what to try.
+        fault: FaultView,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_plain_words() {
+        for (text, request) in [
+            (r#"{"ask":"status"}"#, Request::Status),
+            (r#"{"ask":"print","path":"/a.gcode"}"#, Request::Print { path: "/a.gcode".into(), name: None }),
+            (r#"{"ask":"cancel","job_id":"j-1"}"#, Request::Cancel { job_id: Some("j-1".parse().unwrap()) }),
+            (
+                r#"{"ask":"logs","lines":5,"follow":true,"level":"warn"}"#,
+                Request::Logs { lines: 5, follow: true, level: Level::Warn },
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        }
+        for bad in [r#"{"ask":"dance"}"#, r#"{"ask":"pause","job_id":"a b"}"#, r#"{"ask":"pause","jobid":"a"}"#, "[]"] {
+            assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+}

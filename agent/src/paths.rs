@@ -1,0 +1,107 @@
+//! Where files live: what systemd hands over, the system's folders for root, or the user's own.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where the socket of the system's own agent is, for people who are not that agent's user.
+pub const SYSTEM_SOCKET: &str = "/run/spoolway/agent.sock";
+/// Where the configuration of the system's own agent is.
+pub const SYSTEM_CONFIG: &str = "/etc/spoolway/agent.toml";
+
+/// The three folders of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// Configuration file and overlay profiles.
+    pub config: PathBuf,
+    /// What has to outlive a power cut.
+    pub state: PathBuf,
+    /// What a reboot may take: the socket.
+    pub runtime: PathBuf,
+}
+
+impl Paths {
+    /// `CONFIGURATION_DIRECTORY`, `STATE_DIRECTORY` and `RUNTIME_DIRECTORY` (systemd.exec(5)); what systemd does not say is
+    /// `/etc/spoolway`, `/var/lib/spoolway` and `/run/spoolway` for root, and the XDG folders for anybody else.
+    /// `None` when there is no home either.
+    pub fn find(variable: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<Self> {
+        let given = |name: &str| variable(name).and_then(first_path);
+        let (config, state, runtime) =
+            (given("CONFIGURATION_DIRECTORY"), given("STATE_DIRECTORY"), given("RUNTIME_DIRECTORY"));
+        let fallback = match (&config, &state, &runtime) {
+            (Some(_), Some(_), Some(_)) => None,
+            _ if is_root => Some(Self::of_system()),
+            _ => Self::of_user(),
+        };
+        Some(Self {
+            config: config.or_else(|| Some(fallback.as_ref()?.config.clone()))?,
+            state: state.or_else(|| Some(fallback.as_ref()?.state.clone()))?,
+            runtime: runtime.or_else(|| Some(fallback.as_ref()?.runtime.clone()))?,
+        })
+    }
+
+    /// [`Self::find`] for this process.
+    #[must_use]
+    pub fn of_this_process() -> Option<Self> {
+        Self::find(|name| std::env::var_os(name), rustix::process::geteuid().is_root())
+    }
+
+    fn of_system() -> Self {
+        Self {
+            config: "/etc/spoolway".into(),
+            state: "/var/lib/spoolway".into(),
+            runtime: "/run/spoolway".into(),
+        }
+    }
+
+    fn of_user() -> Option<Self> {
+        let folders = directories::ProjectDirs::from("", "", "spoolway")?;
+        let state = folders.state_dir().unwrap_or_else(|| folders.data_local_dir()).to_owned();
+        Some(Self {
+            config: folders.config_dir().to_owned(),
+            runtime: folders.runtime_dir().map_or_else(|| state.join("run"), Path::to_owned),
+            state,
+        })
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("agent.toml")
+    }
+
+    /// The local socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.runtime.join("agent.sock")
+    }
+}
+
+/// systemd separates several folders by colons; the first is ours.
+fn first_path(value: OsString) -> Option<PathBuf> {
+    std::env::split_paths(&value).next().filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_wins_and_its_first_folder_is_taken() {
+        let variable = |name: &str| match name {
+            "CONFIGURATION_DIRECTORY" => Some("/etc/a:/etc/b".into()),
+            "STATE_DIRECTORY" => Some("/var/lib/a".into()),
+            _ => None,
+        };
+        let found = Paths::find(variable, true).unwrap();
+        assert_eq!(found.config_file(), Path::new("/etc/a/agent.toml"));
+        assert_eq!(found.state, Path::new("/var/lib/a"));
+        assert_eq!(found.socket(), Path::new(SYSTEM_SOCKET));
+    }
+
+    #[test]
+    fn root_without_systemd_uses_the_systems_folders() {
+        let found = Paths::find(|_| None, true).unwrap();
+        assert_eq!(found, Paths::of_system());
+        assert_eq!(found.config_file(), Path::new(SYSTEM_CONFIG));
+    }
+}

@@ -1,0 +1,8 @@
+//! A whole relay in this process, on loopback, with real TLS, real keys and a registry on disk.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
+
+mod command;
+mod login;
+mod traffic;
+mod world;

@@ -1,0 +1,291 @@
+//! A relay on loopback with its registry, and clients that speak as agents and backends do.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use spoolway_protocol::AgentId;
+use spoolway_protocol::hello::{EXPORTER_LABEL, attach_signature, signed_bytes};
+use spoolway_relay::config::Config;
+use spoolway_relay::paths::Directories;
+use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay::run::{Bound, run_with};
+use spoolway_relay::{auth, certs};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_util::sync::CancellationToken;
+
+/// Far longer than anything here takes; only a hang reaches it.
+const HANG: Duration = Duration::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) bound: Bound,
+    pub(crate) stop: CancellationToken,
+    pub(crate) relay: JoinHandle<anyhow::Result<()>>,
+    tls: TlsConnector,
+}
+
+/// What came to a client.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Seen {
+    Text(String),
+    Binary(Vec<u8>),
+    Close(u16),
+    Gone,
+}
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TlsStream<TcpStream>>,
+    exporter: [u8; 32],
+}
+
+impl World {
+    /// A relay with the backends `farm` and `other` (secret: `secret`) of the organisation `org`.
+    pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let directories = Directories::at(dir.path());
+        let files = certs::init(&directories.tls(), &["localhost".into()]).unwrap();
+        let mut config = Config::default();
+        config.listen.address = "127.0.0.1:0".into();
+        config.admin.address = "127.0.0.1:0".into();
+        change(&mut config);
+        let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
+        for id in ["farm", "other"] {
+            let backend = BackendRecord {
+                id: id.parse().unwrap(),
+                organisation: "org".into(),
+                name: String::new(),
+                secret_hash: auth::hash_of_secret("secret"),
+                revoked_ms: None,
+            };
+            registry.add_backend(&backend).unwrap();
+        }
+        let (ready, bound) = tokio::sync::oneshot::channel();
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        let relay = tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
+        let bound = bound.await.expect("the relay is up");
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(files.ca).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { dir, bound, stop, relay, tls: TlsConnector::from(Arc::new(tls)) }
+    }
+
+    pub(crate) fn registry(&self) -> SqliteRegistry {
+        SqliteRegistry::open(&self.registry_file()).unwrap()
+    }
+
+    fn registry_file(&self) -> PathBuf {
+        self.dir.path().join("registry.db")
+    }
+
+    /// Registers an agent of `backend`, whose key comes from `seed`.
+    pub(crate) fn add_agent(&self, seed: u8, backend: &str) -> Machine {
+        let machine = Machine::new(seed);
+        let agent = AgentRecord {
+            id: machine.id,
+            public_key: machine.public_key(),
+            backend: backend.parse().unwrap(),
+            name: String::new(),
+            hello_ctr: 0,
+            revoked_ms: None,
+            quarantined_ms: None,
+        };
+        self.registry().add_agent(&agent).unwrap();
+        machine
+    }
+
+    /// Runs the command line in a process of its own, on this relay's registry.
+    pub(crate) fn cli(&self, args: &[&str]) -> (i32, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-relay"));
+        let output = command.arg("--folder").arg(self.dir.path()).args(args).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    pub(crate) async fn tls(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.bound.public).await.unwrap();
+        self.tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+    }
+
+    /// Dials; an HTTP refusal is its status.
+    pub(crate) async fn dial(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
+        let stream = self.tls().await;
+        let exporter =
+            stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL.as_bytes(), None).unwrap();
+        let mut request =
+            format!("wss://localhost:{}{path}", self.bound.public.port()).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Client { socket, exporter }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) async fn backend(&self, id: &str) -> Client {
+        let token = format!("Bearer {id}.secret");
+        let headers = [("sec-websocket-protocol", "spoolway.v1"), ("authorization", token.as_str())];
+        self.dial("/backend/v1", &headers).await.unwrap()
+    }
+
+    pub(crate) async fn agent_socket(&self) -> Client {
+        self.dial("/agent/v1", &[("sec-websocket-protocol", "spoolway.v1")]).await.unwrap()
+    }
+
+    /// An agent that was welcomed.
+    pub(crate) async fn agent(&self, machine: &mut Machine) -> Client {
+        let mut client = self.agent_socket().await;
+        let welcome = client.hello(machine).await;
+        assert_eq!(welcome["t"], "welcome", "{welcome}");
+        client
+    }
+
+    pub(crate) async fn admin(&self, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut tcp = TcpStream::connect(self.bound.admin.unwrap()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    pub(crate) async fn metric(&self, line: &str) -> u64 {
+        let page = self.admin("/metrics").await;
+        let value = page.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("{line} in {page}"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An agent's key and machine.
+pub(crate) struct Machine {
+    key: Ed25519KeyPair,
+    pub(crate) id: AgentId,
+    pub(crate) boot_id: String,
+    pub(crate) machine_hash: String,
+    pub(crate) hello_ctr: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(seed: u8) -> Self {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let public: [u8; 32] = key.public_key().as_ref().try_into().unwrap();
+        let id = auth::agent_id_of(&public);
+        Self { key, id, boot_id: "boot-1".into(), machine_hash: "ab".repeat(32), hello_ctr: 0 }
+    }
+
+    pub(crate) fn public_key(&self) -> [u8; 32] {
+        self.key.public_key().as_ref().try_into().unwrap()
+    }
+
+    /// A signed hello frame.
+    pub(crate) fn hello(&mut self, nonce: &[u8], host: &str, exporter: &[u8]) -> String {
+        self.hello_ctr += 1;
+        let body = json!({
+            "agent_id": self.id, "kid": "k1", "proto": "spoolway.v1", "hello_ctr": self.hello_ctr,
+            "boot_id": self.boot_id, "machine_hash": self.machine_hash,
+            "agent": {"ver": "1.0.0", "build": "b", "os": "linux", "arch": "aarch64", "model": "Pi"},
+            "caps": [], "outbox": {"epoch": 3, "next_seq": 9, "oldest_unacked": 7}, "cmd_seq": 5, "printers": [],
+        });
+        let body = body.to_string();
+        let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+        let sig = self.key.sign(&signed_bytes(nonce, host, Some(exporter), &digest));
+        let body = attach_signature(&body, sig.as_ref()).unwrap();
+        format!(r#"{{"v":1,"t":"hello","to":"relay","body":{body}}}"#)
+    }
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::Text(text.into().into())).await.unwrap();
+    }
+
+    pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
+        self.socket.send(Message::Binary(bytes.into())).await.unwrap();
+    }
+
+    pub(crate) async fn seen(&mut self) -> Seen {
+        loop {
+            let next = tokio::time::timeout(HANG, self.socket.next())
+                .await
+                .expect("something within the time limit");
+            return match next {
+                Some(Ok(Message::Text(text))) => Seen::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Binary(bytes))) => Seen::Binary(bytes.to_vec()),
+                Some(Ok(Message::Close(frame))) => Seen::Close(frame.map_or(0, |frame| frame.code.into())),
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => Seen::Gone,
+            };
+        }
+    }
+
+    pub(crate) async fn text(&mut self) -> String {
+        match self.seen().await {
+            Seen::Text(text) => text,
+            other => panic!("text expected, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// The code of the close frame, whatever comes before it.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.seen().await {
+                Seen::Close(code) => return code,
+                Seen::Gone => panic!("closed without a code"),
+                Seen::Text(_) | Seen::Binary(_) => {}
+            }
+        }
+    }
+
+    /// Takes the challenge: nonce and exporter.
+    pub(crate) async fn challenge(&mut self) -> (Vec<u8>, [u8; 32]) {
+        use base64::Engine as _;
+        let challenge = self.json().await;
+        assert_eq!(
+            (&challenge["t"], &challenge["body"]["binding"]),
+            (&json!("challenge"), &json!("exporter"))
+        );
+        let nonce = challenge["body"]["nonce"].as_str().unwrap();
+        (base64::engine::general_purpose::STANDARD.decode(nonce).unwrap(), self.exporter)
+    }
+
+    /// Answers the challenge; returns the relay's verdict.
+    pub(crate) async fn hello(&mut self, machine: &mut Machine) -> Value {
+        let (nonce, exporter) = self.challenge().await;
+        self.send(machine.hello(&nonce, "localhost", &exporter)).await;
+        self.json().await
+    }
+}
