@@ -56,7 +56,8 @@ impl Clock {
     /// The kernel does not say which boot this is.
     pub fn start() -> Result<Self, StartClockError> {
         let boot = std::fs::read_to_string(BOOT_ID).map_err(StartClockError::Boot)?;
-        let learnt = Learnt { floor_ms: AtomicU64::new(RELEASED_MS), relay_offset_ms: AtomicI64::new(NO_OFFSET) };
+        let learnt =
+            Learnt { floor_ms: AtomicU64::new(RELEASED_MS), relay_offset_ms: AtomicI64::new(NO_OFFSET) };
         Ok(Self { boot: BootId::new(boot.trim())?, learnt: Arc::new(learnt) })
     }
 
@@ -110,7 +111,12 @@ impl Clock {
 }
 
 /// The best wall time when nobody has set the clock: the relay's; else the machine's if it is possible; else the floor.
-fn judge(system_ms: u64, since_boot_ms: u64, relay_offset_ms: Option<i64>, floor_ms: u64) -> (u64, ClockSource) {
+fn judge(
+    system_ms: u64,
+    since_boot_ms: u64,
+    relay_offset_ms: Option<i64>,
+    floor_ms: u64,
+) -> (u64, ClockSource) {
     match relay_offset_ms {
         Some(offset) => (since_boot_ms.saturating_add_signed(offset), ClockSource::Relay),
         None if system_ms >= floor_ms => (system_ms, ClockSource::Floor),
@@ -151,7 +157,8 @@ pub fn utc(unix_ms: u64) -> String {
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)

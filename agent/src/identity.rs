@@ -69,7 +69,8 @@ impl OpenIdentityError {
                 path.display()
             ),
             Self::BadKey { .. } => {
-                "Put the file back from a backup, or remove it and register the new key at the relay.".to_owned()
+                "Put the file back from a backup, or remove it and register the new key at the relay."
+                    .to_owned()
             }
             Self::NoRandom => "Try again once the machine is fully up.".to_owned(),
         }
@@ -182,7 +183,8 @@ fn make_folder(state_dir: &Path, folder: &Path) -> io::Result<()> {
 }
 
 fn make_key(path: &Path) -> Result<(), OpenIdentityError> {
-    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| OpenIdentityError::NoRandom)?;
+    let key =
+        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| OpenIdentityError::NoRandom)?;
     // A name of its own, so that two processes that start at once do not write into one file.
     let new = path.with_extension(format!("{}.new", std::process::id()));
     let made = write_new(&new, key.as_ref()).and_then(|()| {

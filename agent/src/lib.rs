@@ -6,6 +6,7 @@ pub mod config;
 pub mod identity;
 pub mod local;
 pub mod paths;
+pub mod run;
 pub mod spool;
 pub mod store;
 pub mod telemetry;

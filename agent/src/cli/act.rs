@@ -17,6 +17,10 @@ pub(super) fn act(desk: &Desk, request: &Request, verb: &str, out: &mut impl Wri
 pub(super) fn emergency_stop(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
     desk.agent()?.emergency_stop()?;
     let paint = Paint::of(&std::io::stdout());
-    writeln!(out, "{} Make sure that the machine is safe, then reset the printer.", paint.red("Emergency stop sent."))?;
+    writeln!(
+        out,
+        "{} Make sure that the machine is safe, then reset the printer.",
+        paint.red("Emergency stop sent.")
+    )?;
     Ok(())
 }

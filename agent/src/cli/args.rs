@@ -11,11 +11,16 @@ use crate::telemetry::Level;
 
 /// The agent of one 3D printer.
 #[derive(Debug, Parser)]
-#[command(name = "spoolway-agent", version, about, after_help = "\
+#[command(
+    name = "spoolway-agent",
+    version,
+    about,
+    after_help = "\
 Example:
   spoolway-agent print benchy.gcode --follow
 
-Exit codes: 0 done, 1 failed, 64 wrong usage, 69 agent or device not reachable, 78 wrong configuration.")]
+Exit codes: 0 done, 1 failed, 64 wrong usage, 69 agent or device not reachable, 78 wrong configuration."
+)]
 pub(super) struct Arguments {
     /// Configuration file; it has to exist.
     #[arg(long, global = true, value_name = "FILE", env = "SPOOLWAY_AGENT_CONFIG", hide_env_values = true)]
@@ -105,7 +110,9 @@ pub(super) enum Command {
         json: bool,
     },
     /// List the firmware profiles, or check one.
-    #[command(after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles check ./voron.toml")]
+    #[command(
+        after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles check ./voron.toml"
+    )]
     Profiles {
         /// Without one, they are listed.
         #[command(subcommand)]
@@ -180,7 +187,8 @@ impl RunFlags {
             ("state_dir", path(self.state_dir)?),
             ("log.level", self.log),
         ];
-        let given = given.into_iter().filter_map(|(key, value)| Some(Flag { key: key.to_owned(), value: value? }));
+        let given =
+            given.into_iter().filter_map(|(key, value)| Some(Flag { key: key.to_owned(), value: value? }));
         Ok(given.chain(self.set).collect())
     }
 }

@@ -82,9 +82,17 @@ impl Failure {
 
     fn block(&self, paint: Paint) -> String {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!(" [{code}]"));
-        let mut block = format!("{} {}{code}\n", paint.red("error:"), self.text.lines().map(plain).collect::<Vec<_>>().join("\n       "));
+        let mut block = format!(
+            "{} {}{code}\n",
+            paint.red("error:"),
+            self.text.lines().map(plain).collect::<Vec<_>>().join("\n       ")
+        );
         if !self.help.is_empty() {
-            block.push_str(&format!("{} {}\n", paint.bold("  try:"), wrap(&plain(&self.help), 80 - 7).join("\n       ")));
+            block.push_str(&format!(
+                "{} {}\n",
+                paint.bold("  try:"),
+                wrap(&plain(&self.help), 80 - 7).join("\n       ")
+            ));
         }
         block
     }
@@ -95,7 +103,11 @@ fn exit_of(fault: Option<Fault>) -> Exit {
     match fault {
         Some(Fault::ConfigBroken | Fault::ProfileBad | Fault::ProfileUnknown) => Exit::Configuration,
         Some(
-            Fault::PortMissing | Fault::PortBusy | Fault::PortPermission | Fault::PortLost | Fault::FirmwareSilent
+            Fault::PortMissing
+            | Fault::PortBusy
+            | Fault::PortPermission
+            | Fault::PortLost
+            | Fault::FirmwareSilent
             | Fault::RelayUnreachable,
         ) => Exit::Unavailable,
         _ => Exit::Runtime,
@@ -116,12 +128,14 @@ impl From<TalkError> for Failure {
     fn from(error: TalkError) -> Self {
         let text = error.to_string();
         match error {
-            TalkError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Self::new(
-                Exit::Unavailable,
-                text,
-                Some("agent.unreachable".to_owned()),
-                "Join the group that owns the socket (usually `sudo usermod -aG spoolway $USER`, then log in again), or use sudo.",
-            ),
+            TalkError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Self::new(
+                    Exit::Unavailable,
+                    text,
+                    Some("agent.unreachable".to_owned()),
+                    "Join the group that owns the socket (usually `sudo usermod -aG spoolway $USER`, then log in again), or use sudo.",
+                )
+            }
             TalkError::Unreachable { .. } => Self::new(
                 Exit::Unavailable,
                 text,
@@ -153,7 +167,10 @@ impl From<OpenIdentityError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let is_silent = error.kind() == io::ErrorKind::BrokenPipe;
-        Self { is_silent, ..Self::new(Exit::Runtime, format!("the output cannot be written: {error}"), None, "") }
+        Self {
+            is_silent,
+            ..Self::new(Exit::Runtime, format!("the output cannot be written: {error}"), None, "")
+        }
     }
 }
 
@@ -182,7 +199,9 @@ impl From<anyhow::Error> for Failure {
                     Some("agent.already_running".to_owned()),
                     "Use the agent that runs (`spoolway-agent status`), or give this one a socket of its own with --socket.",
                 ),
-                BindSocketError::NotASocket(_) => (None, "Remove the file, or choose another socket with --socket."),
+                BindSocketError::NotASocket(_) => {
+                    (None, "Remove the file, or choose another socket with --socket.")
+                }
                 BindSocketError::Io { .. } => {
                     (None, "Choose a short path in a folder that this user may write, with --socket.")
                 }
@@ -191,7 +210,12 @@ impl From<anyhow::Error> for Failure {
         };
         let known = error.chain().find_map(cause);
         known.unwrap_or_else(|| {
-            Self::new(Exit::Runtime, text, None, "Look at the lines of the log before this one (`journalctl -u spoolway-agent`).")
+            Self::new(
+                Exit::Runtime,
+                text,
+                None,
+                "Look at the lines of the log before this one (`journalctl -u spoolway-agent`).",
+            )
         })
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn id(desk: &Desk, json: bool, out: &mut impl Write) -> Result<(), Fa
 }
 
 fn identity(desk: &Desk) -> Result<(AgentId, String), Failure> {
-    let asked = desk.find_socket().map(|socket| Client::connect(&socket).and_then(|mut agent| agent.identity()));
+    let asked =
+        desk.find_socket().map(|socket| Client::connect(&socket).and_then(|mut agent| agent.identity()));
     match asked {
         Ok(Ok(identity)) => Ok(identity),
         _ => {

@@ -87,7 +87,8 @@ pub(super) mod tests {
     #[test]
     fn the_table_fits_a_terminal() {
         let mut failed = job(&"j".repeat(64), JobState::AwaitingBedClear, 999);
-        failed.reason = Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
+        failed.reason =
+            Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
         let text = table(&[job("j1", JobState::Printing, 470), failed], Paint::none());
         assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
         assert!(text.contains("printing           47 % 716.8 KB"), "{text}");

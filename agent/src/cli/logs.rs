@@ -23,8 +23,12 @@ pub(super) fn logs(
         match answer {
             Answer::Log { line } if json => writeln!(out, "{}", line.json())?,
             Answer::Log { line } => writeln!(out, "{}", line.human(colour))?,
-            Answer::Missed { lines } if json => writeln!(out, "{}", serde_json::json!({"missed_lines": lines}))?,
-            Answer::Missed { lines } => writeln!(out, "... {lines} lines were missed, this reader is too slow ...")?,
+            Answer::Missed { lines } if json => {
+                writeln!(out, "{}", serde_json::json!({"missed_lines": lines}))?
+            }
+            Answer::Missed { lines } => {
+                writeln!(out, "... {lines} lines were missed, this reader is too slow ...")?
+            }
             Answer::Done => return Ok(()),
             other => return Err(agent.strange(&other).into()),
         }

@@ -73,9 +73,13 @@ where
         Command::Resume { job } => act::act(&desk, &Request::Resume { job_id: job }, "Resuming", &mut out),
         Command::Cancel { job } => act::act(&desk, &Request::Cancel { job_id: job }, "Cancelling", &mut out),
         Command::Estop => act::emergency_stop(&desk, &mut out),
-        Command::Logs { follow, lines, level, json } => logs::logs(&desk, follow, lines, level, json, &mut out),
+        Command::Logs { follow, lines, level, json } => {
+            logs::logs(&desk, follow, lines, level, json, &mut out)
+        }
         Command::Profiles { action: None } => profiles::list(&desk, &mut out),
-        Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => profiles::check(&file, &mut out),
+        Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => {
+            profiles::check(&file, &mut out)
+        }
         Command::Config { action: args::ConfigAction::Show } => settings::show(&desk, &mut out),
         Command::Config { action: args::ConfigAction::Check } => settings::check(&desk, &mut out),
     }
@@ -110,13 +114,17 @@ impl Desk {
         }
         let loaded = match self.load(&[]) {
             // Somebody who speaks to the system's agent needs no right to read its configuration.
-            Err(_) if self.file.is_none() && Path::new(SYSTEM_SOCKET).exists() => return Ok(SYSTEM_SOCKET.into()),
+            Err(_) if self.file.is_none() && Path::new(SYSTEM_SOCKET).exists() => {
+                return Ok(SYSTEM_SOCKET.into());
+            }
             loaded => loaded?,
         };
         let own = loaded.config.socket.clone();
         let is_chosen = *loaded.origin("socket") != crate::config::Origin::Default;
         let theirs = Path::new(SYSTEM_SOCKET);
-        let takes_theirs = !is_chosen && !own.exists() && (theirs.exists() || loaded.file.is_none() && Path::new(SYSTEM_CONFIG).exists());
+        let takes_theirs = !is_chosen
+            && !own.exists()
+            && (theirs.exists() || loaded.file.is_none() && Path::new(SYSTEM_CONFIG).exists());
         Ok(if takes_theirs { theirs.to_owned() } else { own })
     }
 }
@@ -125,6 +133,11 @@ impl Desk {
 fn absolute(path: &Path) -> Result<String, Failure> {
     let path = std::path::absolute(path).map_err(Failure::from)?;
     path.into_os_string().into_string().map_err(|path| {
-        Failure::new(Exit::Usage, format!("{}: the path is not UTF-8 text", path.display()), None, "Choose a path in plain letters.")
+        Failure::new(
+            Exit::Usage,
+            format!("{}: the path is not UTF-8 text", path.display()),
+            None,
+            "Choose a path in plain letters.",
+        )
     })
 }

@@ -83,7 +83,11 @@ pub(super) fn wrap(text: &str, most_chars: usize) -> Vec<String> {
 
 /// A bar of so many characters; `share` is from 0 to 1.
 pub(super) fn bar(share: f64, chars: usize) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=chars on this line")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=chars on this line"
+    )]
     let full = (share.clamp(0.0, 1.0) * chars as f64) as usize;
     format!("[{}{}]", "#".repeat(full), "-".repeat(chars - full))
 }
@@ -126,7 +130,10 @@ mod tests {
         assert_eq!(bar(0.5, 4), "[##--]");
         assert_eq!(bar(7.0, 2), "[##]");
         assert_eq!(bar(f64::NAN, 2), "[--]");
-        assert_eq!([span(999), span(61_000), span(3_660_000), span(90_000_000)], ["0 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [span(999), span(61_000), span(3_660_000), span(90_000_000)],
+            ["0 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]
+        );
         assert_eq!([size(5), size(2_048), size(3 << 20)], ["5 B", "2.0 KiB", "3.0 MiB"]);
     }
 }

@@ -27,7 +27,12 @@ pub(super) fn print(
     let path = std::path::absolute(file)?;
     if path.to_str().is_none() {
         let help = "Give the file a name in plain letters.";
-        return Err(Failure::new(Exit::Usage, format!("{}: the path is not UTF-8 text", path.display()), None, help));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{}: the path is not UTF-8 text", path.display()),
+            None,
+            help,
+        ));
     }
     let mut agent = desk.agent()?;
     let job = agent.job(&Request::Print { path, name })?;
@@ -67,12 +72,18 @@ fn look(agent: &mut Client, id: &JobId) -> Result<JobView, Failure> {
         return Ok(job);
     }
     let found = agent.jobs()?.into_iter().find(|job| job.job_id == *id);
-    found.ok_or_else(|| Failure::of(spoolway_protocol::Fault::JobUnknown, format!("the agent no longer knows job {id}")))
+    found.ok_or_else(|| {
+        Failure::of(spoolway_protocol::Fault::JobUnknown, format!("the agent no longer knows job {id}"))
+    })
 }
 
 fn line(job: &JobView) -> String {
     let share = share(job);
-    let layers = if job.layers_total > 0 { format!("  layer {}/{}", job.layer, job.layers_total) } else { String::new() };
+    let layers = if job.layers_total > 0 {
+        format!("  layer {}/{}", job.layer, job.layers_total)
+    } else {
+        String::new()
+    };
     fit(&format!("{} {}  {}{layers}", bar(share, 30), percent(share), job.state), 79)
 }
 

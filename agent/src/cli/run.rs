@@ -17,7 +17,8 @@ where
     R: FnOnce(Config, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let clock = Clock::start().map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
+    let clock = Clock::start()
+        .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
     let _telemetry = telemetry::start(&config.log, &clock).map_err(no_log)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| no_log(StartLogError::Io(error)))?;
@@ -36,7 +37,8 @@ where
 
 /// The first signal asks the agent to end; the second ends it.
 async fn obey_signals(stop: &CancellationToken) -> std::io::Error {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let (mut term, mut interrupt) = match signals {
         Ok(signals) => signals,
         Err(error) => return error,
@@ -58,9 +60,14 @@ async fn obey_signals(stop: &CancellationToken) -> std::io::Error {
 fn no_log(error: StartLogError) -> Failure {
     match error {
         StartLogError::Level { .. } => Failure::of(Fault::ConfigBroken, error.to_string()),
-        StartLogError::Io(_) => {
-            Failure::new(Exit::Runtime, error.to_string(), None, "Set log.format to human or json, and try again.")
+        StartLogError::Io(_) => Failure::new(
+            Exit::Runtime,
+            error.to_string(),
+            None,
+            "Set log.format to human or json, and try again.",
+        ),
+        StartLogError::Taken(_) => {
+            Failure::new(Exit::Runtime, error.to_string(), None, "Start one agent a process.")
         }
-        StartLogError::Taken(_) => Failure::new(Exit::Runtime, error.to_string(), None, "Start one agent a process."),
     }
 }

@@ -41,7 +41,8 @@ impl Screen {
         screen.printer(&status.printer);
         screen.job(status.job.as_ref(), &status.printer);
         screen.link(&status.link, now_ms);
-        let waiting = format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
+        let waiting =
+            format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
         screen.row("Waiting", &waiting);
         screen.text
     }
@@ -83,16 +84,30 @@ impl Screen {
 
     fn job(&mut self, job: Option<&JobView>, printer: &PrinterView) {
         let Some(job) = job else {
-            let hint = if printer.state == PrinterState::Idle { "none; `spoolway-agent print FILE` starts one" } else { "none" };
+            let hint = if printer.state == PrinterState::Idle {
+                "none; `spoolway-agent print FILE` starts one"
+            } else {
+                "none"
+            };
             return self.row("Job", hint);
         };
         let state = format!(" ({}, attempt {})", job.state, job.attempt);
         let room = COLUMNS - NAME - state.len().min(40);
         self.row("Job", &format!("{}{state}", fit(&job.name, room)));
         let share = share(job);
-        let layers = if job.layers_total > 0 { format!("  layer {}/{}", job.layer, job.layers_total) } else { String::new() };
+        let layers = if job.layers_total > 0 {
+            format!("  layer {}/{}", job.layer, job.layers_total)
+        } else {
+            String::new()
+        };
         self.row("", &format!("{} {}{layers}", self.paint.green(&bar(share, 40)), percent(share)));
-        self.row("", &format!("{} of {} commands, line {} of the file", job.commands_acked, job.commands_total, job.line));
+        self.row(
+            "",
+            &format!(
+                "{} of {} commands, line {} of the file",
+                job.commands_acked, job.commands_total, job.line
+            ),
+        );
         if let Some(reason) = &job.reason {
             let reason = self.paint.yellow(&fit(reason, COLUMNS - NAME));
             self.row("", &reason);
@@ -104,7 +119,11 @@ impl Screen {
             return self.row("Link", "no relay is configured");
         };
         let word = if link.up { self.paint.green("up") } else { self.paint.yellow("down") };
-        let since = if link.since_ms == 0 { String::new() } else { format!(" for {}", span(now_ms.saturating_sub(link.since_ms))) };
+        let since = if link.since_ms == 0 {
+            String::new()
+        } else {
+            format!(" for {}", span(now_ms.saturating_sub(link.since_ms)))
+        };
         let rest = format!("{since}, {relay}");
         self.row("Link", &format!("{word}{}", fit(&rest, COLUMNS - NAME - 4)));
         self.fault(link.fault.as_ref());
@@ -165,7 +184,9 @@ mod tests {
                 baud: 115_200,
                 profile: Some("marlin".into()),
                 profile_verified: true,
-                firmware: Some("Marlin 2.1.2.4 \x1b[31m(Dec 16 2023 12:00:00) with a very long name that goes on".into()),
+                firmware: Some(
+                    "Marlin 2.1.2.4 \x1b[31m(Dec 16 2023 12:00:00) with a very long name that goes on".into(),
+                ),
                 window: Some("127 bytes, 32 lines".into()),
                 tools: vec![(214.8, Some(215.0))],
                 bed: Some((60.1, Some(60.0))),

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::Config;
 use super::nearest::nearest;
 use super::settings::{Given, SETTINGS, Setting, keys};
-use super::Config;
 use crate::paths::Paths;
 
 /// What the name of every variable begins with.
@@ -165,14 +165,19 @@ fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_FILE_BYTES} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {MAX_FILE_BYTES} bytes"),
+        ));
     }
     Ok(text)
 }
 
 impl Loaded {
     fn take_file(&mut self, path: &Path, text: &str) -> Result<(), LoadConfigError> {
-        let line_at = |offset: usize| text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1;
+        let line_at = |offset: usize| {
+            text.as_bytes()[..offset.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+        };
         let table = DeTable::parse(text).map_err(|error| LoadConfigError::Syntax {
             file: path.to_owned(),
             line: line_at(error.span().map_or(text.len(), |span| span.start)),
@@ -200,7 +205,9 @@ impl Loaded {
         });
         for (name, value) in readable.filter(|(name, _)| name != FILE_VARIABLE) {
             let key = match name.strip_prefix(PREFIX) {
-                Some(rest) => keys().find(|key| variable(key) == name).map_or_else(|| rest.to_lowercase(), str::to_owned),
+                Some(rest) => keys()
+                    .find(|key| variable(key) == name)
+                    .map_or_else(|| rest.to_lowercase(), str::to_owned),
                 None if name == LOG_VARIABLE => "log.level".to_owned(),
                 None => continue,
             };
@@ -226,7 +233,8 @@ impl Loaded {
     /// Without a word about it, the folder beside the file holds the overlay.
     fn find_profiles(&mut self, paths: &Paths) {
         if self.config.profiles.folder.is_none() {
-            let beside = self.file.as_deref().and_then(Path::parent).unwrap_or(&paths.config).join("profiles");
+            let beside =
+                self.file.as_deref().and_then(Path::parent).unwrap_or(&paths.config).join("profiles");
             self.config.profiles.folder = Some(beside).filter(|folder| folder.is_dir());
         }
     }
@@ -256,7 +264,8 @@ fn unknown(key: &str, given: &Given, origin: Origin) -> LoadConfigError {
 /// no setting and is refused by its name.
 fn flatten(above: &str, table: &DeTable<'_>, entries: &mut Vec<(usize, String, Given)>) {
     for (name, value) in table {
-        let key = if above.is_empty() { name.get_ref().to_string() } else { format!("{above}.{}", name.get_ref()) };
+        let key =
+            if above.is_empty() { name.get_ref().to_string() } else { format!("{above}.{}", name.get_ref()) };
         let given = match value.get_ref() {
             DeValue::Table(inner) if above.is_empty() && !inner.is_empty() => {
                 flatten(&key, inner, entries);
@@ -293,7 +302,6 @@ pub fn render(loaded: &Loaded) -> String {
     }
     text
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,9 @@ mod tests {
 
     #[test]
     fn edits_are_counted() {
-        for (a, b, edits) in [("", "", 0), ("baud", "baud", 0), ("bauds", "baud", 1), ("kitten", "sitting", 3), ("", "abc", 3)] {
+        for (a, b, edits) in
+            [("", "", 0), ("baud", "baud", 0), ("bauds", "baud", 1), ("kitten", "sitting", 3), ("", "abc", 3)]
+        {
             assert_eq!(distance(a, b), edits, "{a} {b}");
             assert_eq!(distance(b, a), edits, "{b} {a}");
         }

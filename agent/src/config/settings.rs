@@ -171,7 +171,11 @@ impl Given {
         };
         let fits = number.filter(|number| (least..=most).contains(number));
         fits.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
-            let bound = if most == i64::MAX { format!("of at least {least}") } else { format!("from {least} to {most}") };
+            let bound = if most == i64::MAX {
+                format!("of at least {least}")
+            } else {
+                format!("from {least} to {most}")
+            };
             format!("must be a whole number {bound}")
         })
     }
@@ -203,7 +207,8 @@ fn set_if_some(place: &mut PathBuf, path: Option<PathBuf>) {
 }
 
 fn profile(given: &Given) -> Result<ProfileChoice, String> {
-    let is_id = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let is_id =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     match given.text()? {
         "auto" => Ok(ProfileChoice::Auto),
         id if (1..=64).contains(&id.len()) && is_id(id) => Ok(ProfileChoice::Id(id.to_owned())),
@@ -213,10 +218,15 @@ fn profile(given: &Given) -> Result<ProfileChoice, String> {
 
 fn level(given: &Given) -> Result<String, String> {
     let text = given.text()?;
-    let refused = "must be error, warn, info, debug or trace, or a list such as \"info,spoolway_agent=debug\"";
+    let refused =
+        "must be error, warn, info, debug or trace, or a list such as \"info,spoolway_agent=debug\"";
     // The filter reads any bare word as the name of a module, so a mistyped level would silence everything.
-    let is_part = |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    if text.is_empty() || !text.split(',').all(|part| is_part(part.trim())) || EnvFilter::try_new(text).is_err() {
+    let is_part =
+        |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    if text.is_empty()
+        || !text.split(',').all(|part| is_part(part.trim()))
+        || EnvFilter::try_new(text).is_err()
+    {
         return Err(refused.to_owned());
     }
     Ok(text.to_owned())

@@ -16,8 +16,11 @@ pub trait Counter: Clone + Send + Sync + 'static {
     /// Every job that is remembered.
     fn jobs(&self) -> impl Future<Output = Result<Vec<JobView>, Refusal>> + Send;
     /// Takes a file into the spool, queues it, and starts it when the printer is free.
-    fn print_file(&self, path: PathBuf, name: Option<String>)
-    -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    fn print_file(
+        &self,
+        path: PathBuf,
+        name: Option<String>,
+    ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Holds a job.
     fn pause(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Goes on with a job.

@@ -155,12 +155,14 @@ impl Guest {
             Request::Logs { lines, follow, level } => {
                 return self.tell_logs(&counterpart.logs, lines, follow, level, followers).await;
             }
-            Request::Status => {
-                counter.status().await.map_or_else(refused, |status| Answer::Status { status: Box::new(status) })
-            }
-            Request::Identity => {
-                Answer::Identity { agent_id: counterpart.agent_id, public_key: counterpart.public_key.clone() }
-            }
+            Request::Status => counter
+                .status()
+                .await
+                .map_or_else(refused, |status| Answer::Status { status: Box::new(status) }),
+            Request::Identity => Answer::Identity {
+                agent_id: counterpart.agent_id,
+                public_key: counterpart.public_key.clone(),
+            },
             Request::Print { path, name } => match check_readable(path).await {
                 Err(fault) => Answer::Refused { fault },
                 Ok(path) => job(counter.print_file(path, name).await),

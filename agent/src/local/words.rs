@@ -124,7 +124,12 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
         }
-        for bad in [r#"{"ask":"dance"}"#, r#"{"ask":"pause","job_id":"a b"}"#, r#"{"ask":"pause","jobid":"a"}"#, "[]"] {
+        for bad in [
+            r#"{"ask":"dance"}"#,
+            r#"{"ask":"pause","job_id":"a b"}"#,
+            r#"{"ask":"pause","jobid":"a"}"#,
+            "[]",
+        ] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
         }
     }

@@ -116,7 +116,8 @@ mod tests {
         let lines = ring.last(10, Level::Trace);
         let [line] = lines.as_slice() else { panic!("one line, not {lines:?}") };
         assert_eq!((line.level, line.text.as_str()), (Level::Warn, "refused twice"));
-        let fields: Vec<_> = line.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let fields: Vec<_> =
+            line.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(fields, [("job", "j1"), ("attempt", "2"), ("line", "7"), ("cause", "noise")]);
         assert_eq!(line.target, module_path!());
     }

@@ -138,7 +138,8 @@ impl LogLine {
             self.fields.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
         let ts = utc(self.at_ms);
         let level = self.level.as_str();
-        json!({"ts": ts, "level": level, "target": self.target, "message": self.text, "fields": fields}).to_string()
+        json!({"ts": ts, "level": level, "target": self.target, "message": self.text, "fields": fields})
+            .to_string()
     }
 
     /// One datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).

@@ -86,7 +86,9 @@ fn output_of(format: LogFormat) -> std::io::Result<Output> {
         LogFormat::Journald => Output::journald(),
         LogFormat::Auto if std::io::stderr().is_terminal() => output_of(LogFormat::Human),
         // systemd sets it when standard error is the journal (systemd.exec(5)); without the socket JSON reaches it too.
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => Ok(Output::journald().unwrap_or(Output::Json)),
+        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => {
+            Ok(Output::journald().unwrap_or(Output::Json))
+        }
         LogFormat::Auto => Ok(Output::Json),
     }
 }

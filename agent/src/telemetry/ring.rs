@@ -97,7 +97,13 @@ mod tests {
     use super::*;
 
     fn line(number: usize, level: Level) -> Arc<LogLine> {
-        Arc::new(LogLine { at_ms: 0, level, target: "t".into(), text: number.to_string(), fields: Vec::new() })
+        Arc::new(LogLine {
+            at_ms: 0,
+            level,
+            target: "t".into(),
+            text: number.to_string(),
+            fields: Vec::new(),
+        })
     }
 
     #[test]

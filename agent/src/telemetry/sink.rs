@@ -71,7 +71,9 @@ impl Sink {
         let (queue, items) = sync_channel(QUEUE_LINES);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(output, &items, &counter))?;
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(output, &items, &counter))?;
         Ok(Self { queue, dropped })
     }
 
@@ -151,7 +153,13 @@ mod tests {
     }
 
     fn line(text: &str) -> Arc<LogLine> {
-        Arc::new(LogLine { at_ms: 0, level: Level::Info, target: "t".into(), text: text.into(), fields: Vec::new() })
+        Arc::new(LogLine {
+            at_ms: 0,
+            level: Level::Info,
+            target: "t".into(),
+            text: text.into(),
+            fields: Vec::new(),
+        })
     }
 
     #[test]

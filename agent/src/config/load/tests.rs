@@ -41,7 +41,10 @@ fn the_shipped_file_equals_the_defaults_and_names_every_key() {
 fn what_is_shown_can_be_loaded_again() {
     let dir = tempfile::tempdir().unwrap();
     let paths = paths_in(dir.path());
-    let set = variables(&[("SPOOLWAY_AGENT_RELAY_URL", "wss://relay.example:9"), ("SPOOLWAY_AGENT_PRINTER_BAUD", "250000")]);
+    let set = variables(&[
+        ("SPOOLWAY_AGENT_RELAY_URL", "wss://relay.example:9"),
+        ("SPOOLWAY_AGENT_PRINTER_BAUD", "250000"),
+    ]);
     let loaded = load(&paths, None, set, &[]).unwrap();
     let file = dir.path().join("agent.toml");
     std::fs::write(&file, render(&loaded)).unwrap();
@@ -101,7 +104,10 @@ fn errors_name_file_line_key_and_value() {
     };
     said("[printer]\n\nbaud = 7\n", &["line 3", "printer.baud = 7", "from 1200 to 4000000"]);
     said("[printer]\nbaud = \"115200\"\n", &["line 2", "printer.baud = \"115200\"", "whole number"]);
-    said("[printer]\nprot = \"/dev/x\"\n", &["line 2", "`printer.prot`", "\"/dev/x\"", "did you mean `printer.port`"]);
+    said(
+        "[printer]\nprot = \"/dev/x\"\n",
+        &["line 2", "`printer.prot`", "\"/dev/x\"", "did you mean `printer.port`"],
+    );
     said("port = \"/dev/x\"\n", &["line 1", "`port`", "did you mean `printer.port`"]);
     said("[colours]\nred = 1\n", &["line 2", "no setting `colours.red`"]);
     said("[printer.port]\npath = 1\n", &["line 1", "printer.port = a table", "in quotes"]);
@@ -120,7 +126,9 @@ fn errors_name_file_line_key_and_value() {
 fn errors_name_variable_and_flag() {
     let dir = tempfile::tempdir().unwrap();
     let paths = paths_in(dir.path());
-    let error = |name: &str, value: &str| load(&paths, None, variables(&[(name, value)]), &[]).unwrap_err().to_string();
+    let error = |name: &str, value: &str| {
+        load(&paths, None, variables(&[(name, value)]), &[]).unwrap_err().to_string()
+    };
     let text = error("SPOOLWAY_AGENT_PRINTER_BAUD", "fast");
     assert!(text.starts_with("SPOOLWAY_AGENT_PRINTER_BAUD: printer.baud = fast: must be"), "{text}");
     let text = error("SPOOLWAY_AGENT_PRINTER_PROT", "/dev/x");

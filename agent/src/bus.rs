@@ -1,0 +1,89 @@
+//! Every channel between the tasks: what goes through, how much may wait, and what happens when it is full.
+//!
+//! | channel | bound | when it is full |
+//! |---|---|---|
+//! | uplink to desk ([`Inbound`]) | [`INBOUND`] | the uplink reads no further from its socket; TCP pushes back |
+//! | desk to uplink ([`Outbound`]) | [`OUTBOUND`] | the message is dropped: receipts are repeated with the next copy of their command, chunk requests by their machine's time-out |
+//! | desk to uplink ([`HelloState`], [`Readings`]) | latest wins | never full |
+//! | uplink to desk ([`LinkView`](crate::view::LinkView)) | latest wins | never full |
+//! | desk to printer ([`Order`](crate::printer::Order)) | [`ORDERS`] | the desk waits; the printer thread takes orders before anything else |
+//! | printer to desk ([`Snapshot`](crate::printer::Snapshot)) | latest wins | never full; how a run ended stays in it until the next run |
+//! | feeder to printer | 8 batches of 128 commands | the feeder waits |
+
+use spoolway_protocol::command::{Command, CommandReceipt};
+use spoolway_protocol::envelope::Lane;
+use spoolway_protocol::printer::PrinterSummary;
+use spoolway_protocol::session::Nack;
+use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::transfer::{ChunkEnd, ChunkError, ChunkGet};
+
+/// Messages of the relay that may wait for the desk.
+pub const INBOUND: usize = 64;
+/// Messages that may wait for the relay.
+pub const OUTBOUND: usize = 256;
+/// Orders that may wait for the printer thread.
+pub const ORDERS: usize = 16;
+
+/// What the uplink hands to the desk.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A session stands.
+    Connected,
+    /// It is gone.
+    Disconnected,
+    /// A command of the owning backend.
+    Command {
+        /// The command as it came.
+        command: Box<Command>,
+        /// The envelope's lane.
+        lane: Option<Lane>,
+        /// How long it is worth anything, in milliseconds from when it was given.
+        ttl_ms: Option<u64>,
+        /// How old it was when it arrived, in milliseconds.
+        age_ms: u64,
+    },
+    /// A piece of a job file.
+    Chunk {
+        /// Stream that was asked for.
+        stream: u32,
+        /// Where in the file it stands.
+        offset: u64,
+        /// The bytes.
+        payload: Vec<u8>,
+    },
+    /// The backend has sent everything.
+    ChunkEnd(ChunkEnd),
+    /// The backend cannot send.
+    ChunkErr(ChunkError),
+    /// The relay or the backend refused a message.
+    Nack(Nack),
+}
+
+/// What the desk says to the owning backend.
+#[derive(Debug, Clone)]
+pub enum Outbound {
+    /// A command is stored.
+    Receipt(CommandReceipt),
+    /// A command cannot be taken.
+    Nack(Nack),
+    /// A piece of a job file is wanted.
+    ChunkGet(ChunkGet),
+}
+
+/// What a hello says of the desk.
+#[derive(Debug, Clone, Default)]
+pub struct HelloState {
+    /// Highest command number with none missing below it.
+    pub cmd_seq: u64,
+    /// The printer.
+    pub printers: Vec<PrinterSummary>,
+}
+
+/// What telemetry is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Telemetered {
+    /// The values.
+    pub readings: Readings,
+    /// Whether a job holds the printer, so that telemetry is wanted more often.
+    pub printing: bool,
+}

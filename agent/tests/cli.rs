@@ -1,0 +1,164 @@
+//! The program as a person meets it: what it prints and how it exits.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The program with a home of its own and nothing of ours in its environment.
+fn agent(home: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-agent"));
+    command.args(words).env_clear().env("HOME", home);
+    // What systemd would say; so it is the same for root and for anybody else.
+    for (name, folder) in
+        [("CONFIGURATION_DIRECTORY", "etc"), ("STATE_DIRECTORY", "state"), ("RUNTIME_DIRECTORY", "run")]
+    {
+        command.env(name, home.join(folder));
+    }
+    command.output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn home_with(config: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("etc")).unwrap();
+    std::fs::write(home.path().join("etc/agent.toml"), config).unwrap();
+    home
+}
+
+#[test]
+fn id_is_stable_and_names_the_relays_command() {
+    let home = tempfile::tempdir().unwrap();
+    let first = agent(home.path(), &["id"]);
+    assert_eq!(code(&first), 0, "{}", stderr(&first));
+    assert_eq!(first.stdout, agent(home.path(), &["id"]).stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&agent(home.path(), &["id", "--json"]))).unwrap();
+    let (id, key) = (json["agent_id"].as_str().unwrap(), json["public_key"].as_str().unwrap());
+    assert!(stdout(&first).ends_with(&format!("spoolway-relay agent add --id {id} --key {key}\n")));
+}
+
+#[test]
+fn a_key_open_to_others_is_refused_with_advice() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    agent(home.path(), &["id"]);
+    let key = home.path().join("state/identity/agent.p8");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = agent(home.path(), &["id"]);
+    assert_eq!(code(&refused), 1);
+    assert!(
+        stderr(&refused).contains("mode 0644") && stderr(&refused).contains("chmod 600"),
+        "{}",
+        stderr(&refused)
+    );
+}
+
+#[test]
+fn without_an_agent_commands_say_how_to_start_one() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("none.sock");
+    for words in [&["status"][..], &["jobs"], &["pause"], &["estop"], &["logs"], &["print", "a.gcode"]] {
+        let words = [words, &["--socket", socket.to_str().unwrap()]].concat();
+        let output = agent(home.path(), &words);
+        assert_eq!(code(&output), 69, "{words:?}");
+        let text = stderr(&output);
+        assert!(text.starts_with("error: no agent answers at "), "{text}");
+        assert!(text.contains("none.sock") && text.contains("[agent.unreachable]"), "{text}");
+        assert!(text.contains("  try: Start the agent"), "{text}");
+        assert!(!text.contains('\x1b') && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn broken_configurations_exit_78_and_name_the_line() {
+    let home = home_with("[printer]\nbuad = 250000\n");
+    for words in [&["config", "check"][..], &["config", "show"], &["run"], &["id"]] {
+        let output = agent(home.path(), words);
+        assert_eq!(code(&output), 78, "{words:?}");
+        let text = stderr(&output);
+        for part in [
+            "agent.toml, line 2",
+            "`printer.buad`",
+            "250000",
+            "did you mean `printer.baud`?",
+            "[config.broken]",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+    let missing = agent(home.path(), &["--config", "/nowhere/agent.toml", "config", "check"]);
+    assert_eq!(code(&missing), 78);
+    assert!(stderr(&missing).contains("/nowhere/agent.toml"), "{}", stderr(&missing));
+    let flag = agent(home.path(), &["run", "--config", "/dev/null", "--baud", "7"]);
+    assert_eq!(code(&flag), 78);
+}
+
+#[test]
+fn the_configuration_is_checked_with_what_it_names() {
+    let home = tempfile::tempdir().unwrap();
+    let fine = agent(home.path(), &["config", "check"]);
+    assert_eq!(
+        (code(&fine), stdout(&fine).as_str()),
+        (0, "There is no configuration file; the defaults are fine.\n")
+    );
+    let home = home_with("[printer]\nprofile = \"marlni\"\n");
+    let unknown = agent(home.path(), &["config", "check"]);
+    assert_eq!(code(&unknown), 78);
+    assert!(
+        stderr(&unknown).contains("agent.toml, line 2") && stderr(&unknown).contains("[profile.unknown]")
+    );
+    let shown = agent(home.path(), &["config", "show"]);
+    assert!(stdout(&shown).contains("profile = \"marlni\""), "{}", stdout(&shown));
+}
+
+#[test]
+fn wrong_usage_exits_64_and_help_exits_0() {
+    let home = tempfile::tempdir().unwrap();
+    for words in [
+        &["dance"][..],
+        &[],
+        &["print"],
+        &["run", "--baud", "fast"],
+        &["cancel", "not a job"],
+        &["logs", "--level", "loud"],
+    ] {
+        let output = agent(home.path(), words);
+        assert_eq!(code(&output), 64, "{words:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    for words in [&["--help"][..], &["--version"], &["print", "--help"]] {
+        let output = agent(home.path(), words);
+        assert_eq!(code(&output), 0, "{words:?}");
+        assert!(output.stderr.is_empty() && stdout(&output).contains("spoolway-agent"), "{words:?}");
+    }
+}
+
+#[test]
+fn profiles_are_listed_and_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let list = agent(home.path(), &["profiles"]);
+    assert_eq!(code(&list), 0);
+    assert!(stdout(&list).contains("\ngeneric ") && stdout(&list).contains("\nmarlin "), "{}", stdout(&list));
+    let file = home.path().join("mine.toml");
+    std::fs::write(&file, "id = \"mine\"\nspeed = 3\n").unwrap();
+    let bad = agent(home.path(), &["profiles", "check", file.to_str().unwrap()]);
+    assert_eq!(code(&bad), 78);
+    let text = stderr(&bad);
+    assert!(text.contains("mine.toml") && text.contains("speed") && text.contains("[profile.bad]"), "{text}");
+
+    let generic = concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware-profiles/profiles/generic.toml");
+    let good = agent(home.path(), &["profiles", "check", generic]);
+    assert_eq!(code(&good), 0, "{}", stderr(&good));
+    assert!(stdout(&good).contains("`generic`"));
+}
