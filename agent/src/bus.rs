@@ -15,7 +15,7 @@ use spoolway_protocol::envelope::Lane;
 use spoolway_protocol::printer::PrinterSummary;
 use spoolway_protocol::session::Nack;
 use spoolway_protocol::telemetry::Readings;
-use spoolway_protocol::transfer::{ChunkEnd, ChunkError, ChunkGet};
+use spoolway_protocol::transfer::{ChunkEnd, ChunkErr, ChunkGet};
 
 /// Messages of the relay that may wait for the desk.
 pub const INBOUND: usize = 64;
@@ -54,7 +54,7 @@ pub enum Inbound {
     /// The backend has sent everything.
     ChunkEnd(ChunkEnd),
     /// The backend cannot send.
-    ChunkErr(ChunkError),
+    ChunkErr(ChunkErr),
     /// The relay or the backend refused a message.
     Nack(Nack),
 }

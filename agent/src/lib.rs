@@ -1,5 +1,6 @@
 //! The edge print agent: shells that carry bytes and time between the machines and the world.
 
+pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -7,6 +8,7 @@ pub mod identity;
 pub mod local;
 pub mod paths;
 pub mod run;
+pub mod printer;
 pub mod spool;
 pub mod store;
 pub mod telemetry;

@@ -3,19 +3,24 @@
 use std::io::Write;
 
 use super::paint::{Paint, plain};
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 use crate::local::words::Request;
 
 /// Has something done to a job.
-pub(super) fn act(desk: &Desk, request: &Request, verb: &str, out: &mut impl Write) -> Result<(), Failure> {
-    let job = desk.agent()?.job(request)?;
+pub(super) fn act(
+    whereabouts: &Whereabouts,
+    request: &Request,
+    verb: &str,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let job = whereabouts.agent()?.job(request)?;
     writeln!(out, "{verb} {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
     Ok(())
 }
 
 /// Stops the printer at once.
-pub(super) fn emergency_stop(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
-    desk.agent()?.emergency_stop()?;
+pub(super) fn emergency_stop(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
+    whereabouts.agent()?.emergency_stop()?;
     let paint = Paint::of(&std::io::stdout());
     writeln!(
         out,

@@ -11,6 +11,10 @@ use crate::identity::OpenIdentityError;
 use crate::local::{BindSocketError, LockStateError, TalkError};
 use crate::view::Refusal;
 
+/// Nobody answers at the socket. These two are between this program and its user and never on the wire.
+const UNREACHABLE: &str = "agent.unreachable";
+const ALREADY_RUNNING: &str = "agent.already_running";
+
 /// How a command ends when it does not end well; the numbers are those of sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -127,27 +131,20 @@ impl From<LoadConfigError> for Failure {
 impl From<TalkError> for Failure {
     fn from(error: TalkError) -> Self {
         let text = error.to_string();
+        let unreachable =
+            |help| Self::new(Exit::Unavailable, text.clone(), Some(UNREACHABLE.to_owned()), help);
         match error {
             TalkError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Self::new(
-                    Exit::Unavailable,
-                    text,
-                    Some("agent.unreachable".to_owned()),
+                unreachable(
                     "Join the group that owns the socket (usually `sudo usermod -aG spoolway $USER`, then log in again), or use sudo.",
                 )
             }
-            TalkError::Unreachable { .. } => Self::new(
-                Exit::Unavailable,
-                text,
-                Some("agent.unreachable".to_owned()),
+            TalkError::Unreachable { .. } => unreachable(
                 "Start the agent (`sudo systemctl start spoolway-agent`, or `spoolway-agent run`), or name its socket with --socket.",
             ),
-            TalkError::Broken { .. } => Self::new(
-                Exit::Unavailable,
-                text,
-                Some("agent.unreachable".to_owned()),
-                "Look at the agent's log (`journalctl -u spoolway-agent`) and ask again.",
-            ),
+            TalkError::Broken { .. } => {
+                unreachable("Look at the agent's log (`journalctl -u spoolway-agent`) and ask again.")
+            }
             TalkError::Strange { .. } => {
                 Self::new(Exit::Runtime, text, None, "Use the version of this program that the agent runs.")
             }
@@ -177,46 +174,41 @@ impl From<io::Error> for Failure {
 impl From<anyhow::Error> for Failure {
     /// The agent's own end; the errors that an operator can mend say how.
     fn from(error: anyhow::Error) -> Self {
-        let text = format!("{error:#}");
-        let cause = |at: &(dyn std::error::Error + 'static)| -> Option<Self> {
-            if let Some(refusal) = at.downcast_ref::<Refusal>() {
-                return Some(Self::of(refusal.fault, text.clone()));
-            }
-            if let Some(error) = at.downcast_ref::<OpenIdentityError>() {
-                return Some(Self::new(Exit::Runtime, text.clone(), None, error.help()));
-            }
-            if let Some(LockStateError::Taken { .. }) = at.downcast_ref() {
-                return Some(Self::new(
-                    Exit::Runtime,
-                    text.clone(),
-                    Some("agent.already_running".to_owned()),
-                    "Use the agent that runs (`spoolway-agent status`), or give this one a folder and a socket of its own.",
-                ));
-            }
-            let error = at.downcast_ref::<BindSocketError>()?;
-            let (code, help) = match error {
-                BindSocketError::Taken(_) => (
-                    Some("agent.already_running".to_owned()),
-                    "Use the agent that runs (`spoolway-agent status`), or give this one a socket of its own with --socket.",
-                ),
-                BindSocketError::NotASocket(_) => {
-                    (None, "Remove the file, or choose another socket with --socket.")
-                }
-                BindSocketError::Io { .. } => {
-                    (None, "Choose a short path in a folder that this user may write, with --socket.")
-                }
-            };
-            Some(Self::new(Exit::Runtime, text.clone(), code, help))
-        };
-        let known = error.chain().find_map(cause);
-        known.unwrap_or_else(|| {
-            Self::new(
-                Exit::Runtime,
-                text,
-                None,
-                "Look at the lines of the log before this one (`journalctl -u spoolway-agent`).",
-            )
-        })
+        let mut failure = error.chain().find_map(known).unwrap_or_else(|| {
+            let help = "Look at the lines of the log before this one (`journalctl -u spoolway-agent`).";
+            Self::new(Exit::Runtime, "", None, help)
+        });
+        failure.text = format!("{error:#}");
+        failure
+    }
+}
+
+/// What is to be said of a cause that has advice of its own.
+fn known(cause: &(dyn std::error::Error + 'static)) -> Option<Failure> {
+    let runtime = |code: Option<&str>, help: &str| {
+        Some(Failure::new(Exit::Runtime, cause.to_string(), code.map(str::to_owned), help))
+    };
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return Some(Failure::of(refusal.fault, cause.to_string()));
+    }
+    if let Some(error) = cause.downcast_ref::<OpenIdentityError>() {
+        return runtime(None, &error.help());
+    }
+    if let Some(LockStateError::Taken { .. }) = cause.downcast_ref() {
+        let help = "Use the agent that runs (`spoolway-agent status`), or give this one a folder and a socket of its own.";
+        return runtime(Some(ALREADY_RUNNING), help);
+    }
+    match cause.downcast_ref::<BindSocketError>()? {
+        BindSocketError::Taken(_) => runtime(
+            Some(ALREADY_RUNNING),
+            "Use the agent that runs (`spoolway-agent status`), or give this one a socket of its own with --socket.",
+        ),
+        BindSocketError::NotASocket(_) => {
+            runtime(None, "Remove the file, or choose another socket with --socket.")
+        }
+        BindSocketError::Io { .. } => {
+            runtime(None, "Choose a short path in a folder that this user may write, with --socket.")
+        }
     }
 }
 

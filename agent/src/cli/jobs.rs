@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use super::paint::{Paint, fit, size};
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 use crate::view::JobView;
 
 /// Lists the jobs.
-pub(super) fn jobs(desk: &Desk, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let mut jobs = desk.agent()?.jobs()?;
+pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let mut jobs = whereabouts.agent()?.jobs()?;
     if json {
         for job in &jobs {
             serde_json::to_writer(&mut *out, job).map_err(std::io::Error::from)?;
@@ -37,24 +37,21 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
     if jobs.is_empty() {
         return "No jobs. `spoolway-agent print FILE` makes one.\n".to_owned();
     }
-    let head = format!("{:<20} {:<26} {:<17} {:>5} {:>8}", "JOB", "NAME", "STATE", "DONE", "SIZE");
+    let head = format!("{:<44} {:<18} {:>5} {:>10}", "NAME / JOB", "STATE", "DONE", "SIZE");
     let mut text = format!("{}\n", paint.bold(&head));
     for job in jobs {
-        let state = format!("{:<17}", job.state.as_str());
+        let state = format!("{:<18}", job.state.as_str());
         let state = match job.state {
-            state_of if state_of.holds_printer() => paint.green(&state),
-            state_of if state_of.is_terminal() => paint.dim(&state),
+            of if of.holds_printer() => paint.green(&state),
+            of if of.is_terminal() => paint.dim(&state),
             _ => state,
         };
-        text.push_str(&format!(
-            "{:<20} {:<26} {state} {:>5} {:>8}\n",
-            fit(job.job_id.as_str(), 20),
-            fit(&job.name, 26),
-            percent(share(job)),
-            size(job.size).replace("iB", "B"),
-        ));
+        let name = fit(&job.name, 44);
+        text.push_str(&format!("{name:<44} {state} {:>5} {:>10}\n", percent(share(job)), size(job.size)));
+        // The id is whole: `cancel` wants it.
+        text.push_str(&format!("  {}\n", paint.dim(job.job_id.as_str())));
         if let Some(reason) = &job.reason {
-            text.push_str(&format!("{}\n", paint.dim(&format!("{:<20} {}", "", fit(reason, 58)))));
+            text.push_str(&format!("  {}\n", paint.yellow(&fit(reason, 76))));
         }
     }
     text
@@ -91,7 +88,7 @@ pub(super) mod tests {
             Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
         let text = table(&[job("j1", JobState::Printing, 470), failed], Paint::none());
         assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
-        assert!(text.contains("printing           47 % 716.8 KB"), "{text}");
+        assert!(text.contains(" printing            47 %  716.8 KiB\n  j1\n"), "{text}");
         assert!(text.contains(" 99 %"), "{text}");
     }
 

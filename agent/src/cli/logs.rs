@@ -3,20 +3,20 @@
 use std::io::Write;
 
 use super::paint::wants_colour;
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 use crate::local::words::{Answer, Request};
 use crate::telemetry::Level;
 
 /// Shows the log.
 pub(super) fn logs(
-    desk: &Desk,
+    whereabouts: &Whereabouts,
     follow: bool,
     lines: usize,
     level: Level,
     json: bool,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let mut agent = desk.agent()?;
+    let mut agent = whereabouts.agent()?;
     let colour = wants_colour(&std::io::stdout());
     let mut answer = agent.ask(&Request::Logs { lines, follow, level })?;
     loop {

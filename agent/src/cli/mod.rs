@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Flag, Loaded, load};
+use crate::config::{Config, Flag, Loaded, Origin, load};
 use crate::local::Client;
 use crate::local::words::Request;
 use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
@@ -61,37 +61,43 @@ where
     R: FnOnce(Config, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let desk = Desk { file: arguments.config, socket: arguments.socket };
-    let mut out = io::stdout().lock();
+    let whereabouts = Whereabouts { file: arguments.config, socket: arguments.socket };
+    let mut out = io::stdout();
     match arguments.command {
-        Command::Run(flags) => run::run(&desk.load(&flags.flags()?)?.config, run),
-        Command::Id { json } => id::id(&desk, json, &mut out),
-        Command::Status { json } => status::status(&desk, json, &mut out),
-        Command::Jobs { json } => jobs::jobs(&desk, json, &mut out),
-        Command::Print { file, name, follow } => print::print(&desk, &file, name, follow, &mut out),
-        Command::Pause { job } => act::act(&desk, &Request::Pause { job_id: job }, "Pausing", &mut out),
-        Command::Resume { job } => act::act(&desk, &Request::Resume { job_id: job }, "Resuming", &mut out),
-        Command::Cancel { job } => act::act(&desk, &Request::Cancel { job_id: job }, "Cancelling", &mut out),
-        Command::Estop => act::emergency_stop(&desk, &mut out),
-        Command::Logs { follow, lines, level, json } => {
-            logs::logs(&desk, follow, lines, level, json, &mut out)
+        Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
+        Command::Id { json } => id::id(&whereabouts, json, &mut out),
+        Command::Status { json } => status::status(&whereabouts, json, &mut out),
+        Command::Jobs { json } => jobs::jobs(&whereabouts, json, &mut out),
+        Command::Print { file, name, follow } => print::print(&whereabouts, &file, name, follow, &mut out),
+        Command::Pause { job } => {
+            act::act(&whereabouts, &Request::Pause { job_id: job }, "Pausing", &mut out)
         }
-        Command::Profiles { action: None } => profiles::list(&desk, &mut out),
+        Command::Resume { job } => {
+            act::act(&whereabouts, &Request::Resume { job_id: job }, "Resuming", &mut out)
+        }
+        Command::Cancel { job } => {
+            act::act(&whereabouts, &Request::Cancel { job_id: job }, "Cancelling", &mut out)
+        }
+        Command::Estop => act::emergency_stop(&whereabouts, &mut out),
+        Command::Logs { follow, lines, level, json } => {
+            logs::logs(&whereabouts, follow, lines, level, json, &mut out)
+        }
+        Command::Profiles { action: None } => profiles::list(&whereabouts, &mut out),
         Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => {
             profiles::check(&file, &mut out)
         }
-        Command::Config { action: args::ConfigAction::Show } => settings::show(&desk, &mut out),
-        Command::Config { action: args::ConfigAction::Check } => settings::check(&desk, &mut out),
+        Command::Config { action: args::ConfigAction::Show } => settings::show(&whereabouts, &mut out),
+        Command::Config { action: args::ConfigAction::Check } => settings::check(&whereabouts, &mut out),
     }
 }
 
 /// What every command needs to find its agent: the two global flags.
-struct Desk {
+struct Whereabouts {
     file: Option<PathBuf>,
     socket: Option<PathBuf>,
 }
 
-impl Desk {
+impl Whereabouts {
     /// The configuration as this command sees it.
     fn load(&self, flags: &[Flag]) -> Result<Loaded, Failure> {
         let paths = Paths::of_this_process().ok_or_else(Failure::homeless)?;
@@ -119,13 +125,13 @@ impl Desk {
             }
             loaded => loaded?,
         };
-        let own = loaded.config.socket.clone();
-        let is_chosen = *loaded.origin("socket") != crate::config::Origin::Default;
-        let theirs = Path::new(SYSTEM_SOCKET);
-        let takes_theirs = !is_chosen
-            && !own.exists()
-            && (theirs.exists() || loaded.file.is_none() && Path::new(SYSTEM_CONFIG).exists());
-        Ok(if takes_theirs { theirs.to_owned() } else { own })
+        let own = &loaded.config.socket;
+        if *loaded.origin("socket") != Origin::Default || own.exists() {
+            return Ok(own.clone());
+        }
+        // Its folder may be closed to us, so that only its configuration tells that there is one.
+        let has_system_agent = Path::new(SYSTEM_SOCKET).exists() || Path::new(SYSTEM_CONFIG).exists();
+        Ok(if has_system_agent && loaded.file.is_none() { SYSTEM_SOCKET.into() } else { own.clone() })
     }
 }
 

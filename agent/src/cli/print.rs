@@ -8,7 +8,7 @@ use spoolway_protocol::{JobId, JobState};
 
 use super::jobs::{percent, share};
 use super::paint::{bar, fit, plain};
-use super::{Desk, Exit, Failure};
+use super::{Exit, Failure, Whereabouts};
 use crate::local::Client;
 use crate::local::words::Request;
 use crate::view::JobView;
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Prints a file.
 pub(super) fn print(
-    desk: &Desk,
+    whereabouts: &Whereabouts,
     file: &Path,
     name: Option<String>,
     follow: bool,
@@ -34,7 +34,7 @@ pub(super) fn print(
             help,
         ));
     }
-    let mut agent = desk.agent()?;
+    let mut agent = whereabouts.agent()?;
     let job = agent.job(&Request::Print { path, name })?;
     writeln!(out, "{} is job {}: {}.", plain(&job.name), job.job_id, job.state)?;
     if follow { watch(&mut agent, job, out) } else { Ok(()) }

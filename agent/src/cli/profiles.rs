@@ -9,11 +9,11 @@ use spoolway_firmware_profiles::{Origin, Profile, ProfileError, Registry, parse}
 use spoolway_protocol::Fault;
 
 use super::paint::{Paint, fit, plain};
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 
 /// Lists the profiles; one that cannot be used is told at the end and is no reason to hide the others.
-pub(super) fn list(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = desk.load(&[])?;
+pub(super) fn list(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
+    let loaded = whereabouts.load(&[])?;
     let (registry, errors) = Registry::load(loaded.config.profiles.folder.as_deref());
     let paint = Paint::of(&std::io::stdout());
     writeln!(out, "{}", paint.bold(&format!("{:<16} {:<36} {}", "ID", "NAME", "FROM")))?;

@@ -5,18 +5,18 @@ use std::io::Write;
 use spoolway_firmware_profiles::Registry;
 use spoolway_protocol::Fault;
 
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 use crate::config::{Loaded, ProfileChoice, render};
 
 /// Shows the configuration as a file that could be used.
-pub(super) fn show(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
-    out.write_all(render(&desk.load(&[])?).as_bytes())?;
+pub(super) fn show(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
+    out.write_all(render(&whereabouts.load(&[])?).as_bytes())?;
     Ok(())
 }
 
 /// Checks the configuration and what it names. The printer's port may be missing: printers are switched off at night.
-pub(super) fn check(desk: &Desk, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = desk.load(&[])?;
+pub(super) fn check(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
+    let loaded = whereabouts.load(&[])?;
     check_profiles(&loaded)?;
     if let Some(file) = &loaded.config.relay.ca_file {
         std::fs::File::open(file).map_err(|error| {

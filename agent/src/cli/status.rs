@@ -7,7 +7,7 @@ use spoolway_protocol::printer::PrinterState;
 
 use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
-use super::{Desk, Failure};
+use super::{Failure, Whereabouts};
 use crate::clock::wall_ms;
 use crate::view::{FaultView, JobView, LinkView, PrinterView, Status};
 
@@ -17,8 +17,8 @@ const COLUMNS: usize = 80;
 const NAME: usize = 10;
 
 /// Shows the status.
-pub(super) fn status(desk: &Desk, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let status = desk.agent()?.status()?;
+pub(super) fn status(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let status = whereabouts.agent()?.status()?;
     if json {
         serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
         writeln!(out)?;

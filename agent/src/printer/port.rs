@@ -12,10 +12,9 @@ use rustix::io::Errno;
 use rustix::termios::{ControlModes, OptionalActions};
 use spoolway_protocol::Fault;
 use thiserror::Error;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::sys::take_descriptor;
+use super::sys::{take_descriptor, watch_reading};
 
 /// Most bytes that one read takes; a firmware's longest burst (its capabilities) is about 1.5 KiB.
 const READ_BYTES: usize = 2048;
@@ -39,7 +38,7 @@ pub struct PortLost(pub String);
 
 /// An open port, locked against other programs.
 #[derive(Debug)]
-pub struct Port {
+pub(super) struct Port {
     descriptor: AsyncFd<OwnedFd>,
     buffer: Box<[u8; READ_BYTES]>,
     unwritten: Vec<u8>,
@@ -50,7 +49,7 @@ impl Port {
     ///
     /// # Errors
     /// The port is missing, in use, forbidden, or cannot do the rate.
-    pub fn open(path: &Path, baud: u32) -> Result<Self, OpenPortError> {
+    pub(super) fn open(path: &Path, baud: u32) -> Result<Self, OpenPortError> {
         let text = path.display().to_string();
         let failed = |fault, detail: String| OpenPortError { fault, path: text.clone(), detail };
         if !path.exists() {
@@ -63,7 +62,7 @@ impl Port {
         let system = |error: Errno| failed(Fault::PortLost, error.to_string());
         keep_dtr(&descriptor).map_err(system)?;
         rustix::fs::fcntl_setfl(&descriptor, OFlags::NONBLOCK).map_err(system)?;
-        let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE)
+        let descriptor = watch_reading(descriptor)
             .map_err(|error| failed(Fault::PortLost, error.to_string()))?;
         Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new() })
     }
@@ -72,7 +71,7 @@ impl Port {
     ///
     /// # Errors
     /// The port went away.
-    pub async fn read(&mut self) -> Result<&[u8], PortLost> {
+    pub(super) async fn read(&mut self) -> Result<&[u8], PortLost> {
         loop {
             let mut ready = self.descriptor.readable().await.map_err(|error| PortLost(error.to_string()))?;
             match rustix::io::read(self.descriptor.get_ref(), self.buffer.as_mut_slice()) {
@@ -94,7 +93,7 @@ impl Port {
     ///
     /// # Errors
     /// The port went away.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), PortLost> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), PortLost> {
         if !self.unwritten.is_empty() {
             self.unwritten.extend_from_slice(bytes);
             return self.flush();
@@ -108,7 +107,7 @@ impl Port {
     ///
     /// # Errors
     /// The port went away.
-    pub fn flush(&mut self) -> Result<(), PortLost> {
+    pub(super) fn flush(&mut self) -> Result<(), PortLost> {
         let unwritten = std::mem::take(&mut self.unwritten);
         let written = self.write_some(&unwritten)?;
         self.unwritten = unwritten;
@@ -118,7 +117,7 @@ impl Port {
 
     /// Whether the kernel has not taken everything.
     #[must_use]
-    pub fn has_unwritten(&self) -> bool {
+    pub(super) fn has_unwritten(&self) -> bool {
         !self.unwritten.is_empty()
     }
 

@@ -9,7 +9,7 @@ const PIECES: usize = 400;
 
 /// Who said it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
+pub(super) enum Speaker {
     /// The agent.
     Agent,
     /// The printer.
@@ -18,13 +18,13 @@ pub enum Speaker {
 
 /// A bounded record of a conversation.
 #[derive(Debug, Default)]
-pub struct WireLog {
+pub(super) struct WireLog {
     pieces: VecDeque<(Moment, Speaker, Vec<u8>)>,
 }
 
 impl WireLog {
     /// Writes a piece down; the oldest goes.
-    pub fn note(&mut self, at: Moment, speaker: Speaker, bytes: &[u8]) {
+    pub(super) fn note(&mut self, at: Moment, speaker: Speaker, bytes: &[u8]) {
         let mut buffer = if self.pieces.len() >= PIECES {
             self.pieces.pop_front().map(|(_, _, buffer)| buffer).unwrap_or_default()
         } else {
@@ -37,7 +37,7 @@ impl WireLog {
 
     /// Everything that is kept, a line each: seconds, direction, text.
     #[must_use]
-    pub fn dump(&self) -> String {
+    pub(super) fn dump(&self) -> String {
         let mut text = String::new();
         for (at, speaker, bytes) in &self.pieces {
             let sign = if *speaker == Speaker::Agent { '>' } else { '<' };

@@ -1,0 +1,197 @@
+//! The printer: one task on a thread of its own, which owns the serial port and never waits for network, database or log.
+//!
+//! Orders come in over a bounded channel and are taken before anything else; what is known of the printer goes out as a
+//! snapshot of which only the latest counts, so that a slow reader never holds up a line.
+
+mod conversation;
+mod faults;
+pub mod feeder;
+mod port;
+mod rates;
+mod sys;
+mod task;
+mod wirelog;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoolway_agent_core::stream::{Progress, Stats};
+use spoolway_agent_core::temperature::Temperatures;
+use spoolway_firmware_profiles::{FirmwareReport, Profile, Registry};
+use spoolway_protocol::Fault;
+use spoolway_protocol::printer::PrinterState;
+use tokio::sync::{mpsc, watch};
+
+use crate::bus::ORDERS;
+use crate::clock::Clock;
+use feeder::Feed;
+
+pub use port::{OpenPortError, PortLost};
+
+/// Which printer, and how to speak to it.
+#[derive(Debug, Clone)]
+pub struct PrinterOptions {
+    /// Path of the serial port.
+    pub port: PathBuf,
+    /// Bits per second.
+    pub baud: u32,
+    /// Profile by id; `None` to go by what the firmware says of itself.
+    pub profile: Option<String>,
+    /// All profiles.
+    pub registry: Arc<Registry>,
+}
+
+/// What the desk wants of the printer.
+#[derive(Debug)]
+pub enum Order {
+    /// Print a job.
+    Start {
+        /// Names this run in the snapshot.
+        run: u64,
+        /// The job's commands.
+        feed: mpsc::Receiver<Feed>,
+    },
+    /// Hold the job.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Give the job up and make the machine safe.
+    Cancel,
+    /// Stop the machine at once.
+    EmergencyStop,
+    /// Run the cancel script as soon as the printer answers: a job was left half done.
+    MakeSafe,
+    /// Let go of the port and end.
+    Leave,
+}
+
+/// All that is known of the printer.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// State in the protocol's words.
+    pub state: PrinterState,
+    /// Who it is, once it has said so.
+    pub known: Option<Arc<Known>>,
+    /// Latest temperatures.
+    pub temperatures: Option<Temperatures>,
+    /// The present or last run.
+    pub run: Option<Run>,
+    /// Counters since the conversation began.
+    pub stats: Stats,
+    /// Share of the wire in use, from 0 to 1.
+    pub link_use: f32,
+    /// Lines acknowledged each second.
+    pub lines_per_s: f32,
+    /// What is wrong with the port or the printer.
+    pub fault: Option<(Fault, String)>,
+    /// The cancel script still has to run.
+    pub unsafe_yet: bool,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            state: PrinterState::Offline,
+            known: None,
+            temperatures: None,
+            run: None,
+            stats: Stats::default(),
+            link_use: 0.0,
+            lines_per_s: 0.0,
+            fault: None,
+            unsafe_yet: false,
+        }
+    }
+}
+
+/// A printer that has been identified.
+#[derive(Debug)]
+pub struct Known {
+    /// Its dialect.
+    pub profile: Profile,
+    /// Where the profile came from.
+    pub origin: String,
+    /// What it says of itself.
+    pub report: FirmwareReport,
+}
+
+impl Known {
+    /// What the firmware calls itself.
+    #[must_use]
+    pub fn firmware(&self) -> String {
+        self.report.name.clone().unwrap_or_else(|| "unknown firmware".to_owned())
+    }
+}
+
+/// One attempt at a job, as the printer thread sees it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its name.
+    pub id: u64,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// Commands acknowledged, and where the last stands.
+    pub progress: Progress,
+    /// Counters; the `job_*` ones are this run's.
+    pub stats: Stats,
+    /// How long it has been paused in all.
+    pub paused: Duration,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunPhase {
+    /// The line counter is being set; nothing of the job has been sent.
+    Starting,
+    /// Lines go out.
+    Printing,
+    /// It stands still.
+    Paused,
+    /// It is over.
+    Ended(RunEnd),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// Every line was acknowledged.
+    Completed,
+    /// It was given up, and the cancel script has run.
+    Cancelled,
+    /// It could not go on.
+    Interrupted(Fault, String),
+}
+
+/// A handle to the printer thread.
+#[derive(Debug)]
+pub struct Printer {
+    /// What it shall do.
+    pub orders: mpsc::Sender<Order>,
+    /// What is known.
+    pub snapshot: watch::Receiver<Snapshot>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Printer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread or no event queue to spare.
+    pub fn start(options: PrinterOptions, clock: Clock) -> std::io::Result<Self> {
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (publish, snapshot) = watch::channel(Snapshot::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let thread = std::thread::Builder::new()
+            .name("printer".to_owned())
+            .spawn(move || runtime.block_on(task::run(options, clock, inbox, publish)))?;
+        Ok(Self { orders, snapshot, thread })
+    }
+
+    /// Waits until the thread has let go of the port; it must have been told to leave.
+    pub async fn join(self) {
+        drop(self.orders);
+        let thread = self.thread;
+        drop(tokio::task::spawn_blocking(move || thread.join()).await);
+    }
+}
