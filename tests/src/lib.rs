@@ -1,7 +1,11 @@
 //! Everything that proves the house: simulated worlds, the simulated printer, checkers, demo, bench and torture.
 
+pub mod backend;
 pub mod check;
+pub mod demo;
+pub mod expected;
 pub mod printer;
+pub mod process;
 pub mod pty;
 pub mod rng;
 pub mod torture;

@@ -175,7 +175,8 @@ impl Greeting {
         if line.is_empty() {
             return;
         }
-        let Some(text) = std::str::from_utf8(line).ok().filter(|t| !t.contains(|c: char| c.is_control())) else {
+        let Some(text) = std::str::from_utf8(line).ok().filter(|t| !t.contains(|c: char| c.is_control()))
+        else {
             self.heard = self.heard.max(Heard::Noise);
             return;
         };

@@ -220,7 +220,8 @@ impl Conversation<'_> {
             Vec::new()
         } else {
             let auto = self.known.profile.temperature.auto_report.as_ref();
-            let report = auto.filter(|auto| self.known.report.has(&auto.capability)).map(|auto| &auto.command);
+            let report =
+                auto.filter(|auto| self.known.report.has(&auto.capability)).map(|auto| &auto.command);
             scripts.connect.iter().chain(report).collect()
         };
         let script: Vec<Vec<u8>> = script.into_iter().map(|line| line.clone().into_bytes()).collect();

@@ -60,7 +60,8 @@ fn read_all(mut body: impl Read, sender: &mpsc::Sender<Feed>) -> Result<(), Stop
                 full.push(std::mem::take(&mut batch));
             }
         };
-        let read = if count == 0 { reader.finish(&mut keep) } else { reader.push(&piece[..count], &mut keep) };
+        let read =
+            if count == 0 { reader.finish(&mut keep) } else { reader.push(&piece[..count], &mut keep) };
         read.map_err(|error| Stop::Broken(error.to_string()))?;
         if count == 0 && !batch.is_empty() {
             full.push(std::mem::take(&mut batch));

@@ -62,8 +62,8 @@ impl Port {
         let system = |error: Errno| failed(Fault::PortLost, error.to_string());
         keep_dtr(&descriptor).map_err(system)?;
         rustix::fs::fcntl_setfl(&descriptor, OFlags::NONBLOCK).map_err(system)?;
-        let descriptor = watch_reading(descriptor)
-            .map_err(|error| failed(Fault::PortLost, error.to_string()))?;
+        let descriptor =
+            watch_reading(descriptor).map_err(|error| failed(Fault::PortLost, error.to_string()))?;
         Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new() })
     }
 
@@ -147,7 +147,9 @@ fn fault_of(error: &tokio_serial::Error) -> Fault {
         tokio_serial::ErrorKind::Io(ErrorKind::PermissionDenied) => Fault::PortPermission,
         tokio_serial::ErrorKind::Io(ErrorKind::NotFound) => Fault::PortMissing,
         tokio_serial::ErrorKind::Io(ErrorKind::ResourceBusy | ErrorKind::WouldBlock) => Fault::PortBusy,
-        tokio_serial::ErrorKind::NoDevice if error.to_string().to_lowercase().contains("busy") => Fault::PortBusy,
+        tokio_serial::ErrorKind::NoDevice if error.to_string().to_lowercase().contains("busy") => {
+            Fault::PortBusy
+        }
         _ => Fault::PortMissing,
     }
 }

@@ -20,8 +20,5 @@ pub(super) fn watch_reading(descriptor: OwnedFd) -> std::io::Result<AsyncFd<Owne
     #[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays open")]
     // SAFETY: an `OwnedFd` keeps its descriptor open and unchanged until it is dropped, and it is dropped by the
     // `AsyncFd` that takes it here, after deregistration.
-    unsafe {
-        AsyncFd::register_with_interest(descriptor, Interest::READABLE)
-    }
-    .map_err(std::io::Error::from)
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(std::io::Error::from)
 }

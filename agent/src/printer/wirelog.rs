@@ -43,7 +43,10 @@ impl WireLog {
             let sign = if *speaker == Speaker::Agent { '>' } else { '<' };
             for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 let seconds = at.as_micros() as f64 / 1e6;
-                text.push_str(&format!("{seconds:10.3} {sign} {}\n", String::from_utf8_lossy(line).escape_debug()));
+                text.push_str(&format!(
+                    "{seconds:10.3} {sign} {}\n",
+                    String::from_utf8_lossy(line).escape_debug()
+                ));
             }
         }
         text

@@ -85,11 +85,7 @@ impl Reader {
     ///
     /// # Errors
     /// A line that is no G-code, by number; what was handed over before stays valid, what follows is not read.
-    pub fn push(
-        &mut self,
-        bytes: &[u8],
-        mut command: impl FnMut(&[u8], Position),
-    ) -> Result<(), LineError> {
+    pub fn push(&mut self, bytes: &[u8], mut command: impl FnMut(&[u8], Position)) -> Result<(), LineError> {
         for piece in bytes.split_inclusive(|&b| b == b'\n') {
             self.at.byte += piece.len() as u64;
             match piece.strip_suffix(b"\n") {
@@ -177,8 +173,7 @@ mod tests {
     fn read(text: &[u8], piece: usize) -> Result<Vec<(String, Position)>, LineError> {
         let mut reader = Reader::new();
         let mut found = Vec::new();
-        let mut keep =
-            |c: &[u8], p: Position| found.push((String::from_utf8(c.to_vec()).unwrap(), p));
+        let mut keep = |c: &[u8], p: Position| found.push((String::from_utf8(c.to_vec()).unwrap(), p));
         for part in text.chunks(piece) {
             reader.push(part, &mut keep)?;
         }
@@ -188,7 +183,8 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_the_same() {
-        let text = b"; head\nG28 ; home\r\n\n;LAYER_CHANGE\n;Z:0.2\nG1 X1 ;LAYER:9\nM117 a;b\n;LAYER:12\nG1 Y2";
+        let text =
+            b"; head\nG28 ; home\r\n\n;LAYER_CHANGE\n;Z:0.2\nG1 X1 ;LAYER:9\nM117 a;b\n;LAYER:12\nG1 Y2";
         let whole = read(text, text.len()).unwrap();
         assert_eq!(
             whole.iter().map(|(c, p)| (c.as_str(), p.line, p.layer)).collect::<Vec<_>>(),

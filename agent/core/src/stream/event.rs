@@ -55,7 +55,9 @@ pub enum StopReason {
     #[error("the printer restarted in the middle of the job")]
     Restarted,
     /// The firmware's counter is not where this conversation can have brought it.
-    #[error("the printer asks for line {asked} and cannot have lost it: it was reset or another host speaks to it")]
+    #[error(
+        "the printer asks for line {asked} and cannot have lost it: it was reset or another host speaks to it"
+    )]
     Desynchronised {
         /// The line that it asks for.
         asked: u32,
@@ -84,7 +86,9 @@ pub enum StopReason {
         tries: u32,
     },
     /// A firmware that does not check numbers may or may not have executed these lines.
-    #[error("no reply for lines {first} to {last}, and this firmware cannot tell whether it has executed them")]
+    #[error(
+        "no reply for lines {first} to {last}, and this firmware cannot tell whether it has executed them"
+    )]
     Uncertain {
         /// First line in doubt, on the wire.
         first: u32,

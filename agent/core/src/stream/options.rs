@@ -140,9 +140,11 @@ fn reach(profile: &Profile) -> Reach {
     match flow.window {
         _ if profile.status == Status::Unverified => Reach { bytes: ring, lines: 1 },
         Rule::OneLine => Reach { bytes: ring, lines: 1 },
-        Rule::Bytes | Rule::BytesAndQueue | Rule::AdvancedOk | Rule::CharacterCount | Rule::UsbBackPressure => {
-            Reach { bytes: ring, lines }
-        }
+        Rule::Bytes
+        | Rule::BytesAndQueue
+        | Rule::AdvancedOk
+        | Rule::CharacterCount
+        | Rule::UsbBackPressure => Reach { bytes: ring, lines },
     }
 }
 

@@ -244,4 +244,3 @@ impl Streamer {
         !self.options.verified || self.window.proven() >= last || last == super::FIRST_NUMBER
     }
 }
-

@@ -63,7 +63,9 @@ impl Streamer {
     pub(super) fn plan_sync(&mut self, now: Moment, sync: Sync) -> Option<Moment> {
         match sync.step {
             SyncStep::Quiet { until } if now >= until => self.send_barrier(now, sync),
-            SyncStep::Settling { until } if now >= until && self.options.verified => self.send_proof(now, sync),
+            SyncStep::Settling { until } if now >= until && self.options.verified => {
+                self.send_proof(now, sync)
+            }
             SyncStep::Settling { until } | SyncStep::Proven { until } if now >= until => {
                 self.finish_sync(now);
                 return Some(now);
@@ -76,7 +78,9 @@ impl Streamer {
         }
         match self.phase {
             Phase::Syncing(Sync { step, .. }) => Some(match step {
-                SyncStep::Quiet { until } | SyncStep::Settling { until } | SyncStep::Proven { until } => until,
+                SyncStep::Quiet { until } | SyncStep::Settling { until } | SyncStep::Proven { until } => {
+                    until
+                }
                 SyncStep::Barrier => self.watch.deadline(false),
                 SyncStep::Proof { sent_at } => sent_at + self.options.waits.silence,
             }),

@@ -187,7 +187,8 @@ impl Window {
 
     fn set_cursor(&mut self, number: u32) {
         self.cursor = number;
-        self.bytes = (self.acked + 1..number).filter_map(|n| self.history.get(n)).map(|l| l.frame.len()).sum();
+        self.bytes =
+            (self.acked + 1..number).filter_map(|n| self.history.get(n)).map(|l| l.frame.len()).sum();
     }
 
     /// An acknowledgement was counted for a line that the firmware never accepted: what it answered was damage.

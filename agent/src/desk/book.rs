@@ -1,0 +1,161 @@
+//! Every job in memory, and its row in the store.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use spoolway_agent_core::gcode::Summary;
+use spoolway_agent_core::job::{Job, JobQueue, Queued};
+use spoolway_protocol::ids::FileId;
+use spoolway_protocol::job::JobState;
+use spoolway_protocol::offer::OfferArgs;
+use spoolway_protocol::{CmdId, Fault, JobId, Sha256Hex};
+
+use crate::store::JobRow;
+
+/// What belongs to a job's state; it is written beside it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Detail {
+    /// Stable code of why it stands where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<String>,
+    /// The same for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<String>,
+    /// Number of the last attempt.
+    #[serde(default)]
+    pub(super) attempt: u32,
+    /// Commands that the printer acknowledged.
+    #[serde(default)]
+    pub(super) commands_acked: u64,
+    /// Line of the file that it acknowledged last.
+    #[serde(default)]
+    pub(super) line: u64,
+    /// Bytes of the file up to there.
+    #[serde(default)]
+    pub(super) bytes: u64,
+    /// Layer there.
+    #[serde(default)]
+    pub(super) layer: u32,
+    /// Commands in the file, once it has been read through.
+    #[serde(default)]
+    pub(super) commands_total: u64,
+    /// Layers in the file.
+    #[serde(default)]
+    pub(super) layers_total: u32,
+}
+
+impl Detail {
+    pub(super) fn because(&mut self, fault: Option<Fault>, text: Option<String>) {
+        self.code = fault.map(|fault| fault.code().to_owned());
+        self.text = text;
+    }
+}
+
+/// One job.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) job: Job,
+    pub(super) offer: OfferArgs,
+    pub(super) detail: Detail,
+    pub(super) created_ms: u64,
+    pub(super) position: i64,
+    pub(super) summary: Option<Summary>,
+    /// Commands that are answered when the job has ended.
+    pub(super) cancelled_by: Vec<CmdId>,
+    /// The command that started the present attempt, until its first line goes out.
+    pub(super) started_by: Option<CmdId>,
+}
+
+impl Entry {
+    pub(super) fn sha256(&self) -> Sha256Hex {
+        self.offer.file.sha256
+    }
+
+    pub(super) fn file_id(&self) -> &FileId {
+        &self.offer.file.file_id
+    }
+
+    pub(super) fn queued(&self) -> Queued {
+        Queued {
+            state: self.job.state(),
+            position: u32::try_from(self.position).unwrap_or(u32::MAX),
+            ..Queued::from_offer(&self.offer)
+        }
+    }
+
+    pub(super) fn row(&self, now_ms: u64) -> JobRow {
+        JobRow {
+            job_id: self.job.id().to_string(),
+            rev: self.job.rev(),
+            state: self.job.state().as_str().to_owned(),
+            detail_json: Some(json(&self.detail)),
+            printer_id: None,
+            sha256: Some(self.sha256().to_string()),
+            priority: i64::from(self.offer.priority),
+            position: self.position,
+            body_json: json(&self.offer),
+            created_ms: self.created_ms,
+            updated_ms: now_ms,
+        }
+    }
+
+    /// A job from its row; `None` when the row is of a kind that this version does not understand.
+    pub(super) fn from_row(row: &JobRow) -> Option<Self> {
+        let state: JobState = serde_json::from_value(serde_json::Value::String(row.state.clone())).ok()?;
+        let offer: OfferArgs = serde_json::from_str(&row.body_json).ok()?;
+        let detail: Detail =
+            row.detail_json.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Some(Self {
+            job: Job::restore(offer.job_id.clone(), state, row.rev, detail.attempt),
+            offer,
+            detail,
+            created_ms: row.created_ms,
+            position: row.position,
+            summary: None,
+            cancelled_by: Vec::new(),
+            started_by: None,
+        })
+    }
+}
+
+/// All jobs, and their order.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) entries: BTreeMap<JobId, Entry>,
+    pub(super) queue: JobQueue,
+}
+
+impl Book {
+    pub(super) fn put(&mut self, entry: Entry) -> bool {
+        let taken = self.queue.put(entry.queued()).is_ok();
+        if taken {
+            self.entries.insert(entry.job.id().clone(), entry);
+        }
+        taken
+    }
+
+    pub(super) fn next_position(&self) -> i64 {
+        self.entries.values().map(|entry| entry.position + 1).max().unwrap_or(0)
+    }
+
+    /// The job that holds the printer.
+    pub(super) fn active(&self) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.job.state().holds_printer())
+    }
+
+    /// The job that is being fetched.
+    pub(super) fn first_in(&self, state: JobState) -> Option<JobId> {
+        let in_order = self.queue.iter().find(|queued| queued.state == state);
+        in_order.map(|queued| queued.job_id.clone())
+    }
+
+    /// Whether another job still needs this file.
+    pub(super) fn needs_file(&self, sha256: Sha256Hex) -> bool {
+        self.entries.values().any(|entry| entry.sha256() == sha256 && !entry.job.state().is_terminal())
+    }
+}
+
+/// Text of plain data.
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data has a text form")
+}

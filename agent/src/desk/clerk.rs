@@ -1,0 +1,194 @@
+//! The desk's task: takes one thing at a time, from whoever has something, and keeps the rest in step.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::link::Inbox;
+use spoolway_protocol::printer::PrinterState;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::book::Book;
+use super::fetch::Fetch;
+use super::follow::Following;
+use super::start::Preflight;
+use super::{Ask, Asks, Parts};
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::printer::{Order, Snapshot};
+use crate::spool::Spool;
+use crate::store::Store;
+use crate::view::LinkView;
+
+/// Background work that has ended and waits to be looked at.
+const DONE: usize = 16;
+/// How long a clean stop waits for the printer to end what is on its way and to run the cancel script.
+const SAFE_STOP: Duration = Duration::from_secs(30);
+/// Jobs that wait for a time, and telemetry, are looked at this often.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Work that was done elsewhere, so that the desk itself never waits for a disk.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A local file is in the spool.
+    Imported(super::local_jobs::Imported),
+    /// A job has been read through.
+    Read(super::start::Read),
+    /// The spool has taken bytes of a transfer.
+    Fetched(super::fetch::Fetched),
+}
+
+/// The desk's state.
+pub(super) struct Clerk {
+    pub(super) clock: Clock,
+    pub(super) identity: Arc<Identity>,
+    pub(super) store: Store,
+    pub(super) spool: Spool,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) snapshot: watch::Receiver<Snapshot>,
+    pub(super) port: (PathBuf, u32),
+    pub(super) outbound: mpsc::Sender<Outbound>,
+    pub(super) hello: watch::Sender<HelloState>,
+    pub(super) telemetry: watch::Sender<Telemetered>,
+    pub(super) link: watch::Receiver<LinkView>,
+    pub(super) done: mpsc::Sender<Done>,
+    pub(super) book: Book,
+    pub(super) inbox: Inbox,
+    pub(super) fetch: Option<Fetch>,
+    pub(super) preflight: Option<Preflight>,
+    pub(super) following: Option<Following>,
+    pub(super) connected: bool,
+    /// Told as `printer.state` last.
+    pub(super) printer_state: PrinterState,
+    pub(super) printer_rev: u64,
+    pub(super) bed_epoch: u64,
+    pub(super) runs: u64,
+    pub(super) began: Moment,
+    pub(super) stopping: bool,
+    /// Something that hello or telemetry tell has changed.
+    pub(super) changed: bool,
+    /// A job has moved since the last look at what follows.
+    pub(super) moved: bool,
+}
+
+/// Runs the desk until `stop`; a print that is under way is then given up safely.
+///
+/// # Errors
+/// What the store holds cannot be read.
+pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyhow::Result<()> {
+    let (done, mut finished) = mpsc::channel(DONE);
+    let (mut clerk, mut inbound, printer) = Clerk::open(parts, done).await?;
+    let mut tick = tokio::time::interval(TICK);
+    let mut deadline = None;
+    let (mut printer_news, mut link_news) = (clerk.snapshot.clone(), clerk.link.clone());
+    loop {
+        let wake = clerk.settle().await;
+        if clerk.stopping && (clerk.is_safe() || deadline.is_some_and(|at| clerk.clock.now() >= at)) {
+            break;
+        }
+        tokio::select! {
+            () = stop.cancelled(), if !clerk.stopping => {
+                deadline = Some(clerk.clock.now() + SAFE_STOP);
+                clerk.begin_stop().await;
+            }
+            Some(ask) = asks.0.recv() => clerk.answer(ask).await,
+            Some(message) = inbound.recv() => clerk.take_message(message).await,
+            Some(work) = finished.recv() => clerk.take_done(work).await,
+            Ok(()) = printer_news.changed() => clerk.follow_printer().await,
+            Ok(()) = link_news.changed() => {}
+            () = sleep_for(wake.map(|at| at - clerk.clock.now())) => {}
+            _ = tick.tick() => clerk.tick(),
+        }
+    }
+    drop(clerk.orders.send(Order::Leave).await);
+    drop(clerk.orders);
+    printer.await;
+    clerk.store.close().await?;
+    Ok(())
+}
+
+impl Clerk {
+    /// Does everything that follows from what was just taken; gives the time to look again.
+    async fn settle(&mut self) -> Option<Moment> {
+        loop {
+            self.moved = false;
+            if !self.stopping {
+                self.choose_fetch().await;
+                self.choose_start().await;
+            }
+            let wakes = [self.work_fetch().await, self.work_inbox().await];
+            // A job that moved may make way for another, or be what another part waited for.
+            if !self.moved {
+                self.publish();
+                return wakes.into_iter().flatten().min();
+            }
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(answer) => drop(answer.send(self.status().await)),
+            Ask::Jobs(answer) => drop(answer.send(self.jobs())),
+            Ask::Print { path, name, answer } => self.import(path, name, answer),
+            Ask::Pause { job, answer } => drop(answer.send(self.pause_here(job).await)),
+            Ask::Resume { job, answer } => drop(answer.send(self.resume_here(job).await)),
+            Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
+        }
+    }
+
+    async fn take_message(&mut self, message: Inbound) {
+        match message {
+            Inbound::Connected => {
+                self.connected = true;
+                self.fetch_connected(true);
+            }
+            Inbound::Disconnected => {
+                self.connected = false;
+                self.fetch_connected(false);
+            }
+            Inbound::Command { command, ttl_ms, age_ms, .. } => self.take_command(*command, ttl_ms, age_ms),
+            Inbound::Chunk { stream, offset, payload } => self.fetch_chunk(stream, offset, &payload),
+            Inbound::ChunkEnd(end) => self.fetch_end(&end),
+            Inbound::ChunkErr(err) => self.fetch_err(&err),
+            Inbound::Nack(_) => self.fetch_nack(),
+        }
+    }
+
+    async fn take_done(&mut self, work: Done) {
+        match work {
+            Done::Imported(imported) => self.take_import(imported).await,
+            Done::Read(read) => self.take_read(read).await,
+            Done::Fetched(fetched) => self.take_fetched(fetched).await,
+        }
+    }
+
+    /// The agent is to end: a print is given up as a cancel would, and the reason is told.
+    async fn begin_stop(&mut self) {
+        self.stopping = true;
+        if let Some(following) = &mut self.following {
+            tracing::info!(job = %following.job_id, "giving the print up safely before stopping");
+            following.stopped_by_agent = true;
+            drop(self.orders.send(Order::Cancel).await);
+        }
+    }
+
+    /// Nothing is printing any more, or nobody answers who could be told to stop.
+    fn is_safe(&self) -> bool {
+        self.following.is_none()
+    }
+
+    fn tick(&mut self) {
+        self.changed = true;
+    }
+}
+
+/// Waits for ever when there is no time to wait for.
+async fn sleep_for(rest: Option<Duration>) {
+    match rest {
+        Some(rest) => tokio::time::sleep(rest).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,247 @@
+//! Commands of the backend: stored, told, carried out at most once, and their results told.
+
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::link::{Arrival, InboxOutput, InboxRow, StoredAs};
+use spoolway_protocol::command::{Command, CommandArgs, CommandStatus, Precondition};
+use spoolway_protocol::event::{CmdResult, EventData};
+use spoolway_protocol::job::{JobState, StartArgs};
+use spoolway_protocol::offer::OfferArgs;
+use spoolway_protocol::raw::Extra;
+use spoolway_protocol::session::Nack;
+use spoolway_protocol::{CmdId, Fault, FaultCode, JobId};
+use tracing::{info, warn};
+
+use super::book::json;
+use super::clerk::Clerk;
+use super::events::event;
+use super::restore::{CMD_SEQ, StoredCommand, meta};
+use crate::bus::Outbound;
+use crate::printer::Order;
+use crate::store::{NewCommand, Write};
+use crate::view::Refusal;
+
+impl Clerk {
+    pub(super) fn take_command(&mut self, command: Command, ttl_ms: Option<u64>, age_ms: u64) {
+        let arrival = Arrival { command, ttl_ms, age_ms, id: None };
+        self.inbox.handle_command(self.clock.now(), arrival);
+    }
+
+    /// Does what the inbox says until it waits; gives until when.
+    pub(super) async fn work_inbox(&mut self) -> Option<Moment> {
+        loop {
+            match self.inbox.poll_output(self.clock.now()) {
+                InboxOutput::Store { row, result } => self.store_command(*row, result).await,
+                InboxOutput::Receipt(receipt) => {
+                    self.changed = true;
+                    // When it is full the backend sends the command again and gets another.
+                    drop(self.outbound.try_send(Outbound::Receipt(receipt)));
+                }
+                InboxOutput::Execute { command, args, write_ahead } => {
+                    self.execute(*command, args, write_ahead).await;
+                }
+                InboxOutput::Finish(result) => self.finish(result).await,
+                InboxOutput::Nack { re, code } => {
+                    let detail = "the command was not stored; send it again".to_owned();
+                    let nack = Nack { code, detail, extra: Extra::default() };
+                    drop((re, self.outbound.try_send(Outbound::Nack(nack))));
+                }
+                InboxOutput::Wait(wake) => return wake,
+            }
+        }
+    }
+
+    async fn store_command(&mut self, row: InboxRow, result: Option<CmdResult>) {
+        let cmd_id = row.command.cmd_id;
+        let stored = StoredCommand {
+            ttl_ms: row.ttl_ms,
+            age_ms: row.age_ms,
+            boot: self.clock.boot_id().clone(),
+            at_ms: self.clock.now().as_millis(),
+            command: row.command,
+        };
+        let insert = NewCommand {
+            cmd_id: cmd_id.to_string(),
+            seq: Some(stored.command.seq.0),
+            printer_id: stored.command.printer_id.as_ref().map(ToString::to_string),
+            kind: stored.command.kind.clone(),
+            body_json: json(&stored),
+            received_ms: self.clock.unix_ms(),
+        };
+        info!(command = %cmd_id, kind = stored.command.kind, actor = stored.command.actor.id, "command received");
+        let mut writes = vec![Write::InsertCommand(insert), meta(CMD_SEQ, self.inbox.cmd_seq().0)];
+        let known = self.store.command(&cmd_id.to_string()).await.ok().flatten().is_some();
+        if known {
+            return self.inbox.handle_stored(cmd_id, StoredAs::Existing);
+        }
+        match result {
+            Some(result) => writes.extend(self.write_result_of_command(&result)),
+            None => writes.push(set_command(cmd_id, row.status, None)),
+        }
+        let stored = if self.promise(writes).await.is_ok() { StoredAs::New } else { StoredAs::Failed };
+        self.inbox.handle_stored(cmd_id, stored);
+    }
+
+    async fn execute(&mut self, command: Command, args: CommandArgs, write_ahead: bool) {
+        let cmd_id = command.cmd_id;
+        if let Some(refusal) = command.precondition.as_ref().and_then(|wanted| self.check(wanted)) {
+            return self.end_command(cmd_id, Err(refusal));
+        }
+        if write_ahead {
+            let executing = vec![set_command(cmd_id, CommandStatus::Executing, None)];
+            if self.promise(executing).await.is_err() {
+                let text = "the start could not be written down, so it was not made";
+                return self.end_command(cmd_id, Err(Refusal::new(Fault::DiskFull, text)));
+            }
+        }
+        match args {
+            CommandArgs::JobOffer(offer) => {
+                let taken = self.take_offer(*offer).await;
+                self.end_command(cmd_id, taken);
+            }
+            CommandArgs::JobStart(start) => self.execute_start(cmd_id, start).await,
+            CommandArgs::JobCancel(cancel) => self.execute_cancel(cmd_id, &cancel.job_id).await,
+            CommandArgs::JobPause(pause) => {
+                let done = self.pause_here(Some(pause.job_id)).await.map(drop);
+                self.end_command(cmd_id, done);
+            }
+            CommandArgs::JobResume(resume) => {
+                let done = self.resume_here(Some(resume.job_id)).await.map(drop);
+                self.end_command(cmd_id, done);
+            }
+            CommandArgs::PrinterEstop(_) => {
+                warn!(actor = command.actor.id, "emergency stop");
+                let sent = self.orders.send(Order::EmergencyStop).await;
+                let done = sent.map_err(|_| Refusal::new(Fault::PortLost, "the printer thread has ended"));
+                self.end_command(cmd_id, done);
+            }
+            CommandArgs::Unknown { kind, .. } => {
+                let text = format!("this agent knows no command {kind:?}");
+                self.end_command(cmd_id, Err(Refusal::new(Fault::CommandUnknown, text)));
+            }
+        }
+    }
+
+    /// What a command presupposes and does not hold.
+    fn check(&self, wanted: &Precondition) -> Option<Refusal> {
+        let entry = wanted.job_id.as_ref().and_then(|id| self.book.entries.get(id));
+        let active = entry.or_else(|| self.book.active());
+        let failed = if wanted.job_id.is_some() && entry.is_none() {
+            "job_id"
+        } else if wanted.attempt.is_some_and(|attempt| active.map(|e| e.job.attempt()) != Some(attempt)) {
+            "attempt"
+        } else if wanted
+            .state_in
+            .as_ref()
+            .is_some_and(|states| !active.is_some_and(|e| states.contains(&e.job.state())))
+        {
+            "state_in"
+        } else if wanted.state_rev.is_some_and(|rev| rev != self.printer_rev) {
+            "state_rev"
+        } else if wanted.bed_epoch.is_some_and(|epoch| epoch != self.bed_epoch) {
+            "bed_epoch"
+        } else {
+            return None;
+        };
+        let text = format!("`if.{failed}` does not hold any more");
+        Some(Refusal::new(Fault::PreconditionFailed, text))
+    }
+
+    async fn execute_start(&mut self, cmd_id: CmdId, start: StartArgs) {
+        let checked = self.check_start(&start);
+        if let Err(refusal) = checked {
+            return self.end_command(cmd_id, Err(refusal));
+        }
+        let Some(entry) = self.book.entries.get_mut(&start.job_id) else { return };
+        entry.started_by = Some(cmd_id);
+        self.begin_preflight(&start.job_id, start.attempt).await;
+    }
+
+    fn check_start(&self, start: &StartArgs) -> Result<(), Refusal> {
+        let id = &start.job_id;
+        let entry = self.book.entries.get(id).ok_or_else(|| unknown_job(id))?;
+        if start.attempt <= entry.job.attempt() {
+            let text = format!("attempt {} of job {id} has already begun", start.attempt);
+            return Err(Refusal::new(Fault::JobAlreadyStarted, text));
+        }
+        if entry.job.state() != JobState::Queued {
+            let text = format!("job {id} is {}, not queued", entry.job.state());
+            return Err(Refusal::new(Fault::JobNotReady, text));
+        }
+        self.check_printer()
+    }
+
+    async fn execute_cancel(&mut self, cmd_id: CmdId, job: &JobId) {
+        match self.cancel_here(Some(job.clone())).await {
+            Ok(view) if !view.state.is_terminal() => {
+                if let Some(entry) = self.book.entries.get_mut(job) {
+                    entry.cancelled_by.push(cmd_id);
+                }
+            }
+            other => self.end_command(cmd_id, other.map(drop)),
+        }
+    }
+
+    /// Takes a job that the backend offers. The same offer again changes nothing.
+    async fn take_offer(&mut self, offer: OfferArgs) -> Result<(), Refusal> {
+        if self.book.entries.contains_key(&offer.job_id) {
+            return Ok(());
+        }
+        self.spool
+            .admit(offer.file.size)
+            .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;
+        info!(job = %offer.job_id, file = offer.file.name, bytes = offer.file.size, owner = offer.owner, "job accepted");
+        self.add_job(offer).await
+    }
+
+    /// A command has come to its end; the inbox then says what is to be stored and told.
+    pub(super) fn end_command(&mut self, cmd_id: CmdId, ended: Result<(), Refusal>) {
+        let (status, refusal) = match ended {
+            Ok(()) => (CommandStatus::Done, None),
+            Err(refusal) => {
+                let rejected = matches!(
+                    refusal.fault,
+                    Fault::PreconditionFailed
+                        | Fault::JobAlreadyStarted
+                        | Fault::JobNotReady
+                        | Fault::JobUnknown
+                        | Fault::CommandUnknown
+                        | Fault::Busy
+                );
+                let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };
+                (status, Some(refusal))
+            }
+        };
+        self.inbox.handle_finished(CmdResult {
+            cmd_id,
+            status,
+            code: refusal.as_ref().map(|refusal| FaultCode(refusal.fault.code().to_owned())),
+            detail: refusal.map(|refusal| refusal.text),
+            data: None,
+            extra: Extra::default(),
+        });
+    }
+
+    async fn finish(&mut self, result: CmdResult) {
+        info!(command = %result.cmd_id, status = ?result.status, detail = result.detail, "command ended");
+        let writes = self.write_result_of_command(&result);
+        drop(self.promise(writes).await);
+    }
+
+    fn write_result_of_command(&self, result: &CmdResult) -> Vec<Write> {
+        let told = EventData::CmdResult(result.clone());
+        vec![
+            set_command(result.cmd_id, result.status, Some(json(result))),
+            event(&told, None, &self.clock.stamp()),
+        ]
+    }
+}
+
+fn set_command(cmd_id: CmdId, status: CommandStatus, result_json: Option<String>) -> Write {
+    let word = serde_json::to_value(status).expect("a status is a word");
+    let status = word.as_str().unwrap_or_default().to_owned();
+    Write::SetCommand { cmd_id: cmd_id.to_string(), status, result_json }
+}
+
+pub(super) fn unknown_job(id: &JobId) -> Refusal {
+    Refusal::new(Fault::JobUnknown, format!("there is no job {id}"))
+}

@@ -1,0 +1,305 @@
+//! Turns what the printer thread publishes into states, events and results.
+
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::stream::Stats;
+use spoolway_protocol::event::{
+    CommStats, EventData, JobProgress, JobResult, PrinterError, PrinterStateChanged,
+};
+use spoolway_protocol::job::{JobState, Outcome};
+use spoolway_protocol::raw::Extra;
+use spoolway_protocol::{Fault, FaultCode, JobId, Stamp};
+use tracing::{info, warn};
+
+use super::book::json;
+use super::clerk::Clerk;
+use super::events::event;
+use super::moves::Reason;
+use super::restore::{LastSeen, PROGRESS, meta};
+use crate::printer::{Run, RunEnd, RunPhase, Snapshot};
+use crate::store::{AttemptEnd, Write};
+
+/// A milestone each so many percent.
+const MILESTONE_PCT: u64 = 10;
+/// How far a print has come is written down at most this often; it only tells an operator where a killed agent was.
+const NOTE_PROGRESS_MS: u64 = 30_000;
+
+/// The run that is under way.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) job_id: JobId,
+    attempt: u32,
+    run: u64,
+    started: Stamp,
+    began: Moment,
+    milestone: u64,
+    noted: Moment,
+    /// The agent itself gives it up, because it is to end.
+    pub(super) stopped_by_agent: bool,
+}
+
+/// What is known of a run that is over.
+pub(super) struct RunFacts {
+    started: Stamp,
+    elapsed_ms: u64,
+    paused_ms: u64,
+    stats: Stats,
+}
+
+impl Following {
+    pub(super) fn new(job_id: JobId, attempt: u32, run: u64, started: Stamp, began: Moment) -> Self {
+        Self { job_id, attempt, run, started, began, milestone: 0, noted: began, stopped_by_agent: false }
+    }
+}
+
+impl Clerk {
+    pub(super) async fn follow_printer(&mut self) {
+        let snapshot = self.snapshot.borrow().clone();
+        self.changed = true;
+        self.tell_printer(&snapshot).await;
+        let Some(following) = &self.following else { return };
+        let Some(run) = snapshot.run.filter(|run| run.id == following.run) else { return };
+        self.keep_progress(&run);
+        match &run.phase {
+            RunPhase::Starting => {}
+            RunPhase::Printing => self.reach(JobState::Printing).await,
+            RunPhase::Paused => {
+                self.reach(JobState::Printing).await;
+                self.reach(JobState::Paused).await;
+            }
+            RunPhase::Ended(end) => return self.conclude(&run, end.clone()).await,
+        }
+        self.tell_progress().await;
+    }
+
+    /// Moves the job that is followed, unless it is there already.
+    async fn reach(&mut self, to: JobState) {
+        let Some(id) = self.following.as_ref().map(|following| following.job_id.clone()) else { return };
+        let state = self.book.entries[&id].job.state();
+        let wanted = matches!(
+            (state, to),
+            (JobState::Starting | JobState::Paused, JobState::Printing)
+                | (JobState::Printing, JobState::Paused)
+        );
+        if wanted {
+            if state == JobState::Paused || to == JobState::Paused {
+                info!(job = %id, line = self.book.entries[&id].detail.line, "print is now {to}");
+            }
+            self.move_job(&id, to, Reason::default(), Vec::new()).await;
+        }
+    }
+
+    fn keep_progress(&mut self, run: &Run) {
+        let Some(following) = &self.following else { return };
+        let Some(entry) = self.book.entries.get_mut(&following.job_id) else { return };
+        entry.detail.commands_acked = run.progress.commands;
+        entry.detail.line = run.progress.position.line;
+        entry.detail.bytes = run.progress.position.byte;
+        entry.detail.layer = run.progress.position.layer;
+    }
+
+    async fn tell_progress(&mut self) {
+        let now = self.clock.now();
+        let Some(following) = &mut self.following else { return };
+        let id = following.job_id.clone();
+        let detail = &self.book.entries[&id].detail;
+        let percent = detail.commands_acked * 100 / detail.commands_total.max(1);
+        let milestone = percent / MILESTONE_PCT;
+        let passed = milestone > following.milestone && percent < 100;
+        let due = (now - following.noted).as_millis() >= u128::from(NOTE_PROGRESS_MS);
+        if !passed && !due {
+            return;
+        }
+        following.noted = now;
+        let attempt = following.attempt;
+        let seen = LastSeen {
+            job_id: id.to_string(),
+            line: detail.line,
+            commands: detail.commands_acked,
+            bytes: detail.bytes,
+            layer: detail.layer,
+        };
+        let mut writes = vec![meta(PROGRESS, json(&seen))];
+        if passed {
+            following.milestone = milestone;
+            let progress = EventData::JobProgress(JobProgress {
+                pct: Some(percent as f64),
+                layer: Some(detail.layer),
+                line: detail.line,
+                bytes: detail.bytes,
+                extra: Extra::default(),
+            });
+            if milestone.is_multiple_of(5) {
+                info!(job = %id, percent, layer = detail.layer, line = detail.line, "printing");
+            }
+            writes.push(event(&progress, Some((&id, attempt)), &self.clock.stamp()));
+        }
+        self.note(writes).await;
+    }
+
+    async fn conclude(&mut self, run: &Run, end: RunEnd) {
+        let Some(following) = self.following.take() else { return };
+        let id = following.job_id.clone();
+        let line = run.progress.position.line;
+        let (to, reason) = match end {
+            RunEnd::Completed => (JobState::Completed, Reason::default()),
+            RunEnd::Cancelled if following.stopped_by_agent => {
+                let text =
+                    format!("the agent was stopped behind line {line}; heaters, fan and motors are off");
+                (JobState::Interrupted, Reason::fault(Fault::AgentRestarted, text))
+            }
+            RunEnd::Cancelled => {
+                let text = format!("cancelled behind line {line}; heaters, fan and motors are off");
+                (JobState::Cancelled, Reason::fault(Fault::Cancelled, text))
+            }
+            RunEnd::Interrupted(fault, text) if run.stats.job_lines_sent == 0 => {
+                (JobState::Failed, Reason::fault(fault, text))
+            }
+            RunEnd::Interrupted(fault, text) => {
+                (JobState::Interrupted, Reason::fault(fault, format!("{text}; behind line {line}")))
+            }
+        };
+        if to == JobState::Completed {
+            // A short print may be over before it was ever seen printing.
+            let state = self.book.entries[&id].job.state();
+            if state != JobState::Printing {
+                self.move_job(&id, JobState::Printing, Reason::default(), Vec::new()).await;
+            }
+        }
+        let facts = RunFacts {
+            elapsed_ms: (self.clock.now() - following.began).as_millis() as u64,
+            started: following.started,
+            paused_ms: run.paused.as_millis() as u64,
+            stats: run.stats,
+        };
+        self.tell_end(&id, to, &reason, &facts);
+        let Some(mut writes) = self.plan_move(&id, to, &reason) else { return };
+        writes.extend(self.write_result(&id, outcome_of(to), &reason, Some(&facts)));
+        drop(self.promise(writes).await);
+        self.end_cancel_commands(&id);
+        self.forget_file(&id).await;
+    }
+
+    fn tell_end(&self, id: &JobId, to: JobState, reason: &Reason, facts: &RunFacts) {
+        let detail = &self.book.entries[id].detail;
+        let (line, commands) = (detail.line, detail.commands_acked);
+        let seconds = facts.elapsed_ms / 1000;
+        let refusals = facts.stats.job_refusals;
+        match reason.fault {
+            None => info!(job = %id, seconds, commands, refusals, "print {to}"),
+            Some(fault) => {
+                let text = reason.text.as_deref().unwrap_or_default();
+                warn!(job = %id, seconds, commands, line, refusals, code = fault.code(), text, help = fault.help(), "print {to}");
+            }
+        }
+    }
+
+    /// How an attempt ended, as an event and as a row.
+    pub(super) fn write_result(
+        &self,
+        id: &JobId,
+        outcome: Outcome,
+        reason: &Reason,
+        facts: Option<&RunFacts>,
+    ) -> Vec<Write> {
+        let entry = &self.book.entries[id];
+        let (detail, attempt) = (&entry.detail, entry.job.attempt());
+        let ended = self.clock.stamp();
+        let comm = facts.map_or_else(CommStats::default, |facts| CommStats {
+            resends: facts.stats.job_refusals,
+            timeouts: facts.stats.job_probes,
+            max_gap_ms: facts.stats.job_max_gap.as_millis() as u64,
+            extra: Extra::default(),
+        });
+        let result = EventData::JobResult(Box::new(JobResult {
+            outcome,
+            code: reason.fault.map(|fault| FaultCode(fault.code().to_owned())),
+            started: facts.map(|facts| facts.started.clone()),
+            ended: ended.clone(),
+            elapsed_ms: facts.map_or(0, |facts| facts.elapsed_ms),
+            paused_ms: facts.map_or(0, |facts| facts.paused_ms),
+            filament_mm: Vec::new(),
+            line_acked: detail.commands_acked,
+            lines_total: detail.commands_total,
+            bytes: detail.bytes,
+            comm,
+            interrupted: Vec::new(),
+            extra: Extra::default(),
+        }));
+        let mut writes = vec![event(&result, Some((id, attempt)), &ended)];
+        let began = facts.is_some() || outcome == Outcome::Interrupted;
+        if attempt > 0 && began {
+            let word = serde_json::to_value(outcome).expect("an outcome is a word");
+            writes.push(Write::FinishAttempt {
+                job_id: id.to_string(),
+                attempt,
+                end: AttemptEnd {
+                    outcome: word.as_str().unwrap_or_default().to_owned(),
+                    line: Some(detail.line),
+                    reason: reason.text.clone(),
+                    ended_ms: self.clock.unix_ms(),
+                },
+            });
+        }
+        writes
+    }
+
+    pub(super) fn end_cancel_commands(&mut self, id: &JobId) {
+        let commands = self.book.entries.get_mut(id).map(|entry| std::mem::take(&mut entry.cancelled_by));
+        for cmd_id in commands.into_iter().flatten() {
+            self.end_command(cmd_id, Ok(()));
+        }
+    }
+
+    /// A file that no job needs any more goes; one of an interrupted job stays.
+    pub(super) async fn forget_file(&mut self, id: &JobId) {
+        let entry = &self.book.entries[id];
+        if !entry.job.state().is_terminal() || self.book.needs_file(entry.sha256()) {
+            return;
+        }
+        let (spool, sha256) = (self.spool.clone(), entry.sha256().to_string());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = spool.delete(&sha256) {
+                warn!(%error, "a job's file could not be deleted");
+            }
+        });
+    }
+
+    async fn tell_printer(&mut self, snapshot: &Snapshot) {
+        if snapshot.state == self.printer_state {
+            return;
+        }
+        let from = std::mem::replace(&mut self.printer_state, snapshot.state.clone());
+        self.printer_rev += 1;
+        let stamp = self.clock.stamp();
+        let cause = snapshot.fault.as_ref().map_or("", |(fault, _)| fault.code());
+        let changed = EventData::PrinterState(PrinterStateChanged {
+            from,
+            to: snapshot.state.clone(),
+            rev: self.printer_rev,
+            bed_epoch: self.bed_epoch,
+            cause: cause.to_owned(),
+            extra: Extra::default(),
+        });
+        let mut writes = vec![event(&changed, None, &stamp)];
+        if let Some((fault, text)) = &snapshot.fault {
+            let error = EventData::PrinterError(PrinterError {
+                code: FaultCode(fault.code().to_owned()),
+                text: text.clone(),
+                resend_ratio: None,
+                extra: Extra::default(),
+            });
+            writes.push(event(&error, None, &stamp));
+        }
+        drop(self.promise(writes).await);
+    }
+}
+
+/// The outcome that a last state stands for.
+pub(super) fn outcome_of(state: JobState) -> Outcome {
+    match state {
+        JobState::Completed => Outcome::Completed,
+        JobState::Cancelled => Outcome::Cancelled,
+        JobState::Interrupted => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    }
+}

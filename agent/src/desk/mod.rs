@@ -1,0 +1,141 @@
+//! The desk: the one task that owns jobs and commands, and introduces store, spool, printer and uplink to one another.
+//!
+//! * [`mod@book`] is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
+//! * [`mod@commands`] takes commands of the backend, each carried out at most once.
+//! * [`mod@fetch`] pulls a job's file into the spool.
+//! * [`mod@start`] chooses the next job, reads it through and hands it to the printer.
+//! * [`mod@follow`] turns what the printer thread publishes into states, events and results.
+
+mod book;
+mod clerk;
+mod commands;
+mod events;
+mod fetch;
+mod follow;
+mod local_jobs;
+mod moves;
+mod restore;
+mod show;
+mod start;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use spoolway_protocol::{Fault, JobId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::local::Counter;
+use crate::printer::{Order, Printer};
+use crate::spool::Spool;
+use crate::store::{Opened, Store};
+use crate::view::{JobView, LinkView, Refusal, Status};
+
+pub use clerk::run;
+
+/// Questions that may wait; a local client waits when they do.
+const ASKS: usize = 32;
+
+/// Everything the desk works with.
+pub struct Parts {
+    /// Time.
+    pub clock: Clock,
+    /// Who this agent is.
+    pub identity: Arc<Identity>,
+    /// Durable memory.
+    pub store: Store,
+    /// How the last run ended.
+    pub opened: Opened,
+    /// Job bodies.
+    pub spool: Spool,
+    /// The printer thread.
+    pub printer: Printer,
+    /// Port and rate, as configured.
+    pub port: (PathBuf, u32),
+    /// From the uplink.
+    pub inbound: mpsc::Receiver<Inbound>,
+    /// To the uplink.
+    pub outbound: mpsc::Sender<Outbound>,
+    /// What a hello says.
+    pub hello: watch::Sender<HelloState>,
+    /// What telemetry is made of.
+    pub telemetry: watch::Sender<Telemetered>,
+    /// How the link stands.
+    pub link: watch::Receiver<LinkView>,
+}
+
+/// One question to the desk.
+#[derive(Debug)]
+enum Ask {
+    Status(oneshot::Sender<Status>),
+    Jobs(oneshot::Sender<Vec<JobView>>),
+    Print { path: PathBuf, name: Option<String>, answer: Answer },
+    Pause { job: Option<JobId>, answer: Answer },
+    Resume { job: Option<JobId>, answer: Answer },
+    Cancel { job: Option<JobId>, answer: Answer },
+}
+
+type Answer = oneshot::Sender<Result<JobView, Refusal>>;
+
+/// A handle to the desk; clones share it.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    asks: mpsc::Sender<Ask>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Desk {
+    /// A handle, and the end that the desk's task listens at.
+    #[must_use]
+    pub fn new(printer: &Printer) -> (Self, Asks) {
+        let (asks, inbox) = mpsc::channel(ASKS);
+        (Self { asks, orders: printer.orders.clone() }, Asks(inbox))
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        self.asks.send(ask(answer)).await.map_err(|_| stopping())?;
+        reply.await.map_err(|_| stopping())
+    }
+}
+
+/// Where the desk's task listens for questions.
+#[derive(Debug)]
+pub struct Asks(mpsc::Receiver<Ask>);
+
+fn stopping() -> Refusal {
+    Refusal::new(Fault::AgentRestarted, "the agent is stopping")
+}
+
+impl Counter for Desk {
+    async fn status(&self) -> Result<Status, Refusal> {
+        self.ask(Ask::Status).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobView>, Refusal> {
+        self.ask(Ask::Jobs).await
+    }
+
+    async fn print_file(&self, path: PathBuf, name: Option<String>) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Print { path, name, answer }).await?
+    }
+
+    async fn pause(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Pause { job, answer }).await?
+    }
+
+    async fn resume(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Resume { job, answer }).await?
+    }
+
+    async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Cancel { job, answer }).await?
+    }
+
+    /// Goes straight to the printer thread: it waits for no queue and no database.
+    async fn emergency_stop(&self) -> Result<(), Refusal> {
+        self.orders.send(Order::EmergencyStop).await.map_err(|_| stopping())
+    }
+}

@@ -1,0 +1,97 @@
+//! Moves a job: the state machine, one row and one event, in one transaction.
+
+use spoolway_protocol::event::EventData;
+use spoolway_protocol::job::JobState;
+use spoolway_protocol::{Fault, JobId};
+use tracing::{error, warn};
+
+use super::book::json;
+use super::clerk::Clerk;
+use super::events::event;
+use crate::store::{Durability, StoreError, Write};
+
+/// Why a job moves.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reason {
+    pub(super) fault: Option<Fault>,
+    pub(super) text: Option<String>,
+}
+
+impl Reason {
+    pub(super) fn fault(fault: Fault, text: impl Into<String>) -> Self {
+        Self { fault: Some(fault), text: Some(text.into()) }
+    }
+}
+
+impl Clerk {
+    /// Moves a job and commits the move, with `also` in the same transaction. Gives whether it moved.
+    pub(super) async fn move_job(
+        &mut self,
+        id: &JobId,
+        to: JobState,
+        reason: Reason,
+        also: Vec<Write>,
+    ) -> bool {
+        let Some(writes) = self.plan_move(id, to, &reason) else { return false };
+        let all = writes.into_iter().chain(also).collect();
+        self.promise(all).await.is_ok()
+    }
+
+    /// Moves a job in memory; gives what has to be committed.
+    pub(super) fn plan_move(&mut self, id: &JobId, to: JobState, reason: &Reason) -> Option<Vec<Write>> {
+        let entry = self.book.entries.get_mut(id)?;
+        let expected_rev = entry.job.rev();
+        let changed = match entry.job.move_to(to, reason.fault.map(Fault::code)) {
+            Ok(changed) => changed,
+            Err(unlawful) => {
+                warn!(%unlawful, "a job was not moved");
+                return None;
+            }
+        };
+        Some(self.write_move(id, expected_rev, EventData::JobState(changed), reason))
+    }
+
+    /// The row and the event of a move that has been made in memory.
+    pub(super) fn write_move(
+        &mut self,
+        id: &JobId,
+        expected_rev: u64,
+        changed: EventData,
+        reason: &Reason,
+    ) -> Vec<Write> {
+        let stamp = self.clock.stamp();
+        let updated_ms = self.clock.unix_ms();
+        let entry = self.book.entries.get_mut(id).expect("the job was found by the caller");
+        entry.detail.because(reason.fault, reason.text.clone());
+        entry.detail.attempt = entry.job.attempt();
+        let state = entry.job.state();
+        self.book.queue.set_state(id, state);
+        self.changed = true;
+        self.moved = true;
+        vec![
+            Write::MoveJob {
+                job_id: id.to_string(),
+                expected_rev,
+                state: state.as_str().to_owned(),
+                detail_json: Some(json(&entry.detail)),
+                updated_ms,
+            },
+            event(&changed, Some((id, entry.job.attempt())), &stamp),
+        ]
+    }
+
+    /// Commits what must not be forgotten.
+    pub(super) async fn promise(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let committed = self.store.commit(writes, Durability::Promise).await;
+        committed.map(drop).inspect_err(|error| {
+            error!(%error, "the store refused a write; what it concerned will be told again after a restart");
+        })
+    }
+
+    /// Commits what may be repeated.
+    pub(super) async fn note(&self, writes: Vec<Write>) {
+        if let Err(error) = self.store.commit(writes, Durability::Grouped).await {
+            warn!(%error, "an event was not stored");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Begins where the last run ended: jobs, commands, and what was left half done.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+use spoolway_agent_core::link::inbox::InboxOptions;
+use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
+use spoolway_protocol::event::{AgentStarted, EventData, Gap};
+use spoolway_protocol::job::{JobState, Outcome};
+use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::raw::Extra;
+use spoolway_protocol::{BootId, Command, Fault, JobId, PrinterId, Seq};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::Parts;
+use super::book::{Book, Entry};
+use super::clerk::{Clerk, Done};
+use super::events::event;
+use super::moves::Reason;
+use crate::bus::Inbound;
+use crate::clock::Clock;
+use crate::printer::Order;
+use crate::store::{CommandRow, Start, Store, StoreError, Write};
+
+/// Names of single values in the store.
+pub(super) const BED_EPOCH: &str = "bed_epoch";
+pub(super) const CMD_SEQ: &str = "cmd_seq";
+pub(super) const PROGRESS: &str = "progress";
+
+/// A command as the inbox keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredCommand {
+    pub(super) command: Command,
+    pub(super) ttl_ms: Option<u64>,
+    /// How old it was when it was stored.
+    pub(super) age_ms: u64,
+    /// The boot in which it was stored, and when, on that boot's clock.
+    pub(super) boot: BootId,
+    pub(super) at_ms: u64,
+}
+
+/// How far a print had come when that was last written down.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct LastSeen {
+    pub(super) job_id: String,
+    pub(super) line: u64,
+    pub(super) commands: u64,
+    pub(super) bytes: u64,
+    pub(super) layer: u32,
+}
+
+impl Clerk {
+    pub(super) async fn open(
+        parts: Parts,
+        done: mpsc::Sender<Done>,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
+        let Parts { clock, identity, store, opened, spool, printer, port, inbound, .. } = parts;
+        let Parts { outbound, hello, telemetry, link, .. } = parts;
+        let inbox = restore_inbox(&store, &clock).await?;
+        let (orders, snapshot) = (printer.orders.clone(), printer.snapshot.clone());
+        let bed_epoch = number(&store, BED_EPOCH).await?;
+        let mut clerk = Self {
+            began: clock.now(),
+            clock,
+            identity,
+            store,
+            spool,
+            orders,
+            snapshot,
+            port,
+            outbound,
+            hello,
+            telemetry,
+            link,
+            done,
+            book: Book::default(),
+            inbox,
+            fetch: None,
+            preflight: None,
+            following: None,
+            connected: false,
+            printer_state: PrinterState::Offline,
+            printer_rev: 0,
+            bed_epoch,
+            runs: 0,
+            stopping: false,
+            changed: true,
+            moved: false,
+        };
+        clerk.tell_start(&opened.start).await;
+        clerk.restore_jobs().await?;
+        Ok((clerk, inbound, printer.join()))
+    }
+
+    async fn tell_start(&mut self, start: &Start) {
+        let prev_exit = match start {
+            Start::Fresh => "first start",
+            Start::Clean => "clean",
+            Start::Unclean => "unclean",
+            Start::Missing => "database missing",
+            Start::Corrupt { .. } => "database damaged",
+        };
+        let stamp = self.clock.stamp();
+        let started = EventData::AgentStarted(AgentStarted {
+            prev_exit: prev_exit.to_owned(),
+            boot_id: self.clock.boot_id().clone(),
+            ver: env!("CARGO_PKG_VERSION").to_owned(),
+            extra: Extra::default(),
+        });
+        let mut writes = vec![event(&started, None, &stamp)];
+        if let Start::Corrupt { set_aside, detail } = start {
+            let fault = Fault::StoreCorrupt;
+            warn!(code = fault.code(), set_aside = %set_aside.display(), detail, help = fault.help(), "database set aside");
+        }
+        if matches!(start, Start::Corrupt { .. } | Start::Missing) {
+            // How many were lost cannot be known any more.
+            let cls = spoolway_protocol::event::EventClass::Critical;
+            let gap = EventData::Gap(Gap { dropped: 0, cls, extra: Extra::default() });
+            writes.push(event(&gap, None, &stamp));
+        }
+        drop(self.promise(writes).await);
+    }
+
+    async fn restore_jobs(&mut self) -> Result<(), StoreError> {
+        for row in self.store.jobs().await? {
+            match Entry::from_row(&row) {
+                Some(entry) => drop(self.book.put(entry)),
+                None => warn!(job = row.job_id, "a job of another version is left alone"),
+            }
+        }
+        let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
+        for id in ids {
+            self.restore_job(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// A job that was being printed is interrupted: it is not known what the printer has done, and nothing starts again by
+    /// itself.
+    async fn restore_job(&mut self, id: &JobId) -> Result<(), StoreError> {
+        let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
+        let held_printer = entry.job.state().holds_printer();
+        let expected_rev = entry.job.rev();
+        if entry.job.state() == JobState::Fetching {
+            // What had come is fetched anew; the file is only ever taken whole.
+            drop(self.spool.delete_part(&entry.offer.file.sha256.to_string()));
+        }
+        let Some(changed) = entry.job.after_restart() else { return Ok(()) };
+        let fault = Fault::AgentRestarted;
+        let mut reason = Reason::fault(fault, fault.summary());
+        if !held_printer {
+            let writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
+            return self.promise(writes).await;
+        }
+        let seen: Option<LastSeen> =
+            self.store.meta(PROGRESS).await?.and_then(|text| serde_json::from_str(&text).ok());
+        let seen = seen.filter(|seen| seen.job_id == id.as_str()).unwrap_or_default();
+        reason.text = Some(format!("the agent ended while printing, at or behind line {}", seen.line));
+        let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
+        entry.detail.line = seen.line;
+        entry.detail.commands_acked = seen.commands;
+        entry.detail.bytes = seen.bytes;
+        entry.detail.layer = seen.layer;
+        warn!(job = %id, line = seen.line, code = fault.code(), help = fault.help(), "print was interrupted");
+        let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
+        writes.extend(self.write_result(id, Outcome::Interrupted, &reason, None));
+        self.promise(writes).await?;
+        drop(self.orders.send(Order::MakeSafe).await);
+        Ok(())
+    }
+}
+
+async fn number(store: &Store, key: &str) -> Result<u64, StoreError> {
+    Ok(store.meta(key).await?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+async fn restore_inbox(store: &Store, clock: &Clock) -> Result<Inbox, StoreError> {
+    let floor = number(store, CMD_SEQ).await?;
+    let rows = store.open_commands().await?.iter().filter_map(|row| restored(row, clock)).collect();
+    let options = InboxOptions {
+        default_printer: PrinterId::new(super::show::PRINTER_ID).ok(),
+        ..InboxOptions::default()
+    };
+    let inbox = Inbox::restore(clock.now(), options, Seq(floor), rows);
+    info!(cmd_seq = inbox.cmd_seq().0, "commands restored");
+    Ok(inbox)
+}
+
+fn restored(row: &CommandRow, clock: &Clock) -> Option<RestoredRow> {
+    let stored: StoredCommand = serde_json::from_str(&row.command.body_json).ok()?;
+    let status = serde_json::from_value(serde_json::Value::String(row.status.clone())).ok()?;
+    let same_boot = stored.boot == *clock.boot_id();
+    let age_ms =
+        same_boot.then(|| stored.age_ms.saturating_add(clock.now().as_millis().saturating_sub(stored.at_ms)));
+    let row = InboxRow { command: stored.command, ttl_ms: stored.ttl_ms, age_ms: stored.age_ms, status };
+    Some(RestoredRow { row, age_ms })
+}
+
+/// Named values that a commit carries along.
+pub(super) fn meta(key: &str, value: impl ToString) -> Write {
+    Write::PutMeta { key: key.to_owned(), value: value.to_string() }
+}

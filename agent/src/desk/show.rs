@@ -1,0 +1,193 @@
+//! What people, the relay's hello and telemetry are shown.
+
+use std::collections::BTreeMap;
+
+use spoolway_agent_core::temperature::Reading;
+use spoolway_protocol::job::JobState;
+use spoolway_protocol::printer::{ActiveJob, PrinterState, PrinterSummary};
+use spoolway_protocol::raw::Extra;
+use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::{JobId, PrinterId};
+
+use super::book::Entry;
+use super::clerk::Clerk;
+use crate::bus::{HelloState, Telemetered};
+use crate::printer::Snapshot;
+use crate::view::{FaultView, JobView, PrinterView, Status};
+
+/// One process, one printer.
+pub(crate) const PRINTER_ID: &str = "p0";
+
+impl Clerk {
+    pub(super) async fn status(&self) -> Status {
+        let unacked = self.store.outbox_status().await;
+        let waiting = self.book.entries.values().filter(|entry| !entry.job.state().is_terminal());
+        let active = self.book.active();
+        let held = active.map(|entry| entry.job.id());
+        Status {
+            agent_id: self.identity.agent_id().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: (self.clock.now() - self.began).as_millis() as u64,
+            printer: self.printer_view(),
+            job: active.map(|entry| self.view(entry)),
+            link: self.link.borrow().clone(),
+            jobs_waiting: waiting.filter(|entry| Some(entry.job.id()) != held).count() as u64,
+            events_unacked: unacked.map_or(0, |status| {
+                status.oldest_unacked.map_or(0, |oldest| {
+                    if oldest.epoch == status.epoch { status.next_seq - oldest.seq } else { status.next_seq }
+                })
+            }),
+        }
+    }
+
+    pub(super) fn jobs(&self) -> Vec<JobView> {
+        let mut entries: Vec<&Entry> = self.book.entries.values().collect();
+        entries.sort_by_key(|entry| (entry.position, entry.created_ms));
+        entries.into_iter().map(|entry| self.view(entry)).collect()
+    }
+
+    pub(super) fn view_of(&self, id: &JobId) -> Option<JobView> {
+        self.book.entries.get(id).map(|entry| self.view(entry))
+    }
+
+    fn view(&self, entry: &Entry) -> JobView {
+        let detail = &entry.detail;
+        JobView {
+            job_id: entry.job.id().clone(),
+            name: entry.offer.file.name.clone(),
+            state: entry.job.state(),
+            attempt: entry.job.attempt(),
+            commands_acked: detail.commands_acked,
+            commands_total: detail.commands_total,
+            line: detail.line,
+            layer: detail.layer,
+            layers_total: detail.layers_total,
+            bytes: detail.bytes,
+            size: entry.offer.file.size,
+            reason: detail.text.clone().or_else(|| self.why_it_waits(entry)),
+            created_ms: entry.created_ms,
+        }
+    }
+
+    /// A queued job that does not start shall not be a riddle.
+    fn why_it_waits(&self, entry: &Entry) -> Option<String> {
+        if entry.job.state() != JobState::Queued {
+            return None;
+        }
+        let interrupted = self.book.entries.values().find(|e| e.job.state() == JobState::Interrupted);
+        if let Some(other) = interrupted {
+            let id = other.job.id();
+            return Some(format!("waits: clear the bed, then `cancel {id}`, which was interrupted"));
+        }
+        self.check_printer().err().map(|refusal| format!("waits: {}", refusal.text))
+    }
+
+    fn printer_view(&self) -> PrinterView {
+        let snapshot = self.snapshot.borrow().clone();
+        let known = snapshot.known.as_deref();
+        let pair = |reading: Reading| (reading.actual, reading.target);
+        let temperatures = snapshot.temperatures.unwrap_or_default();
+        PrinterView {
+            state: snapshot.state.clone(),
+            port: self.port.0.display().to_string(),
+            baud: self.port.1,
+            profile: known.map(|known| known.profile.id.clone()),
+            profile_verified: known.is_some_and(|known| {
+                known.profile.status == spoolway_firmware_profiles::profile::Status::Verified
+            }),
+            firmware: known.map(crate::printer::Known::firmware),
+            window: known.map(window_words),
+            tools: temperatures.tools.iter().flatten().copied().map(pair).collect(),
+            bed: temperatures.bed.map(pair),
+            link_use: snapshot.link_use,
+            lines_per_s: snapshot.lines_per_s,
+            refusals: snapshot.stats.job_refusals,
+            fault: snapshot.fault.map(|(fault, text)| FaultView::new(fault, text)),
+        }
+    }
+
+    /// Publishes what hello and telemetry tell, when it has changed.
+    pub(super) fn publish(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        let snapshot = self.snapshot.borrow().clone();
+        let hello = HelloState { cmd_seq: self.inbox.cmd_seq().0, printers: vec![self.summary(&snapshot)] };
+        self.hello.send_replace(hello);
+        let telemetered = Telemetered {
+            readings: self.readings(&snapshot),
+            printing: matches!(snapshot.state, PrinterState::Printing | PrinterState::Paused),
+        };
+        self.telemetry.send_replace(telemetered);
+    }
+
+    fn summary(&self, snapshot: &Snapshot) -> PrinterSummary {
+        let known = snapshot.known.as_deref();
+        PrinterSummary {
+            printer_id: PrinterId::new(PRINTER_ID).expect("the name is a constant"),
+            profile: known.map_or_else(String::new, |known| known.profile.id.clone()),
+            fw: known.map_or_else(String::new, crate::printer::Known::firmware),
+            fingerprint: known.map_or_else(String::new, |known| known.report.fingerprint()),
+            state: snapshot.state.clone(),
+            state_rev: self.printer_rev,
+            bed_epoch: self.bed_epoch,
+            active_job: self.book.active().map(|entry| ActiveJob {
+                job_id: entry.job.id().clone(),
+                attempt: entry.job.attempt(),
+                state: entry.job.state(),
+                line: entry.detail.line,
+                bytes: entry.detail.bytes,
+                pct: percent(entry),
+                extra: Extra::default(),
+            }),
+            extra: Extra::default(),
+        }
+    }
+
+    fn readings(&self, snapshot: &Snapshot) -> Readings {
+        let active = self.book.active();
+        let mut extra = Extra::default();
+        extra.0.insert("link_use".to_owned(), rounded(f64::from(snapshot.link_use)).into());
+        extra.0.insert("lines_per_s".to_owned(), rounded(f64::from(snapshot.lines_per_s)).into());
+        Readings {
+            state: Some(snapshot.state.clone()),
+            pct: active.map(percent),
+            line: active.map(|entry| entry.detail.line),
+            layer: active.map(|entry| entry.detail.layer),
+            t: temperatures(snapshot),
+            resend: Some(snapshot.stats.job_refusals),
+            extra,
+            ..Readings::default()
+        }
+    }
+}
+
+fn temperatures(snapshot: &Snapshot) -> BTreeMap<String, [f64; 2]> {
+    let found = snapshot.temperatures.unwrap_or_default();
+    let pair = |reading: Reading| {
+        [rounded(f64::from(reading.actual)), rounded(f64::from(reading.target.unwrap_or(0.0)))]
+    };
+    let tools = found.tools.iter().enumerate().filter_map(|(n, tool)| Some((format!("tool{n}"), (*tool)?)));
+    let others = [("bed", found.bed), ("chamber", found.chamber)];
+    let others = others.into_iter().filter_map(|(name, reading)| Some((name.to_owned(), reading?)));
+    tools.chain(others).map(|(name, reading)| (name, pair(reading))).collect()
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn percent(entry: &Entry) -> f64 {
+    let detail = &entry.detail;
+    rounded(100.0 * detail.commands_acked as f64 / detail.commands_total.max(1) as f64)
+}
+
+fn window_words(known: &crate::printer::Known) -> String {
+    let options = spoolway_agent_core::stream::StreamOptions::from_profile(&known.profile, |capability| {
+        known.report.has(capability)
+    });
+    match options.reach.lines {
+        1 => "one line".to_owned(),
+        lines => format!("{} bytes, {lines} lines", options.reach.bytes),
+    }
+}

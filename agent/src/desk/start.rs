@@ -1,0 +1,230 @@
+//! Chooses the next job, reads its file through, and hands it to the printer. A start is written down before its first
+//! byte, once for each attempt.
+
+use std::io::Read as _;
+
+use spoolway_agent_core::gcode::{Framing, Problem, Scan, Summary};
+use spoolway_protocol::event::EventData;
+use spoolway_protocol::job::JobState;
+use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{Fault, JobId};
+use tracing::info;
+
+use super::clerk::{Clerk, Done};
+use super::follow::Following;
+use super::moves::Reason;
+use super::restore::{BED_EPOCH, meta};
+use crate::printer::{Order, feeder};
+use crate::spool::{Spool, SpoolReader};
+use crate::store::Write;
+use crate::view::Refusal;
+
+/// Bytes read at once while a file is read through.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A job whose file is being read through.
+#[derive(Debug)]
+pub(super) struct Preflight {
+    job_id: JobId,
+    attempt: u32,
+}
+
+/// A file has been read through.
+#[derive(Debug)]
+pub(super) struct Read {
+    job_id: JobId,
+    found: Result<Summary, Refusal>,
+}
+
+impl Clerk {
+    /// Starts the next job that may start by itself, when the printer is free for it.
+    pub(super) async fn choose_start(&mut self) {
+        if self.check_printer().is_err() {
+            return;
+        }
+        let now_ms = self.clock.unix_ms();
+        let Some(next) = self.book.queue.next_startable(Some(now_ms)) else { return };
+        let id = next.job_id.clone();
+        let attempt = self.book.entries[&id].job.attempt() + 1;
+        self.begin_preflight(&id, attempt).await;
+    }
+
+    /// Whether a job could be handed to the printer now.
+    pub(super) fn check_printer(&self) -> Result<(), Refusal> {
+        let snapshot = self.snapshot.borrow();
+        if self.preflight.is_some() || self.following.is_some() {
+            return Err(Refusal::new(Fault::Busy, "another job is under way"));
+        }
+        if snapshot.state != PrinterState::Idle || snapshot.unsafe_yet || snapshot.known.is_none() {
+            let (fault, text) = snapshot
+                .fault
+                .clone()
+                .unwrap_or_else(|| (Fault::Busy, "the printer is not ready yet".to_owned()));
+            return Err(Refusal::new(fault, text));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn begin_preflight(&mut self, id: &JobId, attempt: u32) {
+        let Some(known) = self.snapshot.borrow().known.clone() else { return };
+        if !self.move_job(id, JobState::Preflight, Reason::default(), Vec::new()).await {
+            return;
+        }
+        self.preflight = Some(Preflight { job_id: id.clone(), attempt });
+        let (spool, done) = (self.spool.clone(), self.done.clone());
+        let (job_id, sha256) = (id.clone(), self.book.entries[id].sha256().to_string());
+        let framing = Framing::from(&known.profile.framing);
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || read_through(&spool, &sha256, framing)).await;
+            let lost = || Err(Refusal::new(Fault::StoreCorrupt, "the file could not be read through"));
+            let found = read.unwrap_or_else(|_| lost());
+            drop(done.send(Done::Read(Read { job_id, found })).await);
+        });
+    }
+
+    pub(super) async fn take_read(&mut self, read: Read) {
+        let Some(preflight) = self.preflight.take_if(|preflight| preflight.job_id == read.job_id) else {
+            return;
+        };
+        let id = preflight.job_id;
+        match read.found {
+            Err(refusal) => {
+                let reason = Reason::fault(refusal.fault, refusal.text);
+                self.end_unstarted(&id, JobState::Failed, reason).await;
+            }
+            Ok(_) if self.stopping || self.check_printer().is_err() => {
+                let text = "the printer went away before the job could start";
+                self.move_job(&id, JobState::Queued, Reason::fault(Fault::Busy, text), Vec::new()).await;
+                self.end_start_command(&id, Err(Refusal::new(Fault::Busy, text)));
+            }
+            Ok(summary) => self.start(&id, preflight.attempt, summary).await,
+        }
+    }
+
+    async fn start(&mut self, id: &JobId, attempt: u32, summary: Summary) {
+        let sha256 = self.book.entries[id].sha256().to_string();
+        let feed =
+            self.spool.read(&sha256).map_err(|error| super::fetch::refusal_of(&error, id.as_str())).and_then(
+                |body: SpoolReader| {
+                    feeder::start(body).map_err(|error| {
+                        Refusal::new(Fault::StoreCorrupt, format!("no thread for the job: {error}"))
+                    })
+                },
+            );
+        let feed = match feed {
+            Ok(feed) => feed,
+            Err(refusal) => {
+                let reason = Reason::fault(refusal.fault, refusal.text);
+                return self.end_unstarted(id, JobState::Failed, reason).await;
+            }
+        };
+        if !self.write_start(id, attempt, summary).await {
+            return;
+        }
+        self.runs += 1;
+        let run = self.runs;
+        info!(
+            job = %id, attempt, commands = summary.commands, layers = summary.layers,
+            file = self.book.entries[id].offer.file.name, "print starts"
+        );
+        self.following = Some(Following::new(id.clone(), attempt, run, self.clock.stamp(), self.clock.now()));
+        drop(self.orders.send(Order::Start { run, feed }).await);
+        self.end_start_command(id, Ok(()));
+    }
+
+    /// The attempt, the state, the event and the bed's new epoch in one transaction; without it nothing is sent.
+    async fn write_start(&mut self, id: &JobId, attempt: u32, summary: Summary) -> bool {
+        let before = self.book.entries[id].clone();
+        let entry = self.book.entries.get_mut(id).expect("the job was found by the caller");
+        entry.summary = Some(summary);
+        entry.detail = super::book::Detail {
+            commands_total: summary.commands,
+            layers_total: summary.layers,
+            attempt,
+            ..Default::default()
+        };
+        let expected_rev = entry.job.rev();
+        let refused = match entry.job.begin(attempt, None) {
+            Ok(changed) => {
+                let mut writes =
+                    self.write_move(id, expected_rev, EventData::JobState(changed), &Reason::default());
+                writes.push(Write::InsertAttempt {
+                    job_id: id.to_string(),
+                    attempt,
+                    started_ms: self.clock.unix_ms(),
+                    detail_json: None,
+                });
+                writes.push(meta(BED_EPOCH, self.bed_epoch + 1));
+                match self.promise(writes).await {
+                    Ok(()) => None,
+                    Err(error) => {
+                        Some(Refusal::new(Fault::DiskFull, format!("the start was not stored: {error}")))
+                    }
+                }
+            }
+            Err(error) => Some(Refusal::new(error.fault(), error.to_string())),
+        };
+        let Some(refusal) = refused else {
+            self.bed_epoch += 1;
+            return true;
+        };
+        // Nothing was sent, so the job is where it was; it fails rather than being tried again for ever.
+        self.book.entries.insert(id.clone(), before);
+        self.book.queue.set_state(id, JobState::Preflight);
+        let reason = Reason::fault(refusal.fault, refusal.text);
+        self.end_unstarted(id, JobState::Failed, reason).await;
+        false
+    }
+
+    pub(super) fn end_start_command(&mut self, id: &JobId, ended: Result<(), Refusal>) {
+        let command = self.book.entries.get_mut(id).and_then(|entry| entry.started_by.take());
+        if let Some(cmd_id) = command {
+            self.end_command(cmd_id, ended);
+        }
+    }
+
+    /// Ends a job whose first line was never sent.
+    pub(super) async fn end_unstarted(&mut self, id: &JobId, to: JobState, reason: Reason) {
+        self.drop_fetch(id);
+        self.preflight.take_if(|preflight| preflight.job_id == *id);
+        let was = self.book.entries.get(id).map(|entry| entry.job.state());
+        let Some(mut writes) = self.plan_move(id, to, &reason) else { return };
+        let (fault, text) =
+            (reason.fault.unwrap_or(Fault::Cancelled), reason.text.clone().unwrap_or_default());
+        info!(job = %id, state = %to, code = fault.code(), text, help = fault.help(), "job ended");
+        // An attempt that was interrupted has told its result already.
+        if was != Some(JobState::Interrupted) {
+            let outcome = super::follow::outcome_of(to);
+            writes.extend(self.write_result(id, outcome, &reason, None));
+        }
+        drop(self.promise(writes).await);
+        self.end_start_command(id, Err(Refusal::new(fault, text)));
+        self.end_cancel_commands(id);
+        self.forget_file(id).await;
+    }
+}
+
+fn read_through(spool: &Spool, sha256: &str, framing: Framing) -> Result<Summary, Refusal> {
+    let damaged = |error: &dyn std::fmt::Display| Refusal::new(Fault::StoreCorrupt, error.to_string());
+    let mut body = spool.read(sha256).map_err(|error| super::fetch::refusal_of(&error, sha256))?;
+    let mut scan = Scan::new(framing);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = body.read(&mut piece).map_err(|error| damaged(&error))?;
+        if count == 0 {
+            break;
+        }
+        scan.push(&piece[..count]).map_err(|error| unprintable(&error))?;
+    }
+    scan.finish().map_err(|error| unprintable(&error))
+}
+
+fn unprintable(error: &spoolway_agent_core::gcode::LineError) -> Refusal {
+    let fault = match error.problem {
+        Problem::TooLong { .. } => Fault::JobLineTooLong,
+        Problem::NotText(_) | Problem::NotACommand(_) | Problem::HiddenLineReset | Problem::Empty => {
+            Fault::JobNotGcode
+        }
+    };
+    Refusal::new(fault, error.to_string())
+}

@@ -1,0 +1,225 @@
+//! Why there is no session: where it failed, the stable fault, and when to try again.
+
+use std::fmt;
+use std::io;
+
+use rustls::CertificateError;
+use spoolway_agent_core::link::HandshakeFailure;
+use spoolway_agent_core::moment::Moment;
+use spoolway_protocol::Fault;
+use spoolway_protocol::hello::close;
+use spoolway_protocol::version::PROTO;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, header};
+
+use crate::clock::utc;
+
+/// Longest text of a peer that is repeated to people.
+const REPEATED_CHARS: usize = 160;
+/// How long to stay away from a relay that counts too many frames.
+const RATE_LIMITED_MS: u64 = 30_000;
+
+/// How far it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Settings,
+    Store,
+    Name,
+    Tcp,
+    Tls,
+    Websocket,
+    Login,
+    Session,
+}
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// As usual, but not before the peer's wish, in ms.
+    Backoff(Option<u64>),
+    /// Every few minutes, because only a person can change it; the peer's wish in ms.
+    Slowly(Option<u64>),
+    /// At a time that was drawn when the relay asked everybody to leave.
+    At(Moment),
+}
+
+/// Why there is no session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) stage: Stage,
+    pub(super) fault: Fault,
+    pub(super) text: String,
+    pub(super) retry: Retry,
+}
+
+impl Failure {
+    pub(super) fn new(stage: Stage, fault: Fault, text: impl Into<String>) -> Self {
+        let retry = match fault {
+            Fault::RelayUnpaired | Fault::RelayRevoked | Fault::RelayCloneSuspected => Retry::Slowly(None),
+            _ => Retry::Backoff(None),
+        };
+        Self { stage, fault, text: text.into(), retry }
+    }
+
+    /// The relay cannot be had, for a reason that time may heal.
+    pub(super) fn unreachable(stage: Stage, text: impl Into<String>) -> Self {
+        Self::new(stage, Fault::RelayUnreachable, text)
+    }
+
+    /// The peer wants to be left alone for so long, in ms.
+    pub(super) fn not_before(mut self, wish_ms: Option<u64>) -> Self {
+        self.retry = match self.retry {
+            Retry::Backoff(_) => Retry::Backoff(wish_ms),
+            Retry::Slowly(_) => Retry::Slowly(wish_ms),
+            at @ Retry::At(_) => at,
+        };
+        self
+    }
+
+    /// TLS failed; what the clock shows is part of the story.
+    pub(super) fn tls(error: &io::Error, clock_ms: u64) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
+            return Self::unreachable(Stage::Tls, format!("the TLS handshake failed: {error}"));
+        };
+        let clock = utc(clock_ms);
+        match reason {
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::new(
+                Stage::Tls,
+                Fault::TlsClock,
+                format!("its certificate is not valid yet by this machine's clock ({clock})"),
+            ),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::new(
+                Stage::Tls,
+                Fault::TlsClock,
+                format!("its certificate has expired by this machine's clock ({clock})"),
+            ),
+            CertificateError::UnknownIssuer => Self::new(
+                Stage::Tls,
+                Fault::TlsWrongCertificate,
+                "its certificate was issued by an authority that is not trusted here",
+            ),
+            other => {
+                Self::new(Stage::Tls, Fault::TlsWrongCertificate, format!("its certificate is refused: {other}"))
+            }
+        }
+    }
+
+    /// The websocket was refused.
+    pub(super) fn websocket(error: &WsError) -> Self {
+        match error {
+            WsError::Http(response) => {
+                let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                let text = format!("the websocket was refused with HTTP {} {body}", response.status());
+                Self::unreachable(Stage::Websocket, plain(&text)).not_before(retry_after_ms(response.headers()))
+            }
+            WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
+                Self::new(Stage::Websocket, Fault::RelayProto, format!("it does not speak {PROTO}"))
+            }
+            other => Self::unreachable(Stage::Websocket, format!("the websocket was refused: {other}")),
+        }
+    }
+
+    /// The relay closed the websocket.
+    pub(super) fn closed(stage: Stage, code: u16, reason: &str) -> Self {
+        let text = plain(&format!("the relay closed the connection ({code} {reason})"));
+        match code {
+            close::REVOKED => Self::new(stage, Fault::RelayRevoked, text),
+            close::CLONE_SUSPECTED => Self::new(stage, Fault::RelayCloneSuspected, text),
+            close::UPGRADE_REQUIRED => Self::new(stage, Fault::RelayProto, text),
+            close::RATE_LIMITED => Self::unreachable(stage, text).not_before(Some(RATE_LIMITED_MS)),
+            _ => Self::unreachable(stage, text),
+        }
+    }
+}
+
+impl From<HandshakeFailure> for Failure {
+    fn from(failure: HandshakeFailure) -> Self {
+        Self::new(Stage::Login, failure.fault, plain(&failure.detail)).not_before(failure.retry_after_ms)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.stage, self.text)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settings => "settings",
+            Self::Store => "store",
+            Self::Name => "name",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Websocket => "websocket",
+            Self::Login => "login",
+            Self::Session => "session",
+        })
+    }
+}
+
+/// A peer's words without what could draw on a terminal or break a log line, and not too many of them.
+pub(super) fn plain(text: &str) -> String {
+    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(REPEATED_CHARS).collect::<String>().trim_end().to_owned()
+}
+
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3); its other form, a date, is left aside.
+fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(seconds.saturating_mul(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(reason: CertificateError) -> Failure {
+        Failure::tls(&io::Error::other(rustls::Error::InvalidCertificate(reason)), 1_767_225_600_000)
+    }
+
+    #[test]
+    fn dates_and_trust_are_told_apart() {
+        for (reason, fault) in [
+            (CertificateError::NotValidYet, Fault::TlsClock),
+            (CertificateError::Expired, Fault::TlsClock),
+            (CertificateError::UnknownIssuer, Fault::TlsWrongCertificate),
+            (CertificateError::NotValidForName, Fault::TlsWrongCertificate),
+            (CertificateError::Revoked, Fault::TlsWrongCertificate),
+        ] {
+            assert_eq!(of(reason.clone()).fault, fault, "{reason:?}");
+        }
+        assert!(of(CertificateError::NotValidYet).text.contains("2026-01-01T"));
+        let other = Failure::tls(&io::Error::from(io::ErrorKind::ConnectionReset), 0);
+        assert_eq!((other.stage, other.fault), (Stage::Tls, Fault::RelayUnreachable));
+    }
+
+    #[test]
+    fn what_only_a_person_can_change_is_tried_slowly() {
+        let closed = |code| Failure::closed(Stage::Session, code, "");
+        assert_eq!(closed(4003).retry, Retry::Slowly(None));
+        assert_eq!(closed(4090).fault, Fault::RelayCloneSuspected);
+        assert_eq!(closed(4029).retry, Retry::Backoff(Some(RATE_LIMITED_MS)));
+        assert_eq!(closed(4001).retry, Retry::Backoff(None));
+        let unpaired =
+            HandshakeFailure { fault: Fault::RelayUnpaired, retry_after_ms: Some(9), detail: "who?".into() };
+        assert_eq!(Failure::from(unpaired).retry, Retry::Slowly(Some(9)));
+    }
+
+    #[test]
+    fn the_words_of_a_peer_are_made_harmless() {
+        assert_eq!(plain("a\x1b[2Jb\nc\n"), "a [2Jb c");
+        assert_eq!(plain(&"x".repeat(9_999)).len(), REPEATED_CHARS);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after_ms(&headers), None);
+        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
+        assert_eq!(retry_after_ms(&headers), Some(7_000));
+    }
+}

@@ -1,0 +1,210 @@
+//! Telemetry of one session: the latest wins, changes only, everything once a minute, and spikes are not lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use spoolway_agent_core::moment::Moment;
+use spoolway_protocol::PrinterId;
+use spoolway_protocol::telemetry::{Readings, Spread, TelemConfig, Telemetry};
+
+use crate::bus::Telemetered;
+
+/// Everything is sent again this often, so that a reader who came late knows all of it.
+const FULL_EVERY: Duration = Duration::from_secs(60);
+
+/// Holds back what comes too fast.
+#[derive(Debug)]
+pub(super) struct Coalescer {
+    printer: PrinterId,
+    config: TelemConfig,
+    latest: Telemetered,
+    sent: Option<Sent>,
+    n: u64,
+    held: BTreeMap<String, Held>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    readings: Readings,
+    at: Moment,
+    full_at: Moment,
+}
+
+/// A heater's temperatures since the last telemetry.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    min: f64,
+    max: f64,
+    sum: f64,
+    count: u32,
+}
+
+impl Coalescer {
+    /// A session begins with everything.
+    pub(super) fn new(printer: PrinterId, config: TelemConfig, latest: Telemetered) -> Self {
+        let mut machine =
+            Self { printer, config, latest: Telemetered::default(), sent: None, n: 0, held: BTreeMap::new() };
+        machine.handle_measured(latest);
+        machine
+    }
+
+    /// The desk has new values.
+    pub(super) fn handle_measured(&mut self, latest: Telemetered) {
+        for (heater, [actual, _]) in &latest.readings.t {
+            self.held.entry(heater.clone()).or_insert_with(|| Held::new(*actual)).add(*actual);
+        }
+        self.latest = latest;
+    }
+
+    /// When something is to be sent; `None` while there is nothing to say.
+    pub(super) fn due(&self) -> Option<Moment> {
+        if self.latest.readings == Readings::default() {
+            return None;
+        }
+        let Some(sent) = &self.sent else { return Some(Moment::ZERO) };
+        let interval_ms = if self.latest.printing { self.config.printing_ms } else { self.config.idle_ms };
+        let next = sent.at + Duration::from_millis(interval_ms);
+        let is_news = sent.readings != self.latest.readings || self.held.values().any(Held::is_spread);
+        let full = (sent.full_at + FULL_EVERY).max(next);
+        Some(if is_news { next } else { full })
+    }
+
+    /// What is to be sent now, if anything is due.
+    pub(super) fn take(&mut self, now: Moment) -> Option<Telemetry> {
+        self.due().filter(|&due| due <= now)?;
+        let delta = self.sent.as_ref().and_then(|sent| {
+            let is_old = now >= sent.full_at + FULL_EVERY;
+            changes(&sent.readings, &self.latest.readings).filter(|_| !is_old)
+        });
+        let full = delta.is_none();
+        let full_at = self.sent.as_ref().filter(|_| !full).map_or(now, |sent| sent.full_at);
+        let readings = self.latest.readings.clone();
+        self.sent = Some(Sent { readings: readings.clone(), at: now, full_at });
+        self.n += 1;
+        let spread = |(heater, held): (String, Held)| held.is_spread().then(|| (heater, held.spread()));
+        Some(Telemetry {
+            printer_id: self.printer.clone(),
+            n: self.n,
+            full,
+            d: delta.unwrap_or(readings),
+            agg: std::mem::take(&mut self.held).into_iter().filter_map(spread).collect(),
+            extra: Default::default(),
+        })
+    }
+}
+
+impl Held {
+    const fn new(actual: f64) -> Self {
+        Self { min: actual, max: actual, sum: 0.0, count: 0 }
+    }
+
+    fn add(&mut self, actual: f64) {
+        (self.min, self.max) = (self.min.min(actual), self.max.max(actual));
+        self.sum += actual;
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn is_spread(&self) -> bool {
+        self.min < self.max
+    }
+
+    fn spread(&self) -> Spread {
+        Spread { min: self.min, max: self.max, mean: self.sum / f64::from(self.count.max(1)) }
+    }
+}
+
+/// What changed. `None` when a value is gone: a delta cannot say that, because absent means unchanged.
+fn changes(before: &Readings, now: &Readings) -> Option<Readings> {
+    let (mut delta, mut gone) = (Readings::default(), false);
+    macro_rules! compare {
+        ($($field:ident)*) => {
+            $(
+                if before.$field != now.$field {
+                    gone |= now.$field.is_none();
+                    delta.$field.clone_from(&now.$field);
+                }
+            )*
+        };
+    }
+    compare!(state pct line layer z fan speed flow eta_s buf gap_ms_p99 resend);
+    delta.t = changed_entries(&before.t, &now.t)?;
+    delta.extra.0 = changed_entries(&before.extra.0, &now.extra.0)?;
+    (!gone).then_some(delta)
+}
+
+fn changed_entries<V: Clone + PartialEq>(
+    before: &BTreeMap<String, V>,
+    now: &BTreeMap<String, V>,
+) -> Option<BTreeMap<String, V>> {
+    let all_here = before.keys().all(|name| now.contains_key(name));
+    let changed = now.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+    all_here.then(|| changed.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: u64, bed: f64, printing: bool) -> Telemetered {
+        let readings = Readings {
+            line: Some(line),
+            t: BTreeMap::from([("bed".to_owned(), [bed, 60.0])]),
+            ..Readings::default()
+        };
+        Telemetered { readings, printing }
+    }
+
+    fn coalescer(latest: Telemetered) -> Coalescer {
+        Coalescer::new("p0".parse().unwrap(), TelemConfig::default(), latest)
+    }
+
+    const fn ms(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    #[test]
+    fn the_first_is_full_and_the_next_holds_only_what_changed_last() {
+        let mut machine = coalescer(at(1, 60.0, true));
+        let first = machine.take(ms(5)).unwrap();
+        assert!(first.full && first.n == 1 && first.agg.is_empty());
+        for line in 2..9 {
+            machine.handle_measured(at(line, 60.0, true));
+            assert_eq!(machine.take(ms(5 + line)), None);
+        }
+        assert_eq!(machine.due(), Some(ms(1_005)));
+        let next = machine.take(ms(1_005)).unwrap();
+        assert_eq!((next.full, next.n, next.d.line), (false, 2, Some(8)));
+        assert!(next.d.t.is_empty() && next.agg.is_empty());
+    }
+
+    #[test]
+    fn a_spike_is_told_even_when_it_is_over() {
+        let mut machine = coalescer(at(1, 60.0, false));
+        machine.take(ms(0)).unwrap();
+        for bed in [60.0, 75.0, 60.0] {
+            machine.handle_measured(at(1, bed, false));
+        }
+        let spike = machine.take(ms(10_000)).unwrap();
+        assert_eq!(spike.d, Readings::default());
+        assert_eq!(spike.agg["bed"], Spread { min: 60.0, max: 75.0, mean: 65.0 });
+    }
+
+    #[test]
+    fn everything_comes_once_a_minute_and_when_a_value_is_gone() {
+        let mut machine = coalescer(at(1, 60.0, false));
+        assert!(machine.take(ms(0)).unwrap().full);
+        assert_eq!(machine.due(), Some(ms(60_000)));
+        assert!(machine.take(ms(60_000)).unwrap().full);
+        machine.handle_measured(Telemetered {
+            readings: Readings { line: Some(1), ..Readings::default() },
+            printing: false,
+        });
+        assert!(machine.take(ms(70_000)).unwrap().full);
+    }
+
+    #[test]
+    fn who_knows_nothing_says_nothing() {
+        let mut machine = coalescer(Telemetered::default());
+        assert_eq!((machine.due(), machine.take(ms(99_999))), (None, None));
+    }
+}

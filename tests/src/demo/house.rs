@@ -1,0 +1,235 @@
+//! A whole house in a temporary folder: relay, agent and printer as processes of their own, certificates, registry and keys.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use spoolway_agent::identity::Identity;
+use spoolway_protocol::AgentId;
+use spoolway_relay::config::Config;
+use spoolway_relay::paths::Directories;
+use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay::{auth, certs};
+
+use super::roles::PrinterReport;
+use crate::backend::Relay;
+use crate::process::ChildProcess;
+
+/// How long a child may take to begin.
+const BEGIN: Duration = Duration::from_secs(20);
+/// How long a child may take to end in order.
+const END: Duration = Duration::from_secs(10);
+/// The name under which everybody dials the relay.
+const HOST: &str = "localhost";
+/// The backend that owns the agent.
+const BACKEND: &str = "farm";
+
+/// Which printer.
+#[derive(Debug, Clone)]
+pub enum PrinterPlan {
+    /// The simulated one.
+    Simulated {
+        /// How much faster than life mechanics and heaters are.
+        speed: f64,
+        /// Bits per second of its line.
+        baud: u32,
+        /// Probability of each kind of fault in replies.
+        noise: f64,
+        /// Seed of the faults.
+        seed: u64,
+    },
+    /// One that hangs on a port.
+    Real {
+        /// The port.
+        port: PathBuf,
+        /// Bits per second.
+        baud: u32,
+    },
+}
+
+/// The running house. When it is dropped, the children end first and the folder goes last.
+#[derive(Debug)]
+pub struct House {
+    agent: ChildProcess,
+    printer: Option<ChildProcess>,
+    relay: ChildProcess,
+    agent_id: AgentId,
+    port: u16,
+    token: String,
+    device: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl House {
+    /// Builds it and starts every part; `program` plays the [`Role`](super::roles::Role)s, and a simulated printer should
+    /// be told to print `file`.
+    ///
+    /// # Errors
+    /// A part does not begin; the text says which and what it said.
+    pub fn start(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("spoolway-").tempdir()?;
+        let token = format!("{BACKEND}.{}", auth::new_secret().ok().context("the system has no randomness")?);
+        let agent_id = register(dir.path(), &token)?;
+        std::fs::write(job(dir.path()), file)?;
+        let relay = start_relay(program, dir.path())?;
+        let listens = heard(&relay)?;
+        let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.with_context(|| format!("the relay listens at {listens:?}"))?;
+        let printer = start_printer(program, dir.path(), plan)?;
+        let (device, baud) = match (&printer, plan) {
+            (Some(printer), PrinterPlan::Simulated { baud, .. }) => (PathBuf::from(heard(printer)?), *baud),
+            (_, PrinterPlan::Simulated { baud, .. }) => (PathBuf::new(), *baud),
+            (_, PrinterPlan::Real { port, baud }) => (port.clone(), *baud),
+        };
+        let words = [
+            "agent".to_owned(),
+            format!("--folder={}", dir.path().join("agent").display()),
+            format!("--relay=wss://{HOST}:{port}"),
+            format!("--ca={}", authority(dir.path()).display()),
+            format!("--port={}", device.display()),
+            format!("--baud={baud}"),
+        ];
+        let agent = ChildProcess::spawn("agent", program, &words, &dir.path().join("agent.log"))?;
+        Ok(Self { agent, printer, relay, agent_id, port, token, device, dir })
+    }
+
+    /// What a backend needs to dial the relay.
+    #[must_use]
+    pub fn relay(&self) -> Relay {
+        Relay {
+            host: HOST.to_owned(),
+            port: self.port,
+            token: self.token.clone(),
+            ca_file: authority(self.dir.path()),
+        }
+    }
+
+    /// The agent.
+    #[must_use]
+    pub fn agent_id(&self) -> AgentId {
+        self.agent_id
+    }
+
+    /// The printer's device.
+    #[must_use]
+    pub fn device(&self) -> &Path {
+        &self.device
+    }
+
+    /// The agent's local socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("agent").join("agent.sock")
+    }
+
+    /// Process ids: relay, agent and, when it is simulated, printer.
+    #[must_use]
+    pub fn pids(&self) -> (u32, u32, Option<u32>) {
+        (self.relay.id(), self.agent.id(), self.printer.as_ref().map(ChildProcess::id))
+    }
+
+    /// Fails when a part is over that should go on.
+    ///
+    /// # Errors
+    /// Which one, how it ended and what it said last.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        for child in [&mut self.relay, &mut self.agent].into_iter().chain(self.printer.as_mut()) {
+            if let Some(status) = child.ended()? {
+                bail!("the {} ended ({status}):\n{}", child.name(), child.log_tail());
+            }
+        }
+        Ok(())
+    }
+
+    /// The last lines of every log, for a person who has to find out what went wrong.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let children = [&self.relay, &self.agent].into_iter().chain(self.printer.as_ref());
+        children.map(|child| format!("--- {} ---\n{}\n", child.name(), child.log_tail())).collect()
+    }
+
+    /// Ends agent, printer and relay in this order; the simulated printer's report.
+    ///
+    /// # Errors
+    /// A part does not end, or the printer gives no report.
+    pub fn close(mut self) -> anyhow::Result<Option<PrinterReport>> {
+        end(&mut self.agent)?;
+        let report = match &mut self.printer {
+            Some(printer) => {
+                printer.ask_to_end();
+                let line = printer.line(END).with_context(|| printer.log_tail())?;
+                Some(serde_json::from_str(&line).context("the printer's report")?)
+            }
+            None => None,
+        };
+        end(&mut self.relay)?;
+        Ok(report)
+    }
+}
+
+/// Certificates, the backend and the agent with a new key.
+fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
+    let directories = Directories::at(dir.join("relay"));
+    certs::init(&directories.tls(), &[HOST.to_owned()])?;
+    let identity = Identity::open(&dir.join("agent"))?;
+    let mut registry = SqliteRegistry::open(&Config::default().registry_file(&directories))?;
+    let secret = token.rsplit('.').next().unwrap_or_default();
+    registry.add_backend(&BackendRecord {
+        id: BACKEND.parse()?,
+        organisation: "demo".to_owned(),
+        name: String::new(),
+        secret_hash: auth::hash_of_secret(secret),
+        revoked_ms: None,
+    })?;
+    registry.add_agent(&AgentRecord {
+        id: identity.agent_id(),
+        public_key: identity.public_key().try_into()?,
+        backend: BACKEND.parse()?,
+        name: String::new(),
+        hello_ctr: 0,
+        revoked_ms: None,
+        quarantined_ms: None,
+    })?;
+    Ok(identity.agent_id())
+}
+
+fn authority(dir: &Path) -> PathBuf {
+    Directories::at(dir.join("relay")).tls().join("ca.pem")
+}
+
+fn job(dir: &Path) -> PathBuf {
+    dir.join("job.gcode")
+}
+
+fn start_relay(program: &Path, dir: &Path) -> io::Result<ChildProcess> {
+    let words = ["relay".to_owned(), format!("--folder={}", dir.join("relay").display())];
+    ChildProcess::spawn("relay", program, &words, &dir.join("relay.log"))
+}
+
+fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<Option<ChildProcess>> {
+    let PrinterPlan::Simulated { speed, baud, noise, seed } = plan else { return Ok(None) };
+    let words = [
+        "printer".to_owned(),
+        format!("--file={}", job(dir).display()),
+        format!("--speed={speed}"),
+        format!("--baud={baud}"),
+        format!("--noise={noise}"),
+        format!("--seed={seed}"),
+    ];
+    ChildProcess::spawn("printer", program, &words, &dir.join("printer.log")).map(Some)
+}
+
+/// A child's first line.
+fn heard(child: &ChildProcess) -> anyhow::Result<String> {
+    child.line(BEGIN).with_context(|| child.log_tail())
+}
+
+fn end(child: &mut ChildProcess) -> anyhow::Result<()> {
+    child.ask_to_end();
+    let status = child.wait(END).with_context(|| child.log_tail())?;
+    if !status.success() {
+        bail!("the {} ended with {status}:\n{}", child.name(), child.log_tail());
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The end of a print: what the printer carried out held against what the file says, and how it went.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use spoolway_protocol::Sha256Hex;
+use spoolway_protocol::event::JobResult;
+use spoolway_protocol::job::Outcome;
+
+use super::house::PrinterPlan;
+use super::picture::Picture;
+use super::roles::PrinterReport;
+use crate::backend::Ending;
+
+/// A print that is over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// Whether what was executed is what the file says. Of a real printer only its acknowledgements are known.
+    pub ok: bool,
+    /// The file.
+    pub file: FileFigures,
+    /// The agent's result, if the print was begun.
+    pub result: Option<JobResult>,
+    /// Why there is no result.
+    pub refusal: Option<String>,
+    /// The simulated printer's own account.
+    pub printer: Option<PrinterReport>,
+    /// How many times faster than life its mechanics were.
+    pub speed: Option<f64>,
+    /// From the first process to the last event, in seconds.
+    pub seconds: f64,
+    /// Events that reached the backend, each counted once.
+    pub events: u64,
+    /// Readings that reached the backend.
+    pub readings: u64,
+    /// Connections of the backend that were lost or could not be had.
+    pub disconnects: u64,
+    /// What did not fit, as the backend saw it.
+    pub complaints: Vec<String>,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileFigures {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Sha256Hex,
+    /// The commands in it.
+    pub commands: u64,
+}
+
+impl Summary {
+    /// Puts everything together and judges.
+    #[must_use]
+    pub fn new(
+        file: FileFigures,
+        ending: Ending,
+        printer: Option<PrinterReport>,
+        plan: &PrinterPlan,
+        picture: &Picture,
+        seconds: f64,
+    ) -> Self {
+        let (result, refusal) = match ending {
+            Ending::Result(result) => (Some(*result), None),
+            Ending::Refused(refusal) => {
+                let code = refusal.code.map(|code| code.as_str().to_owned());
+                (None, Some([code, refusal.detail].into_iter().flatten().collect::<Vec<_>>().join(": ")))
+            }
+            Ending::NeverStarted { state, reason } => {
+                (None, Some(format!("{state} before a line was printed: {}", reason.unwrap_or_default())))
+            }
+        };
+        let speed = match plan {
+            PrinterPlan::Simulated { speed, .. } => Some(*speed),
+            PrinterPlan::Real { .. } => None,
+        };
+        let ok = is_as_the_file_says(file.commands, result.as_ref(), printer.as_ref(), plan);
+        Self {
+            ok,
+            file,
+            result,
+            refusal,
+            printer,
+            speed,
+            seconds,
+            events: picture.events,
+            readings: picture.readings,
+            disconnects: picture.disconnects,
+            complaints: picture.complaints.clone(),
+        }
+    }
+}
+
+/// The agent must say that it printed everything, and a simulated printer must have done exactly that.
+fn is_as_the_file_says(
+    commands: u64,
+    result: Option<&JobResult>,
+    printer: Option<&PrinterReport>,
+    plan: &PrinterPlan,
+) -> bool {
+    let claimed = result.is_some_and(|result| {
+        result.outcome == Outcome::Completed
+            && (result.line_acked, result.lines_total) == (commands, commands)
+    });
+    let done = match (plan, printer) {
+        (PrinterPlan::Real { .. }, _) => true,
+        (PrinterPlan::Simulated { .. }, None) => false,
+        (PrinterPlan::Simulated { .. }, Some(printer)) => {
+            let found = &printer.comparison;
+            found.difference.is_none()
+                && found.matched == commands
+                && found.file_sha256 == found.printer_sha256
+        }
+    };
+    claimed && done
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match (self.ok, self.printer.is_some()) {
+            (true, true) => "The printer carried out exactly what the file says.",
+            (true, false) => "The printer acknowledged every command of the file, once and in order.",
+            (false, _) => "NOT what the file says.",
+        };
+        writeln!(f, "\n {verdict}\n")?;
+        let file = &self.file;
+        writeln!(f, "   file      {}, {} bytes, {} commands", file.name, file.bytes, file.commands)?;
+        if let Some(printer) = &self.printer {
+            self.write_printer(f, printer)?;
+        }
+        if let Some(refusal) = &self.refusal {
+            writeln!(f, "   refused   {refusal}")?;
+        }
+        if let Some(result) = &self.result {
+            let outcome = result.outcome.state();
+            write!(
+                f,
+                "   agent     {outcome}, {}/{} commands acknowledged",
+                result.line_acked, result.lines_total
+            )?;
+            if let Some(code) = &result.code {
+                write!(f, ", {}", code.as_str())?;
+            }
+            writeln!(f, ", {:.1} s", result.elapsed_ms as f64 / 1e3)?;
+        }
+        write!(f, "   backend   {} events, each once; {} readings", self.events, self.readings)?;
+        match self.disconnects {
+            0 => writeln!(f)?,
+            lost => writeln!(f, "; {lost} connections lost")?,
+        }
+        for complaint in &self.complaints {
+            writeln!(f, "             {complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn write_printer(&self, f: &mut fmt::Formatter<'_>, printer: &PrinterReport) -> fmt::Result {
+        let PrinterReport { comparison, figures } = printer;
+        let host: Vec<_> =
+            comparison.host_commands.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        writeln!(f, "   executed  {} of them, once and in order", comparison.matched)?;
+        if let Some(difference) = &comparison.difference {
+            let place =
+                difference.line.map_or_else(|| "behind its end".to_owned(), |line| format!("line {line}"));
+            let nothing = || "nothing".to_owned();
+            writeln!(
+                f,
+                "             then, {place}: expected {}, executed {}",
+                difference.expected.clone().unwrap_or_else(nothing),
+                difference.executed.clone().unwrap_or_else(nothing),
+            )?;
+        }
+        writeln!(f, "             file    sha256 {}", brief(comparison.file_sha256))?;
+        writeln!(f, "             printer sha256 {}", brief(comparison.printer_sha256))?;
+        writeln!(
+            f,
+            "   host      {} besides",
+            if host.is_empty() { "nothing".to_owned() } else { host.join(", ") }
+        )?;
+        let rate = comparison.matched as f64 / figures.printing_s.max(0.001);
+        let wire = figures.link_use.map_or(0.0, |share| share * 100.0);
+        writeln!(
+            f,
+            "   pace      {rate:.0} commands/s for {:.1} s, wire {wire:.0} % busy, mechanics {:.0} times as fast as life",
+            figures.printing_s,
+            self.speed.unwrap_or(1.0),
+        )?;
+        let ms = |us: u64| us as f64 / 1e3;
+        writeln!(
+            f,
+            "   gaps      between lines: p50 {:.2} ms, p99.9 {:.1} ms, longest {:.1} ms",
+            ms(figures.gap_p50_us),
+            ms(figures.gap_p999_us),
+            ms(figures.gap_max_us),
+        )?;
+        writeln!(
+            f,
+            "   trouble   {} underruns ({:.0} ms), {} resends, {} bytes dropped, {} unread",
+            figures.underruns,
+            figures.starved_ms,
+            figures.resends,
+            figures.bytes_dropped,
+            figures.bytes_unread,
+        )
+    }
+}
+
+fn brief(digest: Sha256Hex) -> String {
+    digest.to_string().chars().take(32).collect::<String>() + "..."
+}
