@@ -13,4 +13,5 @@ pub mod run;
 pub mod spool;
 pub mod store;
 pub mod telemetry;
+pub mod uplink;
 pub mod view;

@@ -1,29 +1,33 @@
 //! A whole backend, as somebody else would write one: it offers a file to an agent and follows the print to its end.
 //!
 //! It knows the words of `spoolway-protocol` and nothing else of this repository; `docs/backend-guide.md` explains it step by
-//! step. What a real backend keeps in its database is kept in [`Records`]; a relay may come and go at any time.
+//! step. The relay may come and go at any time. What has to outlive this process, too, a real backend keeps in its
+//! database: the offer, its command and how far that has come, the events, and up to where they are stored.
 
 mod dial;
+mod file;
+mod ledger;
 mod words;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use spoolway_protocol::command::{Command, CommandReceipt, CommandStatus};
-use spoolway_protocol::event::{CmdResult, Event, EventAck, EventData, Events, JobResult};
+use spoolway_protocol::event::{CmdResult, Event, EventData, Events, JobResult};
 use spoolway_protocol::job::{JobState, OfferArgs};
-use spoolway_protocol::limits::{CHUNK_PAYLOAD_BYTES, DEAD_MS};
+use spoolway_protocol::limits::DEAD_MS;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::session::{HeartbeatAck, Presence, PresenceState};
 use spoolway_protocol::telemetry::Readings;
-use spoolway_protocol::transfer::{Chunk, ChunkEnd, ChunkErr, ChunkErrCode, ChunkGet};
-use spoolway_protocol::{Address, AgentId, Envelope, Epoch, Message, Seq};
+use spoolway_protocol::transfer::ChunkGet;
+use spoolway_protocol::{Address, AgentId, Envelope, Message, Seq};
 use tokio_tungstenite::tungstenite;
 
 pub use self::dial::{BackendError, Relay};
 use self::dial::{Dialler, Socket};
+use self::file::{Frame, OutgoingFile};
+use self::ledger::{Ledger, Taken};
 
 /// The first wait before dialling again; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -79,14 +83,6 @@ pub enum Ending {
     },
 }
 
-/// What has to outlive a crash of a real backend: it belongs into a database.
-struct Records {
-    /// The one command of this backend.
-    errand: Errand,
-    /// By agent and epoch: the last event up to which all are stored.
-    stored: BTreeMap<(AgentId, Epoch), Seq>,
-}
-
 /// Where the command stands.
 enum Errand {
     /// It has no number yet: the agent's cursor says where to go on counting.
@@ -102,20 +98,14 @@ enum Errand {
     Over,
 }
 
-/// The part of the file that was asked for.
-struct Stream {
-    id: u32,
-    next: u64,
-    ended: bool,
-}
-
 /// One backend with one print to bring about.
 pub struct Backend<P> {
     dialler: Dialler,
-    print: Print,
+    agent: AgentId,
     offer: OfferArgs,
-    records: Records,
-    stream: Option<Stream>,
+    file: OutgoingFile,
+    errand: Errand,
+    ledger: Ledger,
     is_up: bool,
     out: Vec<tungstenite::Message>,
     ending: Option<Ending>,
@@ -128,12 +118,14 @@ impl<P: FnMut(Progress)> Backend<P> {
     /// # Errors
     /// The authority's certificate cannot be used.
     pub fn new(relay: Relay, print: Print, progress: P) -> Result<Self, BackendError> {
+        let offer = words::offer_of(&print);
         Ok(Self {
             dialler: Dialler::new(relay)?,
-            offer: words::offer_of(&print),
-            print,
-            records: Records { errand: Errand::Unnumbered, stored: BTreeMap::new() },
-            stream: None,
+            agent: print.agent,
+            file: OutgoingFile::new(offer.file.file_id.clone(), print.bytes, offer.file.sha256),
+            offer,
+            errand: Errand::Unnumbered,
+            ledger: Ledger::default(),
             is_up: false,
             out: Vec::new(),
             ending: None,
@@ -212,8 +204,8 @@ impl<P: FnMut(Progress)> Backend<P> {
         });
         match read {
             Ok((Some(Address::Relay) | None, message)) => self.handle_relay(message),
-            Ok((Some(Address::Agent(agent)), message)) if agent == self.print.agent => {
-                self.handle_agent(agent, message);
+            Ok((Some(Address::Agent(agent)), message)) if agent == self.agent => {
+                self.handle_agent(message);
             }
             Ok(_) => {}
             Err(why) => (self.progress)(Progress::Complaint(why)),
@@ -226,9 +218,7 @@ impl<P: FnMut(Progress)> Backend<P> {
                 let ack = HeartbeatAck { n: hb.n, relay_time_ms: None, extra: Extra::default() };
                 self.send(&Envelope::new(&ack.into()).to(Address::Relay));
             }
-            Message::Presence(presence) if presence.agent == self.print.agent => {
-                self.handle_presence(*presence)
-            }
+            Message::Presence(presence) if presence.agent == self.agent => self.handle_presence(*presence),
             Message::Nack(nack) => {
                 (self.progress)(Progress::Complaint(format!("{}: {}", nack.code, nack.detail)));
             }
@@ -236,17 +226,17 @@ impl<P: FnMut(Progress)> Backend<P> {
         }
     }
 
-    fn handle_agent(&mut self, agent: AgentId, message: Message) {
+    fn handle_agent(&mut self, message: Message) {
         match message {
-            Message::Events(events) => self.handle_events(agent, events),
+            Message::Events(events) => self.handle_events(events),
             Message::CmdRecv(receipt) => {
-                if let Errand::Open { command, is_received } = &mut self.records.errand {
+                if let Errand::Open { command, is_received } = &mut self.errand {
                     *is_received |= command.cmd_id == receipt.cmd_id;
                 }
                 (self.progress)(Progress::Receipt(receipt));
             }
             Message::Telem(telemetry) => (self.progress)(Progress::Readings(Box::new(telemetry.d))),
-            Message::ChunkGet(get) => self.handle_chunk_get(agent, &get),
+            Message::ChunkGet(get) => self.handle_chunk_get(&get),
             Message::Nack(nack) => {
                 (self.progress)(Progress::Complaint(format!("{}: {}", nack.code, nack.detail)));
             }
@@ -257,117 +247,82 @@ impl<P: FnMut(Progress)> Backend<P> {
     /// The agent has come: what it may have missed is said again.
     fn handle_presence(&mut self, presence: Presence) {
         self.is_up = presence.state == PresenceState::Up;
-        self.stream = None;
         if self.is_up {
-            if let Errand::Unnumbered = self.records.errand {
+            self.file.forget_stream();
+            if let Errand::Unnumbered = self.errand {
                 let command = Box::new(words::command_of(&self.offer, &presence));
-                self.records.errand = Errand::Open { command, is_received: false };
+                self.errand = Errand::Open { command, is_received: false };
             }
             self.send_command(presence.cmd_seq);
-            let epochs: Vec<_> = self.records.stored.keys().map(|(_, epoch)| *epoch).collect();
-            epochs.into_iter().for_each(|epoch| self.send_ack(presence.agent, epoch));
+            self.send_acks();
         }
         (self.progress)(Progress::Presence(Box::new(presence)));
     }
 
     /// Sends the command unless the agent has it: by its receipt and, when it has just said so, by its cursor.
     fn send_command(&mut self, cmd_seq: Option<Seq>) {
-        let Errand::Open { command, is_received } = &self.records.errand else { return };
+        let Errand::Open { command, is_received } = &self.errand else { return };
         if *is_received && cmd_seq.is_none_or(|cmd_seq| command.seq <= cmd_seq) {
             return;
         }
         let message = Message::Cmd(command.clone());
-        self.send(&Envelope::new(&message).to(Address::Agent(self.print.agent)));
+        self.send_to_agent(&message);
     }
 
-    /// Stores what is new, then acknowledges everything up to the last event without a hole before it.
-    fn handle_events(&mut self, agent: AgentId, events: Events) {
-        let Some(epoch) = events.items.first().map(|event| event.epoch) else { return };
+    /// Stores what is new, then acknowledges it.
+    fn handle_events(&mut self, events: Events) {
         for event in events.items {
-            let data = match event.decode() {
-                Ok(data) => data,
-                Err(error) => return (self.progress)(Progress::Complaint(error.to_string())),
-            };
-            // A gap stands for all events that were dropped up to its own place.
-            let spans = if let EventData::Gap(gap) = &data { gap.dropped.max(1) } else { 1 };
-            let first = event.seq.0.saturating_sub(spans - 1);
-            // An epoch never seen before begins with what the agent still has of it.
-            let before = Seq(first.saturating_sub(1));
-            let stored = self.records.stored.entry((agent, event.epoch)).or_insert(before);
-            if event.seq <= *stored {
-                continue;
+            if self.ledger.take(self.agent, &event) == Taken::New {
+                self.notice(&event);
+                (self.progress)(Progress::Event(event));
             }
-            if before > *stored {
-                break;
-            }
-            *stored = event.seq;
-            self.notice(&event, data);
-            (self.progress)(Progress::Event(event));
         }
-        self.send_ack(agent, epoch);
+        self.send_acks();
     }
 
-    fn send_ack(&mut self, agent: AgentId, epoch: Epoch) {
-        if let Some(&seq) = self.records.stored.get(&(agent, epoch)) {
-            let ack = EventAck { epoch, seq, extra: Extra::default() };
-            self.send(&Envelope::new(&ack.into()).to(Address::Agent(agent)));
+    fn send_acks(&mut self) {
+        for ack in self.ledger.acks(self.agent) {
+            self.send_to_agent(&ack.into());
         }
     }
 
     /// Whether an event ends the print.
-    fn notice(&mut self, event: &Event, data: EventData) {
+    fn notice(&mut self, event: &Event) {
         let is_ours = event.job_id.as_ref() == Some(&self.offer.job_id);
-        match data {
-            EventData::JobResult(result) if is_ours => self.ending = Some(Ending::Result(result)),
-            EventData::JobState(now)
+        match event.decode() {
+            Ok(EventData::JobResult(result)) if is_ours => self.ending = Some(Ending::Result(result)),
+            Ok(EventData::JobState(now))
                 if is_ours && now.to.is_terminal() && event.attempt.unwrap_or(0) == 0 =>
             {
                 self.ending = Some(Ending::NeverStarted { state: now.to, reason: now.reason });
             }
-            EventData::CmdResult(result) => {
-                let Errand::Open { command, .. } = &self.records.errand else { return };
+            Ok(EventData::CmdResult(result)) => {
+                let Errand::Open { command, .. } = &self.errand else { return };
                 if command.cmd_id == result.cmd_id {
-                    self.records.errand = Errand::Over;
-                    let is_done = result.status == CommandStatus::Done;
-                    self.ending = (!is_done).then(|| Ending::Refused(Box::new(result)));
+                    self.errand = Errand::Over;
+                    if result.status != CommandStatus::Done {
+                        self.ending = Some(Ending::Refused(Box::new(result)));
+                    }
                 }
             }
-            _ => {}
+            Ok(_) => {}
+            // It is stored all the same: the agent would send it for ever.
+            Err(error) => (self.progress)(Progress::Complaint(error.to_string())),
         }
     }
 
-    /// Sends what the credit allows, and nothing twice on one stream.
-    fn handle_chunk_get(&mut self, agent: AgentId, get: &ChunkGet) {
-        let size = self.print.bytes.len() as u64;
-        let wrong = if get.file_id != self.offer.file.file_id {
-            Some(ChunkErrCode::NotFound)
-        } else {
-            (get.offset > size).then_some(ChunkErrCode::BadRange)
-        };
-        if let Some(code) = wrong {
-            let error = ChunkErr { stream: get.stream, code, detail: String::new(), extra: Extra::default() };
-            return self.send(&Envelope::new(&error.into()).to(Address::Agent(agent)));
+    fn handle_chunk_get(&mut self, get: &ChunkGet) {
+        for frame in self.file.answer(self.agent, get) {
+            match frame {
+                Frame::Binary(bytes) => self.out.push(tungstenite::Message::Binary(bytes.into())),
+                Frame::Text(message) => self.send_to_agent(&message),
+            }
         }
-        let known = self.stream.take().filter(|stream| stream.id == get.stream);
-        let mut stream = known.unwrap_or(Stream { id: get.stream, next: get.offset, ended: false });
-        let end = get.offset.saturating_add(get.len).min(size);
-        let border = get.offset.saturating_add(u64::from(get.credit) * CHUNK_PAYLOAD_BYTES as u64);
-        while stream.next < end.min(border) {
-            let until = end.min(stream.next + CHUNK_PAYLOAD_BYTES as u64);
-            let payload = &self.print.bytes[stream.next as usize..until as usize];
-            let chunk = Chunk { to: *agent.as_bytes(), stream: stream.id, offset: stream.next, payload };
-            let frame = chunk.encode().expect("1 byte to 64 KiB within the file make a chunk");
-            self.out.push(tungstenite::Message::Binary(frame.into()));
-            stream.next = until;
-        }
-        (self.progress)(Progress::Sent(stream.next));
-        if stream.next >= end && !stream.ended {
-            stream.ended = true;
-            let sha256 = Some(self.offer.file.sha256);
-            let over = ChunkEnd { stream: stream.id, size, sha256, extra: Extra::default() };
-            self.send(&Envelope::new(&over.into()).to(Address::Agent(agent)));
-        }
-        self.stream = Some(stream);
+        (self.progress)(Progress::Sent(self.file.sent_bytes()));
+    }
+
+    fn send_to_agent(&mut self, message: &Message) {
+        self.send(&Envelope::new(message).to(Address::Agent(self.agent)));
     }
 
     fn send(&mut self, envelope: &Envelope) {

@@ -258,7 +258,8 @@ mod tests {
     #[test]
     fn a_missing_a_doubled_a_swapped_and_an_extra_command_are_named() {
         let file = "G28\nG1 X1\n\nG1 X2\n";
-        let cases: [(&[&str], u64, Option<u64>, Option<&str>); 5] = [
+        type Case = (&'static [&'static str], u64, Option<u64>, Option<&'static str>);
+        let cases: [Case; 5] = [
             (&["G28", "G1 X2"], 1, Some(2), Some("G1 X2")),
             (&["G28", "G1 X1", "G1 X1", "G1 X2"], 2, Some(4), Some("G1 X1")),
             (&["G28", "G1 X2", "G1 X1"], 1, Some(2), Some("G1 X2")),

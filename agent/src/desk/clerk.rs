@@ -72,6 +72,8 @@ pub(super) struct Clerk {
     pub(super) changed: bool,
     /// A job has moved since the last look at what follows.
     pub(super) moved: bool,
+    /// The store refused a write; no new job is taken in hand before.
+    pub(super) rest_until: Option<Moment>,
 }
 
 /// Runs the desk until `stop`; a print that is under way is then given up safely.
@@ -115,7 +117,8 @@ impl Clerk {
     async fn settle(&mut self) -> Option<Moment> {
         loop {
             self.moved = false;
-            if !self.stopping {
+            let resting = self.rest_until.is_some_and(|until| self.clock.now() < until);
+            if !self.stopping && !resting {
                 self.choose_fetch().await;
                 self.choose_start().await;
             }

@@ -1,5 +1,7 @@
 //! Moves a job: the state machine, one row and one event, in one transaction.
 
+use std::time::Duration;
+
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::{Fault, JobId};
@@ -9,6 +11,9 @@ use super::book::json;
 use super::clerk::Clerk;
 use super::events::event;
 use crate::store::{Durability, StoreError, Write};
+
+/// After a refused write no new job is taken in hand for so long.
+const STORE_REST: Duration = Duration::from_secs(5);
 
 /// Why a job moves.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +37,16 @@ impl Clerk {
         reason: Reason,
         also: Vec<Write>,
     ) -> bool {
+        let Some(before) = self.book.entries.get(id).cloned() else { return false };
         let Some(writes) = self.plan_move(id, to, &reason) else { return false };
         let all = writes.into_iter().chain(also).collect();
-        self.promise(all).await.is_ok()
+        let moved = self.promise(all).await.is_ok();
+        if !moved {
+            // What is not written down has not happened.
+            self.book.queue.set_state(id, before.job.state());
+            self.book.entries.insert(id.clone(), before);
+        }
+        moved
     }
 
     /// Moves a job in memory; gives what has to be committed.
@@ -81,11 +93,14 @@ impl Clerk {
     }
 
     /// Commits what must not be forgotten.
-    pub(super) async fn promise(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+    pub(super) async fn promise(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
         let committed = self.store.commit(writes, Durability::Promise).await;
-        committed.map(drop).inspect_err(|error| {
-            error!(%error, "the store refused a write; what it concerned will be told again after a restart");
-        })
+        if let Err(error) = &committed {
+            let fault = Fault::DiskFull;
+            error!(%error, code = fault.code(), help = fault.help(), "the store refused a write");
+            self.rest_until = Some(self.clock.now() + STORE_REST);
+        }
+        committed.map(drop)
     }
 
     /// Commits what may be repeated.

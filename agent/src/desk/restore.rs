@@ -87,6 +87,7 @@ impl Clerk {
             stopping: false,
             changed: true,
             moved: false,
+            rest_until: None,
         };
         clerk.tell_start(&opened.start).await;
         clerk.restore_jobs().await?;

@@ -79,9 +79,10 @@ impl Events {
 
     /// A batch was sent under this name.
     pub(super) fn handle_sent(&mut self, id: Option<&MsgId>) {
-        self.batches.truncate(BATCHES - 1);
-        self.batches.extend(id.cloned());
-        self.batches.rotate_right(usize::from(id.is_some()));
+        if let Some(id) = id {
+            self.batches.push_front(id.clone());
+            self.batches.truncate(BATCHES);
+        }
     }
 
     /// Whether a refused message was one of ours; it is then sent again in time.

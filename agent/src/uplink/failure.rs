@@ -100,9 +100,11 @@ impl Failure {
                 Fault::TlsWrongCertificate,
                 "its certificate was issued by an authority that is not trusted here",
             ),
-            other => {
-                Self::new(Stage::Tls, Fault::TlsWrongCertificate, format!("its certificate is refused: {other}"))
-            }
+            other => Self::new(
+                Stage::Tls,
+                Fault::TlsWrongCertificate,
+                format!("its certificate is refused: {other}"),
+            ),
         }
     }
 
@@ -112,7 +114,8 @@ impl Failure {
             WsError::Http(response) => {
                 let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 let text = format!("the websocket was refused with HTTP {} {body}", response.status());
-                Self::unreachable(Stage::Websocket, plain(&text)).not_before(retry_after_ms(response.headers()))
+                Self::unreachable(Stage::Websocket, plain(&text))
+                    .not_before(retry_after_ms(response.headers()))
             }
             WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
                 Self::new(Stage::Websocket, Fault::RelayProto, format!("it does not speak {PROTO}"))

@@ -147,7 +147,10 @@ mod tests {
         assert_eq!(refused(text("{", &owner())).1, NackCode::BadField);
         assert!(matches!(sorted(r#""t":"nack""#, r#""body":1"#), Arrival::Nothing));
         let nack = r#""body":{"code":"offline"}"#;
-        assert!(matches!(sorted(r#""t":"nack","from":"relay","re":"m1""#, nack), Arrival::Nack { re: Some(_), .. }));
+        assert!(matches!(
+            sorted(r#""t":"nack","from":"relay","re":"m1""#, nack),
+            Arrival::Nack { re: Some(_), .. }
+        ));
     }
 
     #[test]
@@ -161,7 +164,8 @@ mod tests {
     fn chunks_are_taken_when_they_are_ours() {
         let agent = AgentId::from_bytes([7; 16]);
         let frame = Chunk { to: [7; 16], stream: 2, offset: 5, payload: b"G28" }.encode().unwrap();
-        let Arrival::Desk(Inbound::Chunk { stream, offset, payload }) = binary(&frame, &agent, &owner()) else {
+        let Arrival::Desk(Inbound::Chunk { stream, offset, payload }) = binary(&frame, &agent, &owner())
+        else {
             panic!("no chunk")
         };
         assert_eq!((stream, offset, payload.as_slice()), (2, 5, &b"G28"[..]));

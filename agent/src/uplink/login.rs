@@ -11,9 +11,9 @@ use spoolway_protocol::version::PROTO;
 use spoolway_protocol::{Epoch, Fault, Seq};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
+use super::UplinkParts;
 use super::failure::{Failure, Stage};
 use super::socket::{Dialled, Socket};
-use super::UplinkParts;
 use crate::clock::{Clock, machine_hash};
 use crate::config::RelayUrl;
 use crate::identity::Identity;
@@ -90,9 +90,7 @@ async fn receive(socket: &mut Socket, clock: &Clock, until: Moment) -> Result<Op
             Err(Failure::unreachable(Stage::Login, "the relay closed the connection"))
         }
         Some(Ok(_)) => Ok(None),
-        Some(Err(error)) => {
-            Err(Failure::unreachable(Stage::Login, format!("the connection broke: {error}")))
-        }
+        Some(Err(error)) => Err(Failure::unreachable(Stage::Login, format!("the connection broke: {error}"))),
     }
 }
 

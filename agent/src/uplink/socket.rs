@@ -66,8 +66,8 @@ pub(super) async fn dial(relay: &RelaySettings, clock: &Clock) -> Result<Dialled
     let stream = tls.map_err(|error| Failure::tls(&error, clock.unix_ms()))?;
     let exporter =
         stream.get_ref().1.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL.as_bytes(), None);
-    let exporter = exporter
-        .map_err(|error| Failure::unreachable(Stage::Tls, format!("no keying material: {error}")))?;
+    let exporter =
+        exporter.map_err(|error| Failure::unreachable(Stage::Tls, format!("no keying material: {error}")))?;
     let upgrade = client_async_with_config(request(&relay.url)?, stream, Some(frame_bounds()));
     let upgraded = in_time(Stage::Websocket, upgrade).await?;
     let (socket, _) = upgraded.map_err(|error| Failure::websocket(&error))?;

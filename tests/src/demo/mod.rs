@@ -1,9 +1,9 @@
 //! The demo: a sliced file goes from a backend through a relay and an agent to a printer, every part a process of its own.
 
 pub mod house;
-mod picture;
+pub mod picture;
 pub mod roles;
-mod screen;
+pub mod screen;
 pub mod summary;
 
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use self::picture::{Picture, SharedPicture, watch_locally, with};
 use self::roles::Role;
 use self::screen::Screen;
 use self::summary::{FileFigures, Summary};
-use crate::backend::{Backend, Ending, Print};
+use crate::backend::{Backend, Print};
 use crate::expected::Commands;
 
 /// The file that is printed unless another is named.

@@ -161,7 +161,7 @@ fn relay(folder: &Path, listen: String) -> anyhow::Result<()> {
     config.drain.spread_ms = 500;
     let directories = Directories::at(folder);
     in_runtime(|stop| async move {
-        let (ready, bound) = oneshot::channel();
+        let (ready, bound) = oneshot::channel::<spoolway_relay::run::Bound>();
         tokio::spawn(async move {
             if let Ok(bound) = bound.await {
                 say(&bound.public.to_string());

@@ -66,7 +66,7 @@ impl Summary {
         let (result, refusal) = match ending {
             Ending::Result(result) => (Some(*result), None),
             Ending::Refused(refusal) => {
-                let code = refusal.code.map(|code| code.as_str().to_owned());
+                let code = refusal.code.map(|code| code.0);
                 (None, Some([code, refusal.detail].into_iter().flatten().collect::<Vec<_>>().join(": ")))
             }
             Ending::NeverStarted { state, reason } => {
@@ -142,7 +142,7 @@ impl fmt::Display for Summary {
                 result.line_acked, result.lines_total
             )?;
             if let Some(code) = &result.code {
-                write!(f, ", {}", code.as_str())?;
+                write!(f, ", {}", code.0)?;
             }
             writeln!(f, ", {:.1} s", result.elapsed_ms as f64 / 1e3)?;
         }

@@ -1,0 +1,194 @@
+//! The link to the relay: dials, logs in, carries, and never gives up.
+//!
+//! It talks to the desk over the channels of [`crate::bus`] and to the store, and knows nothing of the printer: a link that
+//! hangs, breaks or is flooded holds up nobody but itself.
+
+mod events;
+mod failure;
+mod incoming;
+mod login;
+mod outgoing;
+mod session;
+mod socket;
+mod standing;
+mod telemetry;
+mod tls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoolway_agent_core::backoff::{Backoff, BackoffOptions, Jitter};
+use spoolway_agent_core::moment::Moment;
+use spoolway_protocol::PrinterId;
+use spoolway_protocol::hello::{AgentInfo, Welcome};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::clock::Clock;
+use crate::config::{Relay, RelayUrl};
+use crate::identity::Identity;
+use crate::store::Store;
+use crate::view::LinkView;
+use events::Events;
+use failure::{Failure, Retry};
+use session::Session;
+use socket::{Dialled, Socket};
+use standing::Standing;
+
+pub use login::this_agent;
+
+/// A session of this length was a good one: the next failure begins with short waits again. Less would let a relay that
+/// welcomes and drops be dialled without pause.
+const SETTLED: Duration = Duration::from_secs(30);
+/// How often a relay that does not want this agent is asked again; a person has to act first.
+const SLOWLY_MS: (u64, u64) = (240_000, 300_000);
+/// The longest wait that a relay can ask for.
+const LONGEST_WAIT_MS: u64 = 3_600_000;
+
+/// Where the relay is and how far it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelaySettings {
+    /// Address.
+    pub url: RelayUrl,
+    /// PEM bundle trusted besides the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Whether a login that is not bound to the TLS connection is accepted.
+    pub allow_unbound: bool,
+}
+
+impl RelaySettings {
+    /// What the configuration says; `None` when it names no relay.
+    #[must_use]
+    pub fn of(relay: &Relay) -> Option<Self> {
+        Some(Self {
+            url: relay.url.clone()?,
+            ca_file: relay.ca_file.clone(),
+            allow_unbound: relay.allow_unbound,
+        })
+    }
+}
+
+/// What the uplink is made of.
+pub struct UplinkParts {
+    /// The relay.
+    pub relay: RelaySettings,
+    /// The agent's key.
+    pub identity: Arc<Identity>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where the events are.
+    pub store: Store,
+    /// To the desk.
+    pub inbound: mpsc::Sender<Inbound>,
+    /// From the desk.
+    pub outbound: mpsc::Receiver<Outbound>,
+    /// What a hello says of the desk.
+    pub hello: watch::Receiver<HelloState>,
+    /// What telemetry is made of.
+    pub telemetered: watch::Receiver<Telemetered>,
+    /// Shows how the link stands.
+    pub view: watch::Sender<LinkView>,
+    /// The printer that telemetry is about.
+    pub printer_id: PrinterId,
+    /// Program and machine; see [`this_agent`].
+    pub agent: AgentInfo,
+    /// Of every random wait.
+    pub seed: u64,
+}
+
+/// Why a session, or the attempt to get one, is over.
+enum End {
+    /// The agent stops.
+    Stopped,
+    /// Nobody is left to carry for.
+    DeskGone,
+    /// Again later.
+    Lost(Failure),
+}
+
+/// Keeps a session with the relay until `stop`; then says goodbye and returns within a second.
+pub async fn run(parts: UplinkParts, stop: CancellationToken) {
+    let mut jitter = Jitter::new(parts.seed);
+    let uplink = Uplink {
+        standing: Standing::new(parts.clock.clone(), parts.relay.url.clone(), parts.view.clone()),
+        events: Events::new(parts.store.clone(), jitter.draw()),
+        backoff: Backoff::new(BackoffOptions::RECONNECT, jitter.draw()),
+        jitter,
+        parts,
+        stop,
+    };
+    uplink.serve().await;
+}
+
+struct Uplink {
+    parts: UplinkParts,
+    stop: CancellationToken,
+    standing: Standing,
+    events: Events,
+    backoff: Backoff,
+    jitter: Jitter,
+}
+
+impl Uplink {
+    async fn serve(mut self) {
+        while let End::Lost(failure) = self.attempt().await {
+            self.standing.handle_down(&failure);
+            let wait = self.wait(&failure, self.parts.clock.now());
+            tracing::debug!(
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "waiting to reconnect"
+            );
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.standing.handle_stop();
+    }
+
+    /// One connection from its first packet to its last.
+    async fn attempt(&mut self) -> End {
+        self.standing.handle_attempt();
+        let (socket, welcome) = tokio::select! {
+            () = self.stop.cancelled() => return End::Stopped,
+            entered = enter(&self.parts) => match entered {
+                Ok(entered) => entered,
+                Err(failure) => return End::Lost(failure),
+            },
+        };
+        self.parts.clock.learn_relay_time(welcome.relay_time_ms);
+        if let Some(outage) = self.standing.handle_up(welcome.session_id.as_str()) {
+            self.events.note_session(&self.parts.clock, outage);
+        }
+        let began = self.parts.clock.now();
+        let seed = self.jitter.draw();
+        let end =
+            Session::new(&mut self.parts, &mut self.events, socket, *welcome, seed).run(&self.stop).await;
+        if self.parts.clock.now().since(began) >= SETTLED {
+            self.backoff.reset();
+        }
+        end
+    }
+
+    /// How long to stay away.
+    fn wait(&mut self, failure: &Failure, now: Moment) -> Duration {
+        match failure.retry {
+            Retry::Backoff(wish_ms) => self.backoff.fail(now, wish_ms),
+            Retry::Slowly(wish_ms) => {
+                let (low, high) = SLOWLY_MS;
+                let wish_ms = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
+                Duration::from_millis(self.jitter.between(low, high).max(wish_ms))
+            }
+            Retry::At(at) => at.since(now).min(Duration::from_millis(LONGEST_WAIT_MS)),
+        }
+    }
+}
+
+/// Dials and logs in.
+async fn enter(parts: &UplinkParts) -> Result<(Socket, Box<Welcome>), Failure> {
+    let mut dialled: Dialled = socket::dial(&parts.relay, &parts.clock).await?;
+    let welcome = login::login(parts, &mut dialled).await?;
+    Ok((dialled.socket, welcome))
+}

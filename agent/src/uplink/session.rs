@@ -1,0 +1,355 @@
+//! One session: a reader that may be held up by the desk, a writer that may be held up by the network, and neither by the other.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use spoolway_agent_core::backoff::Jitter;
+use spoolway_agent_core::link::{Heartbeats, HeartbeatsOutput};
+use spoolway_agent_core::moment::Moment;
+use spoolway_protocol::AgentId;
+use spoolway_protocol::envelope::Envelope;
+use spoolway_protocol::hello::Welcome;
+use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck};
+use tokio::sync::{mpsc, watch};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
+use tokio_util::sync::CancellationToken;
+
+use super::events::{Events, EventsOutput};
+use super::failure::{Failure, Retry, Stage};
+use super::incoming::{self, Arrival};
+use super::outgoing::{Lanes, Mint, Turn, Writer};
+use super::socket::Socket;
+use super::telemetry::Coalescer;
+use super::{End, UplinkParts};
+use crate::bus::{Inbound, Outbound, Telemetered};
+use crate::clock::Clock;
+
+/// How long a goodbye may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The desk's ends of the channels.
+pub(super) struct Ports<'a> {
+    inbound: &'a mpsc::Sender<Inbound>,
+    outbound: &'a mut mpsc::Receiver<Outbound>,
+    telemetered: &'a mut watch::Receiver<Telemetered>,
+}
+
+/// A session that stands.
+pub(super) struct Session<'a> {
+    agent: AgentId,
+    clock: &'a Clock,
+    events: &'a mut Events,
+    ports: Ports<'a>,
+    mint: Mint,
+    lanes: Lanes,
+    writer: Writer,
+    reader: SplitStream<Socket>,
+    /// What arrived and has no room at the desk yet: the news of the session and one message.
+    held: VecDeque<Inbound>,
+    heartbeats: Heartbeats,
+    telemetry: Coalescer,
+    jitter: Jitter,
+    dead: Duration,
+    leave: Option<Leave>,
+}
+
+/// The relay asked everybody to leave.
+#[derive(Debug, Clone, Copy)]
+struct Leave {
+    at: Moment,
+    redial_at: Moment,
+}
+
+/// What the session waits for.
+struct Plan {
+    wake: Moment,
+    has_frame: bool,
+}
+
+enum Happened {
+    Stopped,
+    Wrote(Result<Turn, WsError>),
+    Read(Option<Result<Frame, WsError>>),
+    Delivered(bool),
+    Said(Option<Outbound>),
+    Measured,
+    Changed,
+}
+
+impl<'a> Session<'a> {
+    /// A session begins with the relay's welcome.
+    pub(super) fn new(
+        parts: &'a mut UplinkParts,
+        events: &'a mut Events,
+        socket: Socket,
+        welcome: Welcome,
+        seed: u64,
+    ) -> Self {
+        let (sink, reader) = socket.split();
+        let now = parts.clock.now();
+        let latest = parts.telemetered.borrow_and_update().clone();
+        events.handle_connected(welcome.window);
+        let mut session = Self {
+            agent: parts.identity.agent_id(),
+            mint: Mint::new(parts.clock.clone(), welcome.owner),
+            clock: &parts.clock,
+            events,
+            lanes: Lanes::default(),
+            writer: Writer::new(sink),
+            reader,
+            held: VecDeque::from([Inbound::Connected]),
+            heartbeats: Heartbeats::new(now, welcome.hb_ms, welcome.dead_ms, seed),
+            telemetry: Coalescer::new(parts.printer_id.clone(), welcome.telem, latest),
+            jitter: Jitter::new(seed),
+            dead: Duration::from_millis(welcome.dead_ms),
+            leave: None,
+            ports: Ports {
+                inbound: &parts.inbound,
+                outbound: &mut parts.outbound,
+                telemetered: &mut parts.telemetered,
+            },
+        };
+        session.forget_old_credit();
+        session
+    }
+
+    /// Carries until the session ends, then tells the desk.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> End {
+        let end = loop {
+            let happened = match self.plan() {
+                Ok(plan) => self.next(stop, &plan).await,
+                Err(end) => break end,
+            };
+            if let Err(end) = self.handle(happened) {
+                break end;
+            }
+        };
+        match &end {
+            End::Stopped => self.farewell("the agent stops").await,
+            End::Lost(Failure { retry: Retry::At(_), .. }) => self.farewell("the relay drains").await,
+            End::Lost(_) | End::DeskGone => {}
+        }
+        self.events.handle_disconnected();
+        // A desk that has not heard of the beginning need not hear of the end.
+        if !self.held.iter().any(|held| matches!(held, Inbound::Connected)) {
+            tokio::select! {
+                _ = self.ports.inbound.send(Inbound::Disconnected) => {}
+                () = stop.cancelled() => drop(self.ports.inbound.try_send(Inbound::Disconnected)),
+            }
+        }
+        end
+    }
+
+    /// A request for a piece of a file belongs to the session that it was made in; receipts are welcome in any.
+    fn forget_old_credit(&mut self) {
+        while self.lanes.has_room_for_desk() {
+            match self.ports.outbound.try_recv() {
+                Ok(Outbound::ChunkGet(_)) => {}
+                Ok(message) => self.lanes.push_desk(message, &self.mint),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Asks every machine what is to be done now and until when nothing is.
+    fn plan(&mut self) -> Result<Plan, End> {
+        let now = self.clock.now();
+        let mut wake = now + self.dead;
+        if let Some(leave) = self.leave {
+            if now >= leave.at {
+                return Err(self.lost("the relay drains"));
+            }
+            wake = wake.min(leave.at);
+        }
+        wake = wake.min(self.keep_alive(now)?);
+        while self.lanes.wants_events() {
+            match self.events.poll_output(now) {
+                EventsOutput::Send(body) => {
+                    let kind = "events".to_owned();
+                    let batch = self.mint.to_owner(spoolway_protocol::Message::Unknown { kind, data: body });
+                    self.events.handle_sent(batch.id.as_ref());
+                    self.lanes.put_events(batch);
+                }
+                EventsOutput::Wait(until) => {
+                    wake = until.map_or(wake, |until| wake.min(until));
+                    break;
+                }
+            }
+        }
+        let telemetry_due = self.telemetry.due();
+        let has_frame = !self.lanes.is_empty() || telemetry_due.is_some_and(|due| due <= now);
+        wake = telemetry_due.filter(|&due| due > now).map_or(wake, |due| wake.min(due));
+        if !has_frame && !self.writer.is_dirty() {
+            self.writer.rest();
+        } else {
+            let limit = self.writer.stuck_since(now) + self.dead;
+            if now >= limit {
+                return Err(self.lost("the relay does not read"));
+            }
+            wake = wake.min(limit);
+        }
+        Ok(Plan { wake, has_frame })
+    }
+
+    /// Sends signs of life, and judges the peer's.
+    fn keep_alive(&mut self, now: Moment) -> Result<Moment, End> {
+        // Whoever is not read cannot be blamed for being silent; a peer that is gone still shows in the writes.
+        if !self.reads() {
+            self.heartbeats.handle_heard(now);
+        }
+        loop {
+            match self.heartbeats.poll_output(now) {
+                HeartbeatsOutput::Send(beat) => self.lanes.push_control(self.mint.to_relay(beat)),
+                HeartbeatsOutput::Wait(until) => return Ok(until),
+                HeartbeatsOutput::Dead { silent_ms } => {
+                    return Err(self.lost(format!("the relay was silent for {} s", silent_ms / 1_000)));
+                }
+            }
+        }
+    }
+
+    /// Whether the socket is read on.
+    fn reads(&self) -> bool {
+        self.held.is_empty() && self.lanes.has_room_for_answers()
+    }
+
+    async fn next(&mut self, stop: &CancellationToken, plan: &Plan) -> Happened {
+        let (reads, hears_desk) = (self.reads(), self.lanes.has_room_for_desk());
+        let writes = plan.has_frame || self.writer.is_dirty();
+        tokio::select! {
+            () = stop.cancelled() => Happened::Stopped,
+            turn = self.writer.turn(plan.has_frame), if writes => Happened::Wrote(turn),
+            frame = self.reader.next(), if reads => Happened::Read(frame),
+            room = self.ports.inbound.reserve(), if !self.held.is_empty() => {
+                let is_there = room.is_ok();
+                if let (Ok(room), Some(message)) = (room, self.held.pop_front()) {
+                    room.send(message);
+                }
+                Happened::Delivered(is_there)
+            }
+            said = self.ports.outbound.recv(), if hears_desk => Happened::Said(said),
+            Ok(()) = self.ports.telemetered.changed() => Happened::Measured,
+            () = self.events.changed() => Happened::Changed,
+            () = tokio::time::sleep(plan.wake.since(self.clock.now())) => Happened::Changed,
+        }
+    }
+
+    fn handle(&mut self, happened: Happened) -> Result<(), End> {
+        match happened {
+            Happened::Stopped => Err(End::Stopped),
+            Happened::Wrote(Ok(Turn::Room)) => self.send_next(),
+            Happened::Wrote(Err(error)) => Err(self.lost(format!("the connection broke: {error}"))),
+            Happened::Read(frame) => self.read(frame),
+            Happened::Delivered(true) | Happened::Changed | Happened::Wrote(Ok(Turn::Flushed)) => Ok(()),
+            Happened::Delivered(false) | Happened::Said(None) => Err(End::DeskGone),
+            Happened::Said(Some(message)) => {
+                self.lanes.push_desk(message, &self.mint);
+                Ok(())
+            }
+            Happened::Measured => {
+                let latest = self.ports.telemetered.borrow_and_update().clone();
+                self.telemetry.handle_measured(latest);
+                Ok(())
+            }
+        }
+    }
+
+    /// Chooses what matters most at the moment at which the socket takes it.
+    fn send_next(&mut self) -> Result<(), End> {
+        let now = self.clock.now();
+        let Some(frame) = self.lanes.pop().or_else(|| self.measured(now)) else { return Ok(()) };
+        tracing::trace!(t = frame.t, "sent");
+        self.heartbeats.handle_sent(now);
+        self.writer.start(&frame).map_err(|error| self.lost(format!("the connection broke: {error}")))
+    }
+
+    fn measured(&mut self, now: Moment) -> Option<Envelope> {
+        let telemetry = self.telemetry.take(now)?;
+        Some(self.mint.ephemeral(telemetry.printer_id.to_string(), Box::new(telemetry)))
+    }
+
+    fn read(&mut self, frame: Option<Result<Frame, WsError>>) -> Result<(), End> {
+        self.heartbeats.handle_heard(self.clock.now());
+        match frame {
+            Some(Ok(Frame::Text(text))) => self.arrived(incoming::text(&text, &self.mint.owner)),
+            Some(Ok(Frame::Binary(bytes))) => {
+                self.arrived(incoming::binary(&bytes, &self.agent, &self.mint.owner))
+            }
+            Some(Ok(Frame::Close(Some(close)))) => {
+                Err(self.gone(Failure::closed(Stage::Session, close.code.into(), &close.reason)))
+            }
+            Some(Ok(Frame::Close(None))) | None => Err(self.lost("the relay closed the connection")),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(self.lost(format!("the connection broke: {error}"))),
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
+        let now = self.clock.now();
+        match arrival {
+            Arrival::Desk(message) => self.held.push_back(message),
+            Arrival::Ack(ack) => self.events.handle_ack(now, &ack),
+            Arrival::Nack { re, nack } => {
+                if self.events.handle_nack(now, re.as_ref()) {
+                    tracing::debug!(code = %nack.code, "events were refused; they are sent again");
+                } else {
+                    self.held.push_back(Inbound::Nack(nack));
+                }
+            }
+            Arrival::Beat(beat) => self.answer(&beat),
+            Arrival::BeatAck(ack) => {
+                self.heartbeats.handle_ack(now, ack.n);
+                self.learn_time(ack.relay_time_ms);
+            }
+            Arrival::Drain(drain) => self.drain(now, &drain),
+            Arrival::Over(failure) => return Err(self.gone(failure)),
+            Arrival::Refuse { to, re, code, detail } => {
+                tracing::debug!(%code, detail, "a frame was refused");
+                self.lanes.push_control(self.mint.refusal(to, re, code, detail));
+            }
+            Arrival::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, beat: &Heartbeat) {
+        self.learn_time(beat.relay_time_ms);
+        let ack = HeartbeatAck { n: beat.n, relay_time_ms: None, extra: Default::default() };
+        self.lanes.push_control(self.mint.to_relay(ack));
+    }
+
+    fn learn_time(&self, relay_time_ms: Option<u64>) {
+        if let Some(unix_ms) = relay_time_ms {
+            self.clock.learn_relay_time(unix_ms);
+        }
+    }
+
+    /// Draws the time of the next connection; this one is used for as long as the relay keeps it.
+    fn drain(&mut self, now: Moment, drain: &Drain) {
+        let after_ms = self.jitter.between(0, drain.spread_ms);
+        tracing::info!(after_ms, "the relay asks to connect anew");
+        let after = |ms| now + Duration::from_millis(ms);
+        self.leave = Some(Leave { at: after(after_ms.min(drain.within_ms)), redial_at: after(after_ms) });
+    }
+
+    fn lost(&self, text: impl Into<String>) -> End {
+        self.gone(Failure::unreachable(Stage::Session, text))
+    }
+
+    /// After a request to leave, however the session ends, the next one begins at the time that was drawn.
+    fn gone(&self, failure: Failure) -> End {
+        match (self.leave, failure.retry) {
+            (Some(leave), Retry::Backoff(_)) => {
+                End::Lost(Failure { retry: Retry::At(leave.redial_at), ..failure })
+            }
+            _ => End::Lost(failure),
+        }
+    }
+
+    async fn farewell(&mut self, reason: &str) {
+        let bye = Bye { reason: reason.to_owned(), extra: Default::default() };
+        self.writer.close(&self.mint.to_relay(bye), FAREWELL).await;
+    }
+}

@@ -1,0 +1,8 @@
+//! The uplink against a relay on loopback: it logs in, carries, and comes back.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod carry;
+mod login;
+mod relay;
+mod rig;
