@@ -8,10 +8,10 @@ use futures_util::stream::SplitStream;
 use spoolway_agent_core::backoff::Jitter;
 use spoolway_agent_core::link::{Heartbeats, HeartbeatsOutput};
 use spoolway_agent_core::moment::Moment;
-use spoolway_protocol::AgentId;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::hello::Welcome;
 use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck};
+use spoolway_protocol::{AgentId, Message};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_util::sync::CancellationToken;
@@ -156,41 +156,43 @@ impl<'a> Session<'a> {
     /// Asks every machine what is to be done now and until when nothing is.
     fn plan(&mut self) -> Result<Plan, End> {
         let now = self.clock.now();
-        let mut wake = now + self.dead;
-        if let Some(leave) = self.leave {
-            if now >= leave.at {
-                return Err(self.lost("the relay drains"));
-            }
-            wake = wake.min(leave.at);
+        let leave = self.leave.map_or(now + self.dead, |leave| leave.at);
+        if now >= leave {
+            return Err(self.lost("the relay drains"));
         }
-        wake = wake.min(self.keep_alive(now)?);
-        while self.lanes.wants_events() {
-            match self.events.poll_output(now) {
-                EventsOutput::Send(body) => {
-                    let kind = "events".to_owned();
-                    let batch = self.mint.to_owner(spoolway_protocol::Message::Unknown { kind, data: body });
-                    self.events.handle_sent(batch.id.as_ref());
-                    self.lanes.put_events(batch);
-                }
-                EventsOutput::Wait(until) => {
-                    wake = until.map_or(wake, |until| wake.min(until));
-                    break;
-                }
-            }
+        let mut wake = leave.min(self.keep_alive(now)?);
+        if let Some(until) = self.fill_batch(now) {
+            wake = wake.min(until);
         }
         let telemetry_due = self.telemetry.due();
         let has_frame = !self.lanes.is_empty() || telemetry_due.is_some_and(|due| due <= now);
         wake = telemetry_due.filter(|&due| due > now).map_or(wake, |due| wake.min(due));
+        wake = self.stuck_at(now, has_frame)?.map_or(wake, |stuck| wake.min(stuck));
+        Ok(Plan { wake, has_frame })
+    }
+
+    /// Takes the next batch of events when the last one is out. Returns when there may be another one.
+    fn fill_batch(&mut self, now: Moment) -> Option<Moment> {
+        while self.lanes.wants_events() {
+            let body = match self.events.poll_output(now) {
+                EventsOutput::Send(body) => body,
+                EventsOutput::Wait(until) => return until,
+            };
+            let batch = self.mint.to_owner(Message::Unknown { kind: "events".to_owned(), data: body });
+            self.events.handle_sent(batch.id.as_ref());
+            self.lanes.put_events(batch);
+        }
+        None
+    }
+
+    /// When the writer counts as stuck, if it has anything to do.
+    fn stuck_at(&mut self, now: Moment, has_frame: bool) -> Result<Option<Moment>, End> {
         if !has_frame && !self.writer.is_dirty() {
             self.writer.rest();
-        } else {
-            let limit = self.writer.stuck_since(now) + self.dead;
-            if now >= limit {
-                return Err(self.lost("the relay does not read"));
-            }
-            wake = wake.min(limit);
+            return Ok(None);
         }
-        Ok(Plan { wake, has_frame })
+        let limit = self.writer.stuck_since(now) + self.dead;
+        if now >= limit { Err(self.lost("the relay does not read")) } else { Ok(Some(limit)) }
     }
 
     /// Sends signs of life, and judges the peer's.

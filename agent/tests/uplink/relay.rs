@@ -83,6 +83,7 @@ impl FakeRelay {
     }
 
     /// The next agent that gets as far as a websocket.
+    #[expect(clippy::result_large_err, reason = "the library's own callback type")]
     pub(crate) async fn accept(&self) -> Peer {
         in_time(async {
             let (tcp, _) = self.listener.accept().await.unwrap();

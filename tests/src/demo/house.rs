@@ -48,16 +48,27 @@ pub enum PrinterPlan {
     },
 }
 
+/// A part that is a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The relay.
+    Relay,
+    /// The agent.
+    Agent,
+}
+
 /// The running house. When it is dropped, the children end first and the folder goes last.
 #[derive(Debug)]
 pub struct House {
     agent: ChildProcess,
     printer: Option<ChildProcess>,
     relay: ChildProcess,
+    program: PathBuf,
     agent_id: AgentId,
     port: u16,
     token: String,
     device: PathBuf,
+    baud: u32,
     dir: tempfile::TempDir,
 }
 
@@ -72,7 +83,7 @@ impl House {
         let token = format!("{BACKEND}.{}", auth::new_secret().ok().context("the system has no randomness")?);
         let agent_id = register(dir.path(), &token)?;
         std::fs::write(job(dir.path()), file)?;
-        let relay = start_relay(program, dir.path())?;
+        let relay = start_relay(program, dir.path(), 0)?;
         let listens = heard(&relay)?;
         let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.with_context(|| format!("the relay listens at {listens:?}"))?;
@@ -82,16 +93,29 @@ impl House {
             (_, PrinterPlan::Simulated { baud, .. }) => (PathBuf::new(), *baud),
             (_, PrinterPlan::Real { port, baud }) => (port.clone(), *baud),
         };
-        let words = [
-            "agent".to_owned(),
-            format!("--folder={}", dir.path().join("agent").display()),
-            format!("--relay=wss://{HOST}:{port}"),
-            format!("--ca={}", authority(dir.path()).display()),
-            format!("--port={}", device.display()),
-            format!("--baud={baud}"),
-        ];
-        let agent = ChildProcess::spawn("agent", program, &words, &dir.path().join("agent.log"))?;
-        Ok(Self { agent, printer, relay, agent_id, port, token, device, dir })
+        let agent = start_agent(program, dir.path(), port, (&device, baud))?;
+        let program = program.to_owned();
+        Ok(Self { agent, printer, relay, program, agent_id, port, token, device, baud, dir })
+    }
+
+    /// SIGKILL, and a new process in the same place.
+    ///
+    /// # Errors
+    /// It cannot be killed, or the new one does not begin.
+    pub fn kill_and_restart(&mut self, part: Part) -> anyhow::Result<()> {
+        let dir = self.dir.path();
+        match part {
+            Part::Relay => {
+                self.relay.kill()?;
+                self.relay = start_relay(&self.program, dir, self.port)?;
+                heard(&self.relay)?;
+            }
+            Part::Agent => {
+                self.agent.kill()?;
+                self.agent = start_agent(&self.program, dir, self.port, (&self.device, self.baud))?;
+            }
+        }
+        Ok(())
     }
 
     /// What a backend needs to dial the relay.
@@ -202,9 +226,31 @@ fn job(dir: &Path) -> PathBuf {
     dir.join("job.gcode")
 }
 
-fn start_relay(program: &Path, dir: &Path) -> io::Result<ChildProcess> {
-    let words = ["relay".to_owned(), format!("--folder={}", dir.join("relay").display())];
+/// Port 0 takes a free one.
+fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess> {
+    let words = [
+        "relay".to_owned(),
+        format!("--folder={}", dir.join("relay").display()),
+        format!("--listen=127.0.0.1:{port}"),
+    ];
     ChildProcess::spawn("relay", program, &words, &dir.join("relay.log"))
+}
+
+fn start_agent(
+    program: &Path,
+    dir: &Path,
+    port: u16,
+    (device, baud): (&Path, u32),
+) -> io::Result<ChildProcess> {
+    let words = [
+        "agent".to_owned(),
+        format!("--folder={}", dir.join("agent").display()),
+        format!("--relay=wss://{HOST}:{port}"),
+        format!("--ca={}", authority(dir).display()),
+        format!("--port={}", device.display()),
+        format!("--baud={baud}"),
+    ];
+    ChildProcess::spawn("agent", program, &words, &dir.join("agent.log"))
 }
 
 fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<Option<ChildProcess>> {

@@ -60,7 +60,8 @@ impl Summary {
         for survivor in &outcome.survivors {
             let kind = match survivor.kind {
                 SurvivorKind::XorCollision => "fits its checksum by chance",
-                SurvivorKind::Unnumbered => "lost its number",
+                SurvivorKind::Unnumbered if is_command(survivor.line.text()) => "lost its number, still a command",
+                SurvivorKind::Unnumbered => "lost its number, no command any more",
                 SurvivorKind::SameMeaning => "damaged without effect",
             };
             *self.survivors.entry(kind.to_owned()).or_default() += 1;
@@ -91,6 +92,11 @@ impl Summary {
         self.hours += other.hours;
         self.failures.extend(other.failures);
     }
+}
+
+/// Whether a firmware would do anything on hearing this.
+fn is_command(text: &[u8]) -> bool {
+    matches!(text, [b'G' | b'M' | b'T', digit, ..] if digit.is_ascii_digit())
 }
 
 fn name_of(outcome: &Outcome) -> String {

@@ -75,6 +75,15 @@ pub fn run_aloud(seed: u64) -> Outcome {
     play(world)
 }
 
+/// What the printer of a scenario carries out.
+#[must_use]
+pub fn executed(scenario: &Scenario) -> Vec<Executed> {
+    let mut world = World::new(scenario.clone());
+    let _end = world.play();
+    world.printer.advance(world.now_us + 3_600_000_000);
+    world.printer.executed().to_vec()
+}
+
 fn play(mut world: World) -> Outcome {
     let end = world.play();
     world.judge(end)
@@ -275,7 +284,8 @@ impl World {
             frames: &self.frames,
             executed: &executed,
             survivors: &found,
-            complete: end == End::Ended(Ending::Completed),
+            // What was accepted and not yet carried out is lost in a reset behind the last line.
+            complete: end == End::Ended(Ending::Completed) && !was_reset,
         });
         // The host never writes `M112`, and a job here holds nothing that keeps a printer busy for minutes.
         let stuck_by_damage = statistics.kills > 0 || (working && !found.is_empty());
