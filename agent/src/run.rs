@@ -1,15 +1,16 @@
 //! Builds the parts of the agent and keeps them until it is told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use spoolway_firmware_profiles::Registry;
-use spoolway_protocol::Fault;
+use spoolway_protocol::{Fault, PrinterId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bus::{HelloState, INBOUND, OUTBOUND, Telemetered};
+use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
@@ -19,7 +20,11 @@ use crate::printer::{Printer, PrinterOptions};
 use crate::spool::{Spool, SpoolOptions};
 use crate::store::{Store, StoreOptions};
 use crate::telemetry;
+use crate::uplink::{self, RelaySettings, UplinkParts, this_agent};
 use crate::view::{LinkView, Refusal};
+
+/// How long a stopping agent waits for the backend to acknowledge its last events.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs one agent until `stop`.
 ///
@@ -46,45 +51,107 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let printer = Printer::start(printer_options(&config, registry), clock.clone())?;
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
-    let (to_desk, inbound) = mpsc::channel(INBOUND);
-    let (outbound, to_relay) = mpsc::channel(OUTBOUND);
-    let (hello, hello_seen) = watch::channel(HelloState::default());
-    let (telemetry_out, telemetry_seen) = watch::channel(Telemetered::default());
-    let (link_out, link) = watch::channel(LinkView {
-        relay: config.relay.url.as_ref().map(ToString::to_string),
-        ..LinkView::default()
-    });
+    let seams = Seams::new(config.relay.url.as_ref().map(ToString::to_string));
     let (handle, asks) = Desk::new(&printer);
-    let port = (config.printer.port.clone(), config.printer.baud);
-    let parts = desk::Parts {
-        clock: clock.clone(),
-        identity: Arc::clone(&identity),
-        store: store.clone(),
-        opened,
-        spool,
-        printer,
-        port,
-        inbound,
-        outbound,
-        hello,
-        telemetry: telemetry_out,
-        link,
-    };
     let counterpart = Counterpart {
         counter: handle,
         agent_id: identity.agent_id(),
         public_key: identity.public_key_b64(),
         logs: telemetry::ring(),
     };
-    // The desk ends last: while it makes the printer safe, people can still look, and the link still tells.
+    // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
     let others = CancellationToken::new();
     let serve = tokio::spawn(local::serve(door, counterpart, others.clone()));
-    drop((to_desk, to_relay, hello_seen, telemetry_seen, link_out, store));
+    let relay = RelaySettings::of(&config.relay).zip(PrinterId::new(desk::PRINTER_ID).ok());
+    let uplink = relay.map(|(relay, printer_id)| {
+        let parts = UplinkParts {
+            relay,
+            identity: Arc::clone(&identity),
+            clock: clock.clone(),
+            store: store.clone(),
+            inbound: seams.to_desk,
+            outbound: seams.to_relay,
+            hello: seams.hello_seen,
+            telemetered: seams.telemetry_seen,
+            view: seams.link_out,
+            printer_id,
+            agent: this_agent(),
+            seed: clock.now().as_micros(),
+        };
+        tokio::spawn(uplink::run(parts, others.clone()))
+    });
+    let link = seams.link.clone();
+    let parts = desk::Parts {
+        clock,
+        identity,
+        store: store.clone(),
+        opened,
+        spool,
+        printer,
+        port: (config.printer.port.clone(), config.printer.baud),
+        inbound: seams.inbound,
+        outbound: seams.outbound,
+        hello: seams.hello,
+        telemetry: seams.telemetry,
+        link: seams.link,
+    };
     let ended = desk::run(parts, asks, stop).await;
+    drop(tokio::time::timeout(LAST_WORDS, last_words(&store, &link)).await);
     others.cancel();
     drop(serve.await);
+    if let Some(uplink) = uplink {
+        drop(uplink.await);
+    }
+    store.close().await?;
     info!("agent stopped");
-    ended
+    ended.map(drop)
+}
+
+/// Both ends of every channel between desk and uplink.
+struct Seams {
+    to_desk: mpsc::Sender<Inbound>,
+    inbound: mpsc::Receiver<Inbound>,
+    outbound: mpsc::Sender<Outbound>,
+    to_relay: mpsc::Receiver<Outbound>,
+    hello: watch::Sender<HelloState>,
+    hello_seen: watch::Receiver<HelloState>,
+    telemetry: watch::Sender<Telemetered>,
+    telemetry_seen: watch::Receiver<Telemetered>,
+    link_out: watch::Sender<LinkView>,
+    link: watch::Receiver<LinkView>,
+}
+
+impl Seams {
+    fn new(relay: Option<String>) -> Self {
+        let (to_desk, inbound) = mpsc::channel(INBOUND);
+        let (outbound, to_relay) = mpsc::channel(OUTBOUND);
+        let (hello, hello_seen) = watch::channel(HelloState::default());
+        let (telemetry, telemetry_seen) = watch::channel(Telemetered::default());
+        let (link_out, link) = watch::channel(LinkView { relay, ..LinkView::default() });
+        Self {
+            to_desk,
+            inbound,
+            outbound,
+            to_relay,
+            hello,
+            hello_seen,
+            telemetry,
+            telemetry_seen,
+            link_out,
+            link,
+        }
+    }
+}
+
+/// Waits until the backend has acknowledged everything, while there is a session; what is left is told after the next
+/// start.
+async fn last_words(store: &Store, link: &watch::Receiver<LinkView>) {
+    while link.borrow().up {
+        match store.outbox_status().await {
+            Ok(status) if status.oldest_unacked.is_some() => tokio::time::sleep(LAST_WORDS / 40).await,
+            _ => return,
+        }
+    }
 }
 
 /// The profiles inside the program, overlaid with the configured folder; a broken file is told and leaves the others.

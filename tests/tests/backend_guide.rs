@@ -1,5 +1,7 @@
 //! The guide for backends quotes code that runs and messages that the protocol knows.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use spoolway_protocol::{Envelope, Message};
 
 const GUIDE: &str = include_str!("../../docs/backend-guide.md");

@@ -76,11 +76,19 @@ pub(super) struct Clerk {
     pub(super) rest_until: Option<Moment>,
 }
 
+/// The desk's ends of its channels: whoever holds them keeps the uplink from taking the agent for dead.
+pub struct Remains {
+    _inbound: mpsc::Receiver<Inbound>,
+    _outbound: mpsc::Sender<Outbound>,
+    _hello: watch::Sender<HelloState>,
+    _telemetry: watch::Sender<Telemetered>,
+}
+
 /// Runs the desk until `stop`; a print that is under way is then given up safely.
 ///
 /// # Errors
 /// What the store holds cannot be read.
-pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyhow::Result<Remains> {
     let (done, mut finished) = mpsc::channel(DONE);
     let (mut clerk, mut inbound, printer) = Clerk::open(parts, done).await?;
     let mut tick = tokio::time::interval(TICK);
@@ -108,8 +116,12 @@ pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyho
     drop(clerk.orders.send(Order::Leave).await);
     drop(clerk.orders);
     printer.await;
-    clerk.store.close().await?;
-    Ok(())
+    Ok(Remains {
+        _inbound: inbound,
+        _outbound: clerk.outbound,
+        _hello: clerk.hello,
+        _telemetry: clerk.telemetry,
+    })
 }
 
 impl Clerk {

@@ -33,7 +33,8 @@ use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::{JobView, LinkView, Refusal, Status};
 
-pub use clerk::run;
+pub use clerk::{Remains, run};
+pub(crate) use show::PRINTER_ID;
 
 /// Questions that may wait; a local client waits when they do.
 const ASKS: usize = 32;
