@@ -1,6 +1,7 @@
 //! Everything that proves the house: simulated worlds, the simulated printer, checkers, demo, bench and torture.
 
 pub mod backend;
+pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod expected;

@@ -58,7 +58,7 @@ fn assert_printed(file: &Path, output: &Output, summary: &Summary) {
 fn the_gear_is_printed_as_it_stands() {
     let (output, summary) = print(&["--speed", "1000"], &shipped("gear.gcode"));
     assert_printed(&shipped("gear.gcode"), &output, &summary);
-    assert_eq!(summary.printer.unwrap().figures.resends, 0);
+    assert_eq!(summary.result.unwrap().comm.resends, 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use spoolway_agent::paths::Paths;
 use spoolway_relay::paths::Directories;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ use crate::pty::{PtyControl, PtyOptions, PtyPrinter, PtyRun};
 const GRACE: Duration = Duration::from_secs(8);
 /// How often telemetry is wanted while a job is printed: often enough for a bar that moves.
 const TELEMETRY_MS: u64 = 250;
+/// Main loop time for each line on a 32-bit board.
+const PARSE_US: u64 = 80;
 /// Executed lines kept for the comparison.
 const KEEP_LINES: usize = 4_000_000;
 
@@ -97,7 +100,7 @@ pub struct Figures {
     pub underruns: u64,
     /// How long the planner stood empty in those cases, in ms.
     pub starved_ms: f64,
-    /// Lines asked for again.
+    /// `Resend:` lines printed; the agent provokes one each time it proves the line numbers.
     pub resends: u64,
     /// Bytes that found the receive ring full.
     pub bytes_dropped: u64,
@@ -134,12 +137,13 @@ pub fn play(role: Role) -> anyhow::Result<()> {
     }
 }
 
-/// The options of a board on a line without latency of its own, so that only `baud` slows it down.
+/// A 32-bit board on a line without latency of its own, so that only `baud` and the firmware's main loop slow it down.
 fn board(speed: f64, baud: u32, noise: f64, seed: u64) -> PtyOptions {
     let mut options = PtyOptions::uart(baud);
     options.seed = seed;
     options.printer.speed = speed;
     options.printer.reply_latency_us = 0;
+    options.printer.parse_us = PARSE_US;
     options.printer.keep_executed = KEEP_LINES;
     options.printer.faults = PrinterFaults {
         lost_ok: noise,
@@ -215,7 +219,15 @@ where
     let leave = stop.clone();
     when_parent_leaves(GRACE, move || leave.cancel())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(part(stop));
+    let ended = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let told = stop.clone();
+        tokio::spawn(async move {
+            terminate.recv().await;
+            told.cancel();
+        });
+        part(stop).await
+    });
     runtime.shutdown_background();
     ended
 }

@@ -198,14 +198,11 @@ impl Summary {
             ms(figures.gap_p999_us),
             ms(figures.gap_max_us),
         )?;
+        let refused = self.result.as_ref().map_or(0, |result| result.comm.resends);
         writeln!(
             f,
-            "   trouble   {} underruns ({:.0} ms), {} resends, {} bytes dropped, {} unread",
-            figures.underruns,
-            figures.starved_ms,
-            figures.resends,
-            figures.bytes_dropped,
-            figures.bytes_unread,
+            "   trouble   {} underruns ({:.0} ms), {refused} lines refused, {} bytes dropped, {} unread",
+            figures.underruns, figures.starved_ms, figures.bytes_dropped, figures.bytes_unread,
         )
     }
 }

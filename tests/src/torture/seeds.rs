@@ -60,7 +60,9 @@ impl Summary {
         for survivor in &outcome.survivors {
             let kind = match survivor.kind {
                 SurvivorKind::XorCollision => "fits its checksum by chance",
-                SurvivorKind::Unnumbered if is_command(survivor.line.text()) => "lost its number, still a command",
+                SurvivorKind::Unnumbered if is_command(survivor.line.text()) => {
+                    "lost its number, still a command"
+                }
                 SurvivorKind::Unnumbered => "lost its number, no command any more",
                 SurvivorKind::SameMeaning => "damaged without effect",
             };

@@ -1,0 +1,7 @@
+//! Measures the house beside what the machine allows: `stream` goes from a file to the printer's wire.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spoolway_tests::bench::main()
+}

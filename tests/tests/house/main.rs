@@ -1,0 +1,9 @@
+//! The house is as its documents say: walls, rooms, words and units are read and held against one another.
+
+mod prose;
+mod rooms;
+mod sources;
+mod tables;
+mod tree;
+mod units;
+mod walls;

@@ -1,0 +1,64 @@
+//! The operator's page lists every fault, setting and exit code, in the words of the program.
+
+use std::collections::BTreeMap;
+
+use spoolway_agent::cli::Exit;
+use spoolway_agent::config::{DEFAULT_TOML, keys};
+use spoolway_protocol::Fault;
+
+use crate::tree::{quoted, read, root, table};
+
+const PAGE: &str = "docs/operate.md";
+
+/// The table of faults as it has to stand in the operator's page; `UPDATE_DOCS=1` puts it there.
+fn faults() -> String {
+    let mut text = "| code | what happened | what to try |\n|---|---|---|\n".to_owned();
+    for fault in Fault::ALL {
+        text.push_str(&format!("| `{}` | {} | {} |\n", fault.code(), fault.summary(), fault.help()));
+    }
+    text
+}
+
+#[test]
+fn the_operators_page_has_every_fault() {
+    let page = read(PAGE);
+    let begin = page.find("| code | what happened |").expect("the table of faults");
+    let length = page[begin..].find("\n\n").map_or(page.len() - begin, |end| end + 1);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let updated = [&page[..begin], &faults(), &page[begin + length..]].concat();
+        std::fs::write(root().join(PAGE), updated).unwrap();
+    } else {
+        let again = "UPDATE_DOCS=1 cargo test -p spoolway-tests --test house";
+        assert_eq!(page[begin..begin + length], faults(), "write it anew with `{again}`");
+    }
+}
+
+#[test]
+fn the_operators_page_has_every_setting_with_its_default() {
+    let defaults: toml::Table = DEFAULT_TOML.parse().unwrap();
+    let rows = table(&read(PAGE), "key");
+    let listed: Vec<_> = rows.iter().skip(1).map(|row| quoted(&row[0]).remove(0)).collect();
+    assert_eq!(listed, keys().collect::<Vec<_>>());
+    for row in rows.iter().skip(1) {
+        let key = quoted(&row[0]).remove(0);
+        let mut parts = key.split('.');
+        let first = &defaults[parts.next().unwrap()];
+        let value = parts.next().map_or(first, |name| &first[name]);
+        let told = quoted(&row[1]).into_iter().next();
+        let expected = Some(value.to_string()).filter(|value| value != "\"\"");
+        assert_eq!(told, expected, "{key}: a default is quoted as it is, none is not quoted");
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_program() {
+    let codes = [Exit::Runtime, Exit::Usage, Exit::Unavailable, Exit::Configuration];
+    let codes: Vec<_> = std::iter::once(0).chain(codes.map(|exit| exit as u8)).collect();
+    for document in ["README.md", PAGE] {
+        let rows = table(&read(document), "exit code");
+        let told: BTreeMap<u8, _> =
+            rows.iter().skip(1).map(|row| (row[0].parse().unwrap(), row[1].clone())).collect();
+        assert_eq!(told.keys().copied().collect::<Vec<_>>(), codes, "{document}");
+        assert!(told.values().all(|meaning| !meaning.is_empty()), "{document}");
+    }
+}

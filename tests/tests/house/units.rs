@@ -1,0 +1,133 @@
+//! What systemd and udev are given: files that can be read, start our programs, and name folders that the programs use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::tree::{files, metadata, read, text};
+
+/// Sections and the keys of ours that belong into each.
+const UNIT: [&str; 6] =
+    ["Description", "Documentation", "After", "Wants", "StartLimitIntervalSec", "StartLimitBurst"];
+const INSTALL: [&str; 1] = ["WantedBy"];
+
+/// Keys with their values, by section. A key may stand several times.
+fn parse(path: &str) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut sections: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut section = None;
+    for (number, line) in read(path).lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = Some(name.to_owned());
+            continue;
+        }
+        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{path}:{}: {line}", number + 1));
+        let is_word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric());
+        assert!(is_word && value.trim() == value, "{path}:{}: {line}", number + 1);
+        let section = section.clone().unwrap_or_else(|| panic!("{path}: {key} stands in no section"));
+        sections.entry(section).or_default().push((key.to_owned(), value.to_owned()));
+    }
+    sections
+}
+
+fn value<'a>(service: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    service.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+fn programs() -> BTreeSet<String> {
+    let metadata = metadata(&["--no-deps"]);
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+    targets
+        .filter(|target| target["kind"][0] == "bin")
+        .map(|target| text(target, "name").to_owned())
+        .collect()
+}
+
+#[test]
+fn every_unit_can_be_read_and_starts_a_program_of_ours() {
+    let programs = programs();
+    let units = files("systemd", ".service");
+    assert_eq!(units, ["systemd/spoolway-agent.service", "systemd/spoolway-relay.service"]);
+    for path in units {
+        let unit = parse(&path);
+        assert_eq!(unit.keys().collect::<Vec<_>>(), ["Install", "Service", "Unit"], "{path}");
+        let known = |section: &str, known: &[&str]| {
+            unit[section].iter().all(|(key, _)| known.contains(&key.as_str()))
+        };
+        assert!(known("Unit", &UNIT) && known("Install", &INSTALL), "{path}");
+        let service = &unit["Service"];
+        let started = value(service, "ExecStart").unwrap();
+        let (program, arguments) = started.split_once(' ').unwrap();
+        let name = program.strip_prefix("/usr/bin/").unwrap();
+        assert!(programs.contains(name) && path.contains(name) && arguments == "run", "{path}: {started}");
+        for key in ["User", "StateDirectory", "ConfigurationDirectory", "Restart", "TimeoutStopSec"] {
+            assert!(value(service, key).is_some(), "{path} has no {key}");
+        }
+        assert_eq!(value(service, "NoNewPrivileges"), Some("yes"), "{path}");
+        assert_eq!(value(service, "ProtectSystem"), Some("strict"), "{path}");
+    }
+}
+
+#[test]
+fn a_unit_promises_to_notify_only_where_the_program_does() {
+    for (unit, folder) in
+        [("systemd/spoolway-agent.service", "agent"), ("systemd/spoolway-relay.service", "relay")]
+    {
+        let sources = files(&format!("{folder}/src"), ".rs");
+        let notifies = sources.iter().any(|path| read(path).contains("sd_notify::notify"));
+        let unit = parse(unit);
+        let kind = value(&unit["Service"], "Type").unwrap();
+        assert_eq!(kind, if notifies { "notify" } else { "exec" }, "{folder}");
+        assert_eq!(value(&unit["Service"], "WatchdogSec").is_some(), notifies, "{folder}");
+    }
+}
+
+#[test]
+fn folders_of_the_units_are_those_of_the_programs() {
+    let unit = parse("systemd/spoolway-agent.service");
+    let runtime = value(&unit["Service"], "RuntimeDirectory").unwrap();
+    assert_eq!(format!("/run/{runtime}/agent.sock"), spoolway_agent::paths::SYSTEM_SOCKET);
+    let configuration = value(&unit["Service"], "ConfigurationDirectory").unwrap();
+    assert_eq!(format!("/etc/{configuration}/agent.toml"), spoolway_agent::paths::SYSTEM_CONFIG);
+}
+
+#[test]
+fn users_of_the_units_are_made() {
+    for name in ["spoolway-agent", "spoolway-relay"] {
+        let unit = parse(&format!("systemd/{name}.service"));
+        let service = &unit["Service"];
+        let made = read(&format!("systemd/{name}.sysusers"));
+        let lines: Vec<Vec<&str>> = made
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let is_made = |kind: &str, name: &str| lines.iter().any(|line| line[0] == kind && line[1] == name);
+        assert!(is_made("u", value(service, "User").unwrap()), "{name}");
+        assert!(is_made("g", value(service, "Group").unwrap()), "{name}");
+        assert!(lines.iter().all(|line| ["u", "g", "m"].contains(&line[0])), "{name}");
+        let tmpfiles = read(&format!("systemd/{name}.tmpfiles"));
+        for line in tmpfiles.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            assert!(fields.len() >= 5 && fields[1].starts_with('/'), "{name}: {line}");
+        }
+    }
+}
+
+#[test]
+fn udev_rules_are_made_of_matches_and_assignments() {
+    let rules = read("systemd/60-spoolway.rules");
+    let rules = rules.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut found = 0;
+    for rule in rules {
+        found += 1;
+        for part in rule.split(", ") {
+            let quotes = part.matches('"').count();
+            let has_operator = ["==\"", "!=\"", "+=\"", "=\""].iter().any(|operator| part.contains(operator));
+            assert!(has_operator && quotes == 2 && part.ends_with('"'), "{rule}: {part}");
+        }
+    }
+    assert!(found > 0);
+}
