@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn lines_are_numbered_summed_and_counted_against_the_window() {
         let frames = frames(&["G28", "G1 X1", "G1 X2"]);
-        assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1 G28*18\nN2 G1 X1*98\nN3 G1 X2*96\n");
+        assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1 G28*18\nN2 G1 X1*99\nN3 G1 X2*97\n");
         let reach = |acked, sent, bytes, lines| frames.reach(acked, sent, Window { bytes, lines });
         assert_eq!(reach(0, 0, 127, 8), 3);
         assert_eq!(reach(0, 0, 127, 2), 2);

@@ -51,7 +51,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How many times faster than life the simulated printer moves and heats; its line is never faster than `--baud`
-    #[arg(long, default_value_t = 30.0, value_parser = positive, conflicts_with = "port")]
+    #[arg(long, default_value_t = 32.0, value_parser = positive, conflicts_with = "port")]
     speed: f64,
     /// Bits per second of the line [default: 1000000 simulated, 115200 with --port]
     #[arg(long)]

@@ -81,6 +81,10 @@ impl Picture {
                 self.events += 1;
                 if let Ok(EventData::JobState(now)) = event.decode() {
                     self.state = Some(now.to);
+                    if now.to == JobState::Completed {
+                        // What follows the last command is comments.
+                        self.percent = 100.0;
+                    }
                 }
             }
             Progress::Readings(readings) => self.read(&readings),

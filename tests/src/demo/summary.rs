@@ -186,7 +186,7 @@ impl Summary {
         let wire = figures.link_use.map_or(0.0, |share| share * 100.0);
         writeln!(
             f,
-            "   pace      {rate:.0} commands/s for {:.1} s, wire {wire:.0} % busy, mechanics {:.0} times as fast as life",
+            "   pace      {rate:.0} commands/s for {:.1} s, wire {wire:.0} % busy, moves {} times as fast as life",
             figures.printing_s,
             self.speed.unwrap_or(1.0),
         )?;
@@ -203,7 +203,14 @@ impl Summary {
             f,
             "   trouble   {} underruns ({:.0} ms), {refused} lines refused, {} bytes dropped, {} unread",
             figures.underruns, figures.starved_ms, figures.bytes_dropped, figures.bytes_unread,
-        )
+        )?;
+        if figures.underruns > 0 && self.speed.is_some_and(|speed| speed > 1.0) {
+            writeln!(
+                f,
+                "             (moves are sped up, the wire is not: fewer underruns with a smaller --speed)"
+            )?;
+        }
+        Ok(())
     }
 }
 

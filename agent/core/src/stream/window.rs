@@ -99,10 +99,13 @@ impl Window {
         self.cursor < self.history.next()
     }
 
-    /// Whether a frame of this length may follow now; a line alone always may.
+    /// Whether a frame of this length may follow now; a line alone always may, and none behind a command that blocks: it
+    /// would gain nothing, since the planner runs empty there anyway, and it would be carried out if the wait is broken off.
     pub(super) fn has_room(&self, frame_len: usize) -> bool {
         let lines = self.lines_in_flight();
-        lines == 0 || (lines < self.reach.lines && self.bytes + frame_len <= self.reach.bytes)
+        let blocked = || self.history.get(self.cursor - 1).is_some_and(|last| last.blocking);
+        let fits = lines < self.reach.lines && self.bytes + frame_len <= self.reach.bytes;
+        lines == 0 || (fits && !blocked())
     }
 
     /// Length of the line that is sent again next.
