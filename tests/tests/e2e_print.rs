@@ -15,9 +15,13 @@ use spoolway_protocol::{JobState, Sha256Hex};
 use spoolway_tests::backend::{Backend, Ending, Print, Progress};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::demo::summary::Summary;
-use spoolway_tests::expected::Commands;
+use spoolway_tests::expected::{Commands, Comparer};
+use spoolway_tests::printer::ExecutedSink;
+use spoolway_tests::pty::{PtyOptions, PtyPrinter};
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
+/// What the agent says on its own account; the box has none of these.
+const HOST: [&[u8]; 4] = [b"M105", b"M110", b"M115", b"M155"];
 /// Only something that hangs reaches it.
 const HANG: Duration = Duration::from_secs(240);
 
@@ -96,6 +100,27 @@ fn a_file_that_is_no_gcode_is_refused_and_says_why() {
     assert_eq!(summary.printer.unwrap().comparison.matched, 0);
 }
 
+/// `--port` knows of no simulation: success is what the agent says, and here the board itself confirms it.
+#[test]
+fn a_printer_on_a_port_is_printed_on() {
+    let file = shipped("box-reprapfirmware.gcode");
+    let board = PtyPrinter::open(PtyOptions::instant()).unwrap().spawn().unwrap();
+    let port = board.path().to_str().unwrap().to_owned();
+    let (output, summary) = print(&["--port", &port], &file);
+    let run = board.finish().unwrap();
+    assert!(output.status.success() && summary.printer.is_none(), "{summary}");
+    let mut comparer = Comparer::new(std::fs::read(&file).unwrap().into());
+    run.printer.executed().iter().for_each(|line| comparer.executed(line));
+    let found = comparer.finish();
+    assert_eq!((found.difference, found.matched), (None, summary.file.commands));
+    // Line by line and byte for byte, without the comparer.
+    let commands: Vec<_> =
+        Commands::of(std::fs::read(&file).unwrap().into()).map(|command| command.text).collect();
+    let done = run.printer.executed().iter().map(|line| line.text().to_vec());
+    let done: Vec<_> = done.filter(|text| !HOST.iter().any(|word| text.starts_with(word))).collect();
+    assert_eq!(done, commands);
+}
+
 /// The relay holds nothing: killed in the middle of a print, it is not missed.
 #[tokio::test]
 async fn a_relay_that_is_killed_and_comes_back_is_not_noticed_by_the_print() {
@@ -157,7 +182,7 @@ fn wait_until_gone(pids: &[Pid]) {
     let until = Instant::now() + HANG;
     while pids.iter().any(|pid| test_kill_process(*pid).is_ok() && !is_zombie(*pid)) {
         assert!(Instant::now() < until, "a child is left behind");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 

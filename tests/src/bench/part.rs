@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
+use spoolway_agent_core::stream::FIRST_NUMBER;
 
 use crate::expected::Commands;
 use crate::rng::Rng;
@@ -55,7 +56,7 @@ impl Part {
     pub(super) fn cut(&self, wire_bytes: usize, file_bytes: usize, commands: usize) -> Self {
         let (mut sent, mut line) = (0, 0);
         for (at, command) in self.commands().enumerate().take(commands) {
-            sent += framed_len(at + 1, &command);
+            sent += framed_len(FIRST_NUMBER as usize + 1 + at, &command);
             line = at;
             if sent >= wire_bytes {
                 break;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
+use spoolway_agent_core::stream::FIRST_NUMBER;
 
 /// A board that is well says something within this time.
 const SILENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
@@ -46,15 +47,11 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Numbers and sums lines from 1 on, as the firmware expects them after a reset.
+    /// Numbers lines as the agent does, so that both send the same bytes, and sums them.
     pub(super) fn of(commands: impl Iterator<Item = Vec<u8>>) -> Self {
         let (mut bytes, mut ends) = (Vec::new(), vec![0]);
-        for (at, command) in commands.enumerate() {
-            let begin = bytes.len();
-            bytes.extend_from_slice(format!("N{} ", at + 1).as_bytes());
-            bytes.extend_from_slice(&command);
-            let sum = bytes[begin..].iter().fold(0, |sum, byte| sum ^ byte);
-            bytes.extend_from_slice(format!("*{sum}\n").as_bytes());
+        for (number, command) in (FIRST_NUMBER + 1..).zip(commands) {
+            bytes.extend_from_slice(&frame(number, &command));
             ends.push(bytes.len());
         }
         Self { bytes, ends }
@@ -77,6 +74,14 @@ impl Frames {
     }
 }
 
+fn frame(number: u32, command: &[u8]) -> Vec<u8> {
+    let mut frame = format!("N{number} ").into_bytes();
+    frame.extend_from_slice(command);
+    let sum = frame.iter().fold(0, |sum, byte| sum ^ byte);
+    frame.extend_from_slice(format!("*{sum}\n").as_bytes());
+    frame
+}
+
 /// Sends a job to a board that resets when its port is opened; gives the processor time that this took the thread.
 ///
 /// # Errors
@@ -84,6 +89,9 @@ impl Frames {
 pub(super) fn send(device: &Path, frames: &Frames, window: Window) -> Result<Duration, SendRawError> {
     let mut port = Port::open(device)?;
     while port.listen()?.starts == 0 {}
+    // It acts once more when it is executed, so nothing may follow it until then.
+    port.file.write_all(&frame(FIRST_NUMBER, format!("M110 N{FIRST_NUMBER}").as_bytes()))?;
+    while port.listen()?.oks == 0 {}
     let begin = thread_time();
     let (mut acked, mut sent) = (0, 0);
     while acked < frames.lines() {
@@ -165,14 +173,14 @@ mod tests {
     #[test]
     fn lines_are_numbered_summed_and_counted_against_the_window() {
         let frames = frames(&["G28", "G1 X1", "G1 X2"]);
-        assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1 G28*18\nN2 G1 X1*99\nN3 G1 X2*97\n");
+        assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1001 G28*35\nN1002 G1 X1*82\nN1003 G1 X2*80\n");
         let reach = |acked, sent, bytes, lines| frames.reach(acked, sent, Window { bytes, lines });
         assert_eq!(reach(0, 0, 127, 8), 3);
         assert_eq!(reach(0, 0, 127, 2), 2);
-        assert_eq!(reach(0, 0, 22, 8), 2);
-        assert_eq!(reach(0, 0, 21, 8), 1);
+        assert_eq!(reach(0, 0, 28, 8), 2);
+        assert_eq!(reach(0, 0, 27, 8), 1);
         assert_eq!(reach(0, 0, 1, 8), 1, "a line alone always goes");
-        assert_eq!(reach(1, 2, 24, 8), 3);
+        assert_eq!(reach(1, 2, 30, 8), 3);
     }
 
     #[test]

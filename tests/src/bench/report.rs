@@ -192,7 +192,7 @@ impl fmt::Display for Cell {
         row("CPU s per million lines", raw.cpu_s_per_million_lines, agent.cpu_s_per_million_lines, 1)?;
         row("line gap p99.9, us", raw.gap_p999_us, agent.gap_p999_us, 0)?;
         row("dropped bytes", raw.dropped_bytes as f64, agent.dropped_bytes as f64, 0)?;
-        row("lines asked for again", raw.resends as f64, agent.resends as f64, 0)?;
+        row("resend requests", raw.resends as f64, agent.resends as f64, 0)?;
         if self.repeated > 0 {
             writeln!(
                 f,

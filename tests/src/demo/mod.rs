@@ -43,7 +43,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Prints a file from a backend through a relay and an agent, and compares what the printer carried out with the file.
 #[derive(Debug, Parser)]
-#[command(name = "spoolway-demo", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "spoolway-demo", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,

@@ -186,7 +186,7 @@ impl Summary {
         let wire = figures.link_use.map_or(0.0, |share| share * 100.0);
         writeln!(
             f,
-            "   pace      {rate:.0} commands/s for {:.1} s, wire {wire:.0} % busy, moves {} times as fast as life",
+            "   pace      {rate:.0} commands/s for {:.1} s, wire {wire:.0} % busy, moves {} x",
             figures.printing_s,
             self.speed.unwrap_or(1.0),
         )?;
@@ -205,10 +205,7 @@ impl Summary {
             figures.underruns, figures.starved_ms, figures.bytes_dropped, figures.bytes_unread,
         )?;
         if figures.underruns > 0 && self.speed.is_some_and(|speed| speed > 1.0) {
-            writeln!(
-                f,
-                "             (moves are sped up, the wire is not: fewer underruns with a smaller --speed)"
-            )?;
+            writeln!(f, "             (moves are faster than life, the wire is not: see --speed)")?;
         }
         Ok(())
     }

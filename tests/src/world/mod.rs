@@ -172,6 +172,10 @@ impl World {
                 Output::Write(bytes) => self.write(&bytes),
                 Output::Event(Event::Synchronised) if !self.begun => {
                     self.begun = true;
+                    if !self.scenario.queries {
+                        // As the agent would have asked for, behind the back of the streamer.
+                        self.printer.receive(self.now_us, b"M155 S1\n");
+                    }
                     self.streamer.begin_job().expect("a fresh streamer is free");
                 }
                 Output::Event(Event::Ended(ending)) => end = Some(End::Ended(ending)),

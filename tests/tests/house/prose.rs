@@ -71,6 +71,27 @@ fn every_program_that_the_documents_run_is_built_here() {
 }
 
 #[test]
+fn every_command_of_the_agent_that_an_operator_is_told_exists() {
+    let arguments = read("agent/src/cli/args.rs");
+    let (_, commands) = arguments.split_once("enum Command {").unwrap();
+    let (commands, _) = commands.split_once("\n}").unwrap();
+    let variants = commands.lines().filter_map(|line| line.strip_prefix("    "));
+    let variants = variants.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    let known: BTreeSet<String> = variants.map(|line| word(&line.to_lowercase())).collect();
+    assert!(known.contains("run") && known.contains("estop"), "{known:?}");
+    for (document, begin) in [("README.md", "\nagent "), ("docs/operate.md", "`spoolway-agent ")] {
+        let told: BTreeSet<String> = read(document).split(begin).skip(1).map(word).collect();
+        let told: BTreeSet<_> = told.into_iter().filter(|word| word != "COMMAND").collect();
+        assert!(told.len() > 3 && told.is_subset(&known), "{document}: {told:?}");
+    }
+}
+
+/// The letters at the beginning.
+fn word(text: &str) -> String {
+    text.chars().take_while(char::is_ascii_alphabetic).collect()
+}
+
+#[test]
 fn the_readme_is_short_and_says_how_to_begin() {
     let readme = read("README.md");
     assert!(readme.lines().count() < 150, "{} lines", readme.lines().count());

@@ -71,6 +71,11 @@ impl History {
         self.lines.push_back(line);
     }
 
+    /// Takes the newest line back.
+    pub(super) fn pop(&mut self) {
+        self.lines.pop_back();
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&Sent> {
         self.lines.get(number.checked_sub(self.first)? as usize)
     }

@@ -138,12 +138,17 @@ impl Streamer {
         }
     }
 
-    /// The command queue is empty: what is still unacknowledged will never be.
+    /// The command queue is empty: what is still unacknowledged will never be, and a verdict will not come any more.
     fn handle_wait(&mut self, now: Moment, mend: Mend) {
-        let waiting = matches!(mend, Mend::Flowing | Mend::Alone { .. });
-        let overdue =
-            self.window.oldest().is_some_and(|line| now >= line.sent_at + self.options.waits.resend);
-        if waiting && overdue && self.options.verified {
+        let resend = self.options.waits.resend;
+        let overdue = match mend {
+            Mend::Flowing | Mend::Alone { .. } => {
+                self.window.oldest().is_some_and(|line| now >= line.sent_at + resend)
+            }
+            Mend::Probing { .. } => self.watch.has_rested(now, resend),
+            Mend::Settling { .. } => false,
+        };
+        if overdue && self.options.verified {
             self.probe(now);
         }
     }

@@ -93,6 +93,7 @@ impl Streamer {
             Turn::Idle | Turn::Ending(Ending::Script) => return Err(TurnError::NoJob),
         }
         self.lookahead.clear();
+        self.window.drop_unwritten(self.highest_sent);
         self.scripts.clear();
         self.scripts.extend(self.options.scripts.cancel.iter().cloned());
         self.turn = Turn::Ending(Ending::Cancelled);

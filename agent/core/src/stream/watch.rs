@@ -6,6 +6,10 @@ use crate::Moment;
 
 use super::options::Waits;
 
+/// A firmware that cannot be asked, and says something but never acknowledges, is given up after so many times the wait for
+/// a blocking command.
+const PATIENCE: u32 = 6;
+
 /// Signs of life and of progress.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -38,19 +42,22 @@ impl Watch {
     }
 
     /// When a line that is on its way has been without an answer for too long. A firmware that prints temperatures and
-    /// nothing else may have lost our line or have lost its reply, so those do not count, except while a command runs
-    /// that is known to block.
+    /// nothing else may have lost our line, or its reply may have been lost, so those do not count. One that prints `busy`
+    /// while it works prints it during a blocking command as well.
     pub(super) fn deadline(&self, blocking: bool) -> Moment {
-        if blocking {
-            return self.life.max(self.progress) + self.waits.blocking;
-        }
-        self.progress + self.silence()
+        let wait = if blocking && !self.busy_seen { self.waits.blocking } else { self.silence() };
+        self.progress + wait
     }
 
-    /// The same where asking is not possible: any sign of life counts.
+    /// The same where asking is not possible: any sign of life counts, for a long time.
     pub(super) fn last_deadline(&self, blocking: bool) -> Moment {
         let wait = if blocking { self.waits.blocking } else { self.silence() };
-        self.life.max(self.progress) + wait
+        (self.life.max(self.progress) + wait).min(self.progress + self.waits.blocking * PATIENCE)
+    }
+
+    /// Whether there has been no progress for so long.
+    pub(super) fn has_rested(&self, now: Moment, rest: Duration) -> bool {
+        now >= self.progress + rest
     }
 
     /// A probe goes out; gives how many in a row have stayed without any line.

@@ -108,6 +108,13 @@ impl Window {
         lines == 0 || (fits && !blocked())
     }
 
+    /// Forgets lines that were framed and never written; nobody has seen their numbers.
+    pub(super) fn drop_unwritten(&mut self, highest_written: u32) {
+        while self.history.next() > self.cursor && self.history.next() > highest_written + 1 {
+            self.history.pop();
+        }
+    }
+
     /// Length of the line that is sent again next.
     pub(super) fn replay_len(&self) -> Option<usize> {
         self.history.get(self.cursor).map(|line| line.frame.len())
