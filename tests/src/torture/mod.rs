@@ -1,3 +1,4 @@
 //! The modes of `spoolway-torture`.
 
+pub mod relay;
 pub mod seeds;
