@@ -74,7 +74,8 @@ async fn an_agent_that_is_killed_between_two_jobs_forgets_and_repeats_nothing() 
     let Ending::Result(result) = ending else { panic!("{ending:?}") };
     house.close().unwrap();
     let run = printer.finish().unwrap();
-    let executed = run.printer.executed().iter().map(|line| String::from_utf8_lossy(line.text()).into_owned());
+    let numbered = run.printer.executed().iter().filter(|line| line.number.is_some());
+    let executed = numbered.map(|line| String::from_utf8_lossy(line.text()).into_owned());
     let executed: Vec<String> =
         executed.filter(|text| !HOST_COMMANDS.iter().any(|host| text.starts_with(host))).collect();
     let (one, rest) = executed.split_at(commands(&first).len());

@@ -1,10 +1,10 @@
 //! The desk: the one task that owns jobs and commands, and introduces store, spool, printer and uplink to one another.
 //!
-//! * [`mod@book`] is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
-//! * [`mod@commands`] takes commands of the backend, each carried out at most once.
-//! * [`mod@fetch`] pulls a job's file into the spool.
-//! * [`mod@start`] chooses the next job, reads it through and hands it to the printer.
-//! * [`mod@follow`] turns what the printer thread publishes into states, events and results.
+//! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
+//! * `commands` takes commands of the backend, each carried out at most once.
+//! * `fetch` pulls a job's file into the spool.
+//! * `start` chooses the next job, reads it through and hands it to the printer.
+//! * `follow` turns what the printer thread publishes into states, events and results.
 
 mod book;
 mod clerk;

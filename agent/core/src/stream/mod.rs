@@ -5,10 +5,10 @@
 //! how fast lines flow, never whether one is lost: replies may be lost, doubled or damaged, and the worst that follows
 //! is that the firmware is asked where it stands.
 //!
-//! * [`mod@plan`] decides what is sent next, and when to look again.
-//! * [`mod@replies`] takes what the printer says while lines flow; **a resend is handled there**.
-//! * [`mod@sync`] sets the firmware's line counter and proves it.
-//! * [`mod@turn`] begins, pauses, resumes and gives up a job.
+//! * `plan` decides what is sent next, and when to look again.
+//! * `replies` takes what the printer says while lines flow; **a resend is handled there**.
+//! * `sync` sets the firmware's line counter and proves it.
+//! * `turn` begins, pauses, resumes and gives up a job.
 
 mod event;
 mod history;

@@ -54,6 +54,8 @@ pub struct StreamOptions {
     pub stop: Option<Vec<u8>>,
     /// Ends a wait for a temperature, where the firmware listens while it is blocked.
     pub break_wait: Option<Vec<u8>>,
+    /// Stops motion and empties the planner, where the firmware listens while it is blocked.
+    pub quick_stop: Option<Vec<u8>>,
     /// Asked for temperatures, where they do not come by themselves.
     pub query: Option<Query>,
 }
@@ -119,6 +121,7 @@ impl StreamOptions {
             },
             stop: profile.emergency.stop.clone().map(String::into_bytes),
             break_wait: profile.emergency.break_wait.clone().filter(|_| listens).map(String::into_bytes),
+            quick_stop: profile.emergency.quick_stop.clone().filter(|_| listens).map(String::into_bytes),
             query: (!reports && !profile.temperature.query.is_empty()).then(|| Query {
                 command: profile.temperature.query.clone().into_bytes(),
                 interval: millis(profile.temperature.query_interval_ms),

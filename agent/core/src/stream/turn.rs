@@ -80,7 +80,8 @@ impl Streamer {
     }
 
     /// Gives the job up: no new line of it is sent, the cancel script follows the lines on their way, and
-    /// [`Event::Ended`] tells when it has run. A wait for a temperature is broken off where the firmware can be told.
+    /// [`Event::Ended`] tells when it has run. What the machine is doing is cut short where the firmware listens while it is
+    /// busy.
     ///
     /// # Errors
     /// No job is under way.
@@ -97,7 +98,9 @@ impl Streamer {
         self.scripts.clear();
         self.scripts.extend(self.options.scripts.cancel.iter().cloned());
         self.turn = Turn::Ending(Ending::Cancelled);
-        self.break_wait();
+        if self.window.progress().commands > 0 || self.window.lines_in_flight() > 0 {
+            self.interrupt();
+        }
         Ok(())
     }
 
@@ -115,9 +118,12 @@ impl Streamer {
         self.stop(StopReason::EmergencyStop);
     }
 
-    fn break_wait(&mut self) {
+    /// Cuts short what the machine is doing, ahead of every line that waits: a heater or a person is no longer waited for,
+    /// planned moves are dropped.
+    fn interrupt(&mut self) {
         let waiting = self.window.oldest().is_some_and(|line| line.blocking);
-        if let Some(command) = self.options.break_wait.as_ref().filter(|_| waiting) {
+        let command = if waiting { &self.options.break_wait } else { &self.options.quick_stop };
+        if let Some(command) = command {
             self.out.extend_from_slice(command);
             self.out.push(b'\n');
         }
