@@ -1,0 +1,379 @@
+//! Conversations with a firmware, word for word: what the streamer writes, and when.
+
+use std::time::Duration;
+
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::gcode::{Batch, Position, checksum};
+use spoolway_agent_core::stream::{Ending, Event, Output, StopReason, StreamOptions, Streamer};
+use spoolway_firmware_profiles::Registry;
+
+/// What the firmware is asked with; it can only refuse it.
+const PROBE: &str = "N500*999";
+
+struct Talk {
+    streamer: Streamer,
+    now: Moment,
+    events: Vec<Event>,
+}
+
+impl Talk {
+    fn with(change: impl FnOnce(&mut StreamOptions)) -> Self {
+        let registry = Registry::built_in();
+        let profile = &registry.get("marlin").unwrap().profile;
+        // Reports come by themselves, so that no query stands between the lines.
+        let mut options = StreamOptions::from_profile(profile, |_| true);
+        change(&mut options);
+        Self { streamer: Streamer::new(options, Moment::ZERO), now: Moment::ZERO, events: Vec::new() }
+    }
+
+    /// Lines written since the last call.
+    fn hear(&mut self) -> Vec<String> {
+        let mut text = Vec::new();
+        loop {
+            match self.streamer.poll_output(self.now) {
+                Output::Write(bytes) => text.extend(bytes),
+                Output::Event(event) => self.events.push(event),
+                Output::Wait(_) => break,
+            }
+        }
+        let text = String::from_utf8(text).unwrap();
+        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn say(&mut self, text: &str) -> Vec<String> {
+        self.streamer.handle_bytes(self.now, text.as_bytes());
+        self.hear()
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<String> {
+        self.now = self.now + time;
+        self.hear()
+    }
+
+    fn ms(&mut self, ms: u64) -> Vec<String> {
+        self.pass(Duration::from_millis(ms))
+    }
+
+    /// Answers as Marlin does when it expects `line`.
+    fn refuse(&mut self, line: u32) -> Vec<String> {
+        self.say(&format!(
+            "Error:Line Number is not Last Line Number+1, Last Line: {}\nResend: {line}\nok\n",
+            line - 1
+        ))
+    }
+
+    fn synchronise(&mut self) {
+        assert_eq!(self.hear(), [framed(1000, "M110 N1000")]);
+        assert_eq!(self.say("ok\n"), [""; 0]);
+        assert_eq!(self.ms(30), [PROBE]);
+        assert_eq!(self.refuse(1001), [""; 0]);
+    }
+
+    /// A job that has begun; gives the first lines written.
+    fn printing(commands: &[&str]) -> (Self, Vec<String>) {
+        Self::printing_with(commands, |_| ())
+    }
+
+    fn printing_with(commands: &[&str], change: impl FnOnce(&mut StreamOptions)) -> (Self, Vec<String>) {
+        let mut talk = Self::with(change);
+        talk.synchronise();
+        talk.ms(30);
+        talk.streamer.begin_job().unwrap();
+        talk.synchronise();
+        let mut batch = Batch::default();
+        for (index, command) in commands.iter().enumerate() {
+            batch.push(command.as_bytes(), Position { line: index as u64 + 1, byte: 0, layer: 0 });
+        }
+        talk.streamer.feed(batch);
+        talk.streamer.feed_end();
+        let first = talk.ms(30);
+        (talk, first)
+    }
+
+    fn stopped(&self) -> &StopReason {
+        self.streamer.stopped().expect("it has given up")
+    }
+}
+
+fn framed(number: u32, command: &str) -> String {
+    let line = format!("N{number} {command}");
+    let sum = checksum(line.as_bytes());
+    format!("{line}*{sum}")
+}
+
+fn moves(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("G1 X{} Y{} F3000", 100 + n, 50 + n)).collect()
+}
+
+fn refs(commands: &[String]) -> Vec<&str> {
+    commands.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn the_counter_is_set_alone_and_proven_before_anything_else() {
+    let mut talk = Talk::with(|_| ());
+    talk.synchronise();
+    assert_eq!(talk.events, []);
+    talk.ms(30);
+    assert_eq!(talk.events, [Event::Synchronised]);
+}
+
+#[test]
+fn a_refusal_that_names_another_number_sets_the_counter_again() {
+    let mut talk = Talk::with(|_| ());
+    talk.hear();
+    talk.say("ok\n");
+    assert_eq!(talk.ms(30), [PROBE]);
+    talk.refuse(17);
+    assert_eq!(talk.ms(30), [framed(1000, "M110 N1000")]);
+}
+
+#[test]
+fn unacknowledged_bytes_never_reach_the_ring_and_each_ok_lets_one_line_follow() {
+    let commands = moves(40);
+    let (mut talk, first) = Talk::printing(&refs(&commands));
+    let bytes: usize = first.iter().map(|line| line.len() + 1).sum();
+    let next = framed(1001 + first.len() as u32, &commands[first.len()]).len() + 1;
+    assert!(bytes <= 127 && bytes + next > 127, "{bytes} bytes are on their way");
+    let mut written = first;
+    while written.len() < commands.len() {
+        let more = talk.say("ok\n");
+        assert!(talk.streamer.bytes_in_flight() <= 127);
+        written.extend(more);
+    }
+    let expected: Vec<_> =
+        commands.iter().enumerate().map(|(n, command)| framed(1001 + n as u32, command)).collect();
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn a_job_ends_when_the_firmware_has_proven_that_it_has_the_last_line() {
+    let (mut talk, first) = Talk::printing(&["G28", "G1 X1"]);
+    assert_eq!(first, [framed(1001, "G28")], "nothing follows a command that blocks");
+    assert_eq!(talk.say("ok\n"), [framed(1002, "G1 X1")]);
+    assert_eq!(talk.say("ok\n"), [PROBE]);
+    assert!(!talk.events.contains(&Event::Ended(Ending::Completed)));
+    talk.refuse(1003);
+    talk.ms(30);
+    assert!(talk.events.contains(&Event::Ended(Ending::Completed)));
+    assert_eq!(talk.streamer.progress().commands, 2);
+}
+
+#[test]
+fn a_last_line_that_was_only_acknowledged_by_mistake_is_sent_again() {
+    // The `N` of the line was damaged: an unknown command, acknowledged and never carried out.
+    let (mut talk, _) = Talk::printing(&["G1 X1"]);
+    assert_eq!(talk.say("echo:Unknown command: \"O1001 G1 X1\"\nok\n"), [PROBE]);
+    talk.refuse(1001);
+    assert_eq!(talk.streamer.progress().commands, 0);
+    assert_eq!(talk.ms(30), [framed(1001, "G1 X1")]);
+    talk.say("ok\n");
+    assert_eq!(talk.ms(30), [PROBE]);
+    talk.refuse(1002);
+    talk.ms(30);
+    assert!(talk.events.contains(&Event::Ended(Ending::Completed)));
+}
+
+#[test]
+fn after_a_request_the_line_goes_alone_and_replies_are_counted_exactly() {
+    let commands = moves(12);
+    let (mut talk, first) = Talk::printing(&refs(&commands));
+    assert_eq!(first.len(), 4);
+    // The third was damaged. The first two were accepted and are acknowledged later; the request has an `ok` of its own.
+    assert_eq!(talk.refuse(1003), [""; 0]);
+    assert_eq!(talk.ms(30), [framed(1003, &commands[2])]);
+    assert_eq!(talk.say("ok\n"), [""; 0]);
+    assert_eq!(talk.say("ok\n"), [""; 0]);
+    assert_eq!(talk.streamer.progress().commands, 2);
+    assert_eq!(talk.say("ok\n"), [""; 0], "its own has come; the window opens when replies have settled");
+    let more = talk.ms(30);
+    assert_eq!(more[0], framed(1004, &commands[3]));
+    assert_eq!(more.len(), 4);
+    assert_eq!(talk.streamer.stats().job_refusals, 1);
+}
+
+#[test]
+fn repeated_requests_from_lines_still_in_flight_bring_one_repetition() {
+    let commands = moves(12);
+    let (mut talk, _) = Talk::printing(&refs(&commands));
+    for _ in 0..3 {
+        assert_eq!(talk.refuse(1001), [""; 0]);
+        assert_eq!(talk.ms(5), [""; 0]);
+    }
+    assert_eq!(talk.ms(30), [framed(1001, &commands[0])]);
+    assert_eq!(talk.streamer.stats().job_refusals, 1);
+}
+
+#[test]
+fn a_lost_ok_is_found_by_wait_and_nothing_is_sent_twice() {
+    let (mut talk, _) = Talk::printing(&["G1 X1", "G1 X2", "G1 X3"]);
+    talk.say("ok\nok\n");
+    talk.ms(600);
+    assert_eq!(talk.say("wait\n"), [PROBE]);
+    talk.refuse(1004);
+    talk.ms(30);
+    assert_eq!(talk.streamer.progress().commands, 3);
+    assert!(talk.events.contains(&Event::Ended(Ending::Completed)), "the verdict is the proof as well");
+}
+
+#[test]
+fn a_lost_line_is_found_by_silence_and_sent_again_under_its_number() {
+    let (mut talk, _) = Talk::printing(&["G1 X1"]);
+    assert_eq!(talk.ms(9_000), [""; 0]);
+    assert_eq!(talk.ms(1_000), [PROBE]);
+    talk.refuse(1001);
+    assert_eq!(talk.ms(30), [framed(1001, "G1 X1")]);
+}
+
+#[test]
+fn busy_is_patience_and_silence_is_not_endless() {
+    let (mut talk, _) = Talk::printing(&["G29"]);
+    for _ in 0..200 {
+        assert_eq!(talk.ms(2_000), [""; 0]);
+        talk.say("echo:busy: processing\n");
+    }
+    let mut probes = 0;
+    while talk.streamer.stopped().is_none() {
+        probes += talk.ms(1_000).len();
+        assert!(probes < 100, "it gives up");
+    }
+    assert_eq!(talk.stopped(), &StopReason::Silent { probes: 15 });
+    assert_eq!(probes, 15);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_job_ends_it() {
+    let (mut talk, _) = Talk::printing(&refs(&moves(12)));
+    talk.say("ok\n");
+    assert_eq!(talk.say("start\n"), [""; 0]);
+    assert_eq!(talk.stopped(), &StopReason::Restarted);
+    assert_eq!(talk.ms(100_000), [""; 0], "nothing more is sent");
+}
+
+#[test]
+fn a_damaged_request_is_asked_about_and_a_reset_is_believed_when_it_is_repeated() {
+    let (mut talk, first) = Talk::printing(&refs(&moves(12)));
+    // Only the number is damaged: the two do not agree.
+    talk.say("Error:checksum mismatch, Last Line: 1000\nResend: 1003\nok\n");
+    assert_eq!(talk.ms(30), [PROBE]);
+    talk.refuse(1001);
+    assert_eq!(talk.ms(30), [first[0].clone()]);
+    // A firmware that was reset always asks for the same.
+    for _ in 0..2 {
+        talk.refuse(1);
+        assert_eq!(talk.ms(30), [PROBE]);
+    }
+    talk.refuse(1);
+    assert_eq!(talk.stopped(), &StopReason::Desynchronised { asked: 1 });
+}
+
+#[test]
+fn one_line_is_not_refused_for_ever() {
+    let (mut talk, _) = Talk::printing(&["G1 X1"]);
+    let mut times = 0;
+    while talk.streamer.stopped().is_none() {
+        talk.refuse(1001);
+        talk.ms(30);
+        times += 1;
+        assert!(times < 100);
+    }
+    assert!(matches!(talk.stopped(), StopReason::TooManyRefusals { number: 1001, times: 11 }));
+}
+
+#[test]
+fn a_reset_while_idle_begins_the_conversation_again() {
+    let mut talk = Talk::with(|_| ());
+    talk.synchronise();
+    talk.ms(30);
+    talk.say("start\n");
+    assert_eq!(talk.events, [Event::Synchronised, Event::Restarted]);
+}
+
+#[test]
+fn pause_sends_nothing_more_and_resume_goes_on_where_it_stood() {
+    let commands = moves(12);
+    let (mut talk, first) = Talk::printing_with(&refs(&commands), |options| {
+        options.scripts.pause = vec![b"M117 held".to_vec()];
+        options.scripts.resume = vec![b"M117 on".to_vec()];
+    });
+    talk.streamer.pause().unwrap();
+    let mut after = Vec::new();
+    for _ in &first {
+        after.extend(talk.say("ok\n"));
+    }
+    // One line was framed already and keeps its number; then the script, and nothing of the job.
+    assert_eq!(after, [framed(1005, &commands[4]), framed(1006, "M117 held")]);
+    talk.say("ok\nok\n");
+    assert!(talk.events.contains(&Event::Paused));
+    assert_eq!(talk.ms(60_000), [""; 0]);
+    talk.streamer.resume().unwrap();
+    assert_eq!(talk.hear()[..2], [framed(1007, "M117 on"), framed(1008, &commands[5])]);
+}
+
+#[test]
+fn cancel_breaks_the_wait_for_a_heater_and_makes_the_machine_safe() {
+    let (mut talk, first) = Talk::printing(&["M109 S210", "G1 X1", "G1 X2"]);
+    assert_eq!(first, [framed(1001, "M109 S210")]);
+    talk.streamer.cancel().unwrap();
+    assert_eq!(talk.hear(), ["M108"]);
+    let script = talk.say("ok\nok\n");
+    let expected = ["M104 S0", "M140 S0", "M107", "M84"];
+    let expected: Vec<_> = (1002..).zip(expected).map(|(number, command)| framed(number, command)).collect();
+    assert_eq!(script, expected);
+    assert_eq!(talk.say("ok\nok\nok\nok\n"), [PROBE]);
+    talk.refuse(1006);
+    talk.ms(30);
+    assert!(talk.events.contains(&Event::Ended(Ending::Cancelled)));
+}
+
+#[test]
+fn the_emergency_stop_goes_ahead_of_everything_and_is_the_last_word() {
+    let (mut talk, _) = Talk::printing(&refs(&moves(12)));
+    talk.streamer.emergency_stop();
+    let written = talk.hear();
+    assert_eq!(written[0], "M112");
+    assert_eq!(talk.stopped(), &StopReason::EmergencyStop);
+    assert_eq!(talk.say("ok\nok\nok\n"), [""; 0]);
+}
+
+#[test]
+fn numbering_begins_anew_only_when_nothing_is_on_its_way_and_everything_is_proven() {
+    let commands = moves(8);
+    let (mut talk, first) =
+        Talk::printing_with(&refs(&commands), |options| options.max_line_number = 1005);
+    assert_eq!(first.len(), 4, "lines 1001 to 1004");
+    assert_eq!(talk.say("ok\nok\nok\n"), [""; 0]);
+    assert_eq!(talk.say("ok\n"), [PROBE]);
+    assert_eq!(talk.refuse(1005), [""; 0]);
+    assert_eq!(talk.ms(30), [framed(1000, "M110 N1000")]);
+    talk.say("ok\n");
+    assert_eq!(talk.ms(30), [PROBE]);
+    talk.refuse(1001);
+    assert_eq!(talk.ms(30)[0], framed(1001, &commands[4]));
+}
+
+#[test]
+fn a_firmware_that_does_not_verify_numbers_is_never_guessed_about() {
+    let (mut talk, first) = {
+        let mut talk = Talk::with(|options| {
+            options.verified = false;
+            options.reach.lines = 1;
+        });
+        talk.hear();
+        talk.say("ok\n");
+        talk.ms(30);
+        talk.streamer.begin_job().unwrap();
+        talk.hear();
+        talk.say("ok\n");
+        let mut batch = Batch::default();
+        batch.push(b"G1 X1", Position::default());
+        batch.push(b"G1 X2", Position::default());
+        talk.streamer.feed(batch);
+        talk.streamer.feed_end();
+        let first = talk.ms(30);
+        (talk, first)
+    };
+    assert_eq!(first, [framed(1001, "G1 X1")], "one line at a time");
+    assert_eq!(talk.ms(10_000), [""; 0]);
+    assert_eq!(talk.stopped(), &StopReason::Uncertain { first: 1001, last: 1001 });
+}
