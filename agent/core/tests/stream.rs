@@ -339,8 +339,7 @@ fn the_emergency_stop_goes_ahead_of_everything_and_is_the_last_word() {
 #[test]
 fn numbering_begins_anew_only_when_nothing_is_on_its_way_and_everything_is_proven() {
     let commands = moves(8);
-    let (mut talk, first) =
-        Talk::printing_with(&refs(&commands), |options| options.max_line_number = 1005);
+    let (mut talk, first) = Talk::printing_with(&refs(&commands), |options| options.max_line_number = 1005);
     assert_eq!(first.len(), 4, "lines 1001 to 1004");
     assert_eq!(talk.say("ok\nok\nok\n"), [""; 0]);
     assert_eq!(talk.say("ok\n"), [PROBE]);

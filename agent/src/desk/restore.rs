@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
+use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::inbox::InboxOptions;
 use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
 use spoolway_protocol::event::{AgentStarted, EventData, Gap};
@@ -88,6 +89,7 @@ impl Clerk {
             changed: true,
             moved: false,
             rest_until: None,
+            gaps_due: Moment::ZERO,
         };
         clerk.tell_start(&opened.start).await;
         clerk.restore_jobs().await?;

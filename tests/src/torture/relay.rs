@@ -72,7 +72,8 @@ pub struct Figures {
 /// Prints twice and compares; fails when the print noticed the kills or an event is missing.
 #[must_use]
 pub fn main(arguments: &Arguments) -> ExitCode {
-    let measured = std::env::current_exe().map_err(Into::into).and_then(|program| measure(&program, arguments));
+    let measured =
+        std::env::current_exe().map_err(Into::into).and_then(|program| measure(&program, arguments));
     let report = match measured {
         Ok(report) => report,
         Err(error) => {
