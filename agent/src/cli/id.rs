@@ -19,7 +19,7 @@ pub(super) fn id(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) ->
         return Ok(());
     }
     writeln!(out, "Agent  {agent_id}\nKey    {public_key}\n\nOn the relay, once:")?;
-    writeln!(out, "spoolway-relay agent add --id {agent_id} --key {public_key}")?;
+    writeln!(out, "spoolway-relay agent add --id {agent_id} --key {public_key} --backend BACKEND")?;
     Ok(())
 }
 

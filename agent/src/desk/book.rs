@@ -7,7 +7,7 @@ use spoolway_agent_core::gcode::Summary;
 use spoolway_agent_core::job::{Job, JobQueue, Queued};
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
-use spoolway_protocol::offer::OfferArgs;
+use spoolway_protocol::offer::{OfferArgs, Retain};
 use spoolway_protocol::{CmdId, Fault, JobId, Sha256Hex};
 
 use crate::store::JobRow;
@@ -42,6 +42,9 @@ pub(super) struct Detail {
     /// Layers in the file.
     #[serde(default)]
     pub(super) layers_total: u32,
+    /// When the job was over, unix ms; 0 before.
+    #[serde(default)]
+    pub(super) ended_ms: u64,
 }
 
 impl Detail {
@@ -73,6 +76,14 @@ impl Entry {
 
     pub(super) fn file_id(&self) -> &FileId {
         &self.offer.file.file_id
+    }
+
+    /// How long its file is kept; a word that is not known keeps nothing.
+    fn kept_until_ms(&self) -> u64 {
+        match self.offer.retain {
+            Retain::Keep { hours } => self.detail.ended_ms + u64::from(hours) * 3_600_000,
+            Retain::Delete | Retain::Unknown(_) => 0,
+        }
     }
 
     pub(super) fn queued(&self) -> Queued {
@@ -149,9 +160,10 @@ impl Book {
         in_order.map(|queued| queued.job_id.clone())
     }
 
-    /// Whether another job still needs this file.
-    pub(super) fn needs_file(&self, sha256: Sha256Hex) -> bool {
-        self.entries.values().any(|entry| entry.sha256() == sha256 && !entry.job.state().is_terminal())
+    /// Whether a job still needs this file: one that is not over, or one whose offer asked that it be kept.
+    pub(super) fn needs_file(&self, sha256: Sha256Hex, now_ms: u64) -> bool {
+        let needs = |entry: &Entry| !entry.job.state().is_terminal() || now_ms < entry.kept_until_ms();
+        self.entries.values().any(|entry| entry.sha256() == sha256 && needs(entry))
     }
 }
 

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::Inbox;
-use spoolway_protocol::event::{EventClass, EventData, Gap};
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::raw::Extra;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
-use super::events::event;
 use super::fetch::Fetch;
 use super::follow::Following;
 use super::start::Preflight;
@@ -23,7 +20,7 @@ use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::printer::{Order, Snapshot};
 use crate::spool::Spool;
-use crate::store::{self, Store, Write};
+use crate::store::Store;
 use crate::view::LinkView;
 
 /// Background work that has ended and waits to be looked at.
@@ -33,8 +30,8 @@ const SAFE_STOP: Duration = Duration::from_secs(30);
 /// Jobs that wait for a time, and telemetry, are looked at this often.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Dropped events are looked for this often.
-const LOOK_FOR_GAPS: Duration = Duration::from_secs(60);
+/// Dropped events and files whose time is over are looked for this often.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Work that was done elsewhere, so that the desk itself never waits for a disk.
 #[derive(Debug)]
@@ -80,8 +77,8 @@ pub(super) struct Clerk {
     pub(super) moved: bool,
     /// The store refused a write; no new job is taken in hand before.
     pub(super) rest_until: Option<Moment>,
-    /// When to look for dropped events again.
-    pub(super) gaps_due: Moment,
+    /// When to look for dropped events and old files again.
+    pub(super) upkeep_due: Moment,
 }
 
 /// The desk's ends of its channels: whoever holds them keeps the uplink from taking the agent for dead.
@@ -206,28 +203,9 @@ impl Clerk {
     async fn tick(&mut self) {
         self.changed = true;
         let now = self.clock.now();
-        if now >= self.gaps_due {
-            self.gaps_due = now + LOOK_FOR_GAPS;
-            self.tell_gaps().await;
-        }
-    }
-
-    /// Events that had to be dropped are told of, so that a hole in the numbers is explained.
-    async fn tell_gaps(&mut self) {
-        let Ok(status) = self.store.outbox_status().await else { return };
-        let classes = [
-            (status.gaps.critical, store::EventClass::Critical, EventClass::Critical),
-            (status.gaps.info, store::EventClass::Info, EventClass::Info),
-        ];
-        for (dropped, cls, word) in classes.into_iter().filter(|(dropped, ..)| *dropped > 0) {
-            tracing::warn!(
-                dropped,
-                class = cls.as_str(),
-                "the outbox was full; the oldest events were dropped"
-            );
-            let gap = EventData::Gap(Gap { dropped, cls: word, extra: Extra::default() });
-            let told = event(&gap, None, &self.clock.stamp());
-            drop(self.promise(vec![told, Write::SettleGap { cls, dropped }]).await);
+        if now >= self.upkeep_due {
+            self.upkeep_due = now + UPKEEP_EVERY;
+            self.keep_up().await;
         }
     }
 }

@@ -176,7 +176,7 @@ impl Clerk {
         writes.extend(self.write_result(&id, outcome_of(to), &reason, Some(&facts)));
         drop(self.promise(writes).await);
         self.end_cancel_commands(&id);
-        self.forget_file(&id).await;
+        self.forget_file(&id);
     }
 
     fn tell_end(&self, id: &JobId, to: JobState, reason: &Reason, facts: &RunFacts) {
@@ -248,20 +248,6 @@ impl Clerk {
         for cmd_id in commands.into_iter().flatten() {
             self.end_command(cmd_id, Ok(()));
         }
-    }
-
-    /// A file that no job needs any more goes; one of an interrupted job stays.
-    pub(super) async fn forget_file(&mut self, id: &JobId) {
-        let entry = &self.book.entries[id];
-        if !entry.job.state().is_terminal() || self.book.needs_file(entry.sha256()) {
-            return;
-        }
-        let (spool, sha256) = (self.spool.clone(), entry.sha256().to_string());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = spool.delete(&sha256) {
-                warn!(%error, "a job's file could not be deleted");
-            }
-        });
     }
 
     async fn tell_printer(&mut self, snapshot: &Snapshot) {

@@ -17,6 +17,7 @@ mod moves;
 mod restore;
 mod show;
 mod start;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -77,6 +77,7 @@ impl Clerk {
         entry.detail.because(reason.fault, reason.text.clone());
         entry.detail.attempt = entry.job.attempt();
         let state = entry.job.state();
+        entry.detail.ended_ms = if state.is_terminal() { updated_ms } else { 0 };
         self.book.queue.set_state(id, state);
         self.changed = true;
         self.moved = true;

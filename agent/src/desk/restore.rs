@@ -89,7 +89,7 @@ impl Clerk {
             changed: true,
             moved: false,
             rest_until: None,
-            gaps_due: Moment::ZERO,
+            upkeep_due: Moment::ZERO,
         };
         clerk.tell_start(&opened.start).await;
         clerk.restore_jobs().await?;

@@ -200,7 +200,7 @@ impl Clerk {
         drop(self.promise(writes).await);
         self.end_start_command(id, Err(Refusal::new(fault, text)));
         self.end_cancel_commands(id);
-        self.forget_file(id).await;
+        self.forget_file(id);
     }
 }
 

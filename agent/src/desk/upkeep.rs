@@ -1,0 +1,87 @@
+//! Keeps the desk tidy: files and jobs that are long over are forgotten, and what had to be dropped is told of.
+
+use spoolway_protocol::JobId;
+use spoolway_protocol::event::{EventClass, EventData, Gap};
+use spoolway_protocol::offer::Retain;
+use spoolway_protocol::raw::Extra;
+use tracing::warn;
+
+use super::book::Entry;
+use super::clerk::Clerk;
+use super::events::event;
+use crate::store::{self, Write};
+
+/// Jobs that are over and still listed.
+const JOBS_REMEMBERED: usize = 200;
+
+impl Clerk {
+    pub(super) async fn keep_up(&mut self) {
+        self.forget_old_files();
+        self.forget_old_jobs().await;
+        self.tell_gaps().await;
+    }
+
+    /// A file that no job needs any more goes; one of an interrupted job stays.
+    pub(super) fn forget_file(&mut self, id: &JobId) {
+        let entry = &self.book.entries[id];
+        if entry.job.state().is_terminal() && !self.book.needs_file(entry.sha256(), self.clock.unix_ms()) {
+            self.delete_file(entry.sha256().to_string());
+        }
+    }
+
+    /// Files whose time is over go as well.
+    fn forget_old_files(&mut self) {
+        let now_ms = self.clock.unix_ms();
+        let kept = self.book.entries.values().filter(|entry| matches!(entry.offer.retain, Retain::Keep { .. }));
+        let over = kept.filter(|entry| entry.job.state().is_terminal());
+        let old = over.map(Entry::sha256).filter(|sha256| !self.book.needs_file(*sha256, now_ms));
+        for sha256 in old.collect::<Vec<_>>() {
+            self.delete_file(sha256.to_string());
+        }
+    }
+
+    /// Jobs that are long over are forgotten, so that the queue has room for ever. Their commands are still known.
+    async fn forget_old_jobs(&mut self) {
+        let over = self.book.entries.values().filter(|entry| entry.job.state().is_terminal());
+        let mut over: Vec<_> = over.map(|entry| (entry.detail.ended_ms, entry.job.id().clone())).collect();
+        over.sort_unstable();
+        let surplus = over.len().saturating_sub(JOBS_REMEMBERED);
+        for (_, id) in over.drain(..surplus) {
+            let forget = Write::ForgetJob { job_id: id.to_string() };
+            if self.promise(vec![forget]).await.is_err() {
+                return;
+            }
+            self.forget_file(&id);
+            self.book.queue.remove(&id);
+            self.book.entries.remove(&id);
+        }
+    }
+
+    fn delete_file(&self, sha256: String) {
+        let spool = self.spool.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = spool.delete(&sha256) {
+                warn!(%error, "a job's file could not be deleted");
+            }
+        });
+    }
+
+    /// Events that had to be dropped are told of, so that a hole in the numbers is explained.
+    async fn tell_gaps(&mut self) {
+        let Ok(status) = self.store.outbox_status().await else { return };
+        let classes = [
+            (status.gaps.critical, store::EventClass::Critical, EventClass::Critical),
+            (status.gaps.info, store::EventClass::Info, EventClass::Info),
+        ];
+        for (dropped, cls, word) in classes.into_iter().filter(|(dropped, ..)| *dropped > 0) {
+            tracing::warn!(
+                dropped,
+                class = cls.as_str(),
+                "the outbox was full; the oldest events were dropped"
+            );
+            let gap = EventData::Gap(Gap { dropped, cls: word, extra: Extra::default() });
+            let told = event(&gap, None, &self.clock.stamp());
+            drop(self.promise(vec![told, Write::SettleGap { cls, dropped }]).await);
+        }
+    }
+}
