@@ -45,7 +45,10 @@ fn id_is_stable_and_names_the_relays_command() {
     let json: serde_json::Value =
         serde_json::from_str(&stdout(&agent(home.path(), &["id", "--json"]))).unwrap();
     let (id, key) = (json["agent_id"].as_str().unwrap(), json["public_key"].as_str().unwrap());
-    assert!(stdout(&first).ends_with(&format!("spoolway-relay agent add --id {id} --key {key}\n")));
+    assert!(
+        stdout(&first)
+            .ends_with(&format!("spoolway-relay agent add --id {id} --key {key} --backend BACKEND\n"))
+    );
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Clerk {
     /// Files whose time is over go as well.
     fn forget_old_files(&mut self) {
         let now_ms = self.clock.unix_ms();
-        let kept = self.book.entries.values().filter(|entry| matches!(entry.offer.retain, Retain::Keep { .. }));
+        let kept =
+            self.book.entries.values().filter(|entry| matches!(entry.offer.retain, Retain::Keep { .. }));
         let over = kept.filter(|entry| entry.job.state().is_terminal());
         let old = over.map(Entry::sha256).filter(|sha256| !self.book.needs_file(*sha256, now_ms));
         for sha256 in old.collect::<Vec<_>>() {
