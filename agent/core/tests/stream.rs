@@ -1,5 +1,7 @@
 //! Conversations with a firmware, word for word: what the streamer writes, and when.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
