@@ -4,6 +4,7 @@ pub mod backend;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod dial;
 pub mod expected;
 pub mod printer;
 pub mod process;

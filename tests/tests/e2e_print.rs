@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::job::Outcome;
-use spoolway_protocol::{JobState, Sha256Hex};
+use spoolway_protocol::{JobState, Message, Sha256Hex};
 use spoolway_tests::backend::{Backend, Ending, Print, Progress};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::demo::summary::Summary;
@@ -132,8 +132,8 @@ async fn a_relay_that_is_killed_and_comes_back_is_not_noticed_by_the_print() {
     let (printing, mut is_printing) = tokio::sync::watch::channel(false);
     let (events, print) = (Arc::clone(&seen), Print { agent: house.agent_id(), name: "box".into(), bytes });
     let backend = Backend::new(house.relay(), print, move |progress| match progress {
-        Progress::Readings(now) => {
-            _ = printing.send_if_modified(|is| now.line > Some(200) && !std::mem::replace(is, true))
+        Progress::Heard(Message::Telem(now)) => {
+            _ = printing.send_if_modified(|is| now.d.line > Some(200) && !std::mem::replace(is, true))
         }
         Progress::Event(event) => events.lock().unwrap().push(event),
         _ => {}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spoolway_protocol::job::Outcome;
-use spoolway_protocol::{Event, EventData};
+use spoolway_protocol::{Event, EventData, Message};
 use spoolway_tests::backend::{Backend, Ending, Print, Progress};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::expected::Commands;
@@ -44,7 +44,7 @@ fn print(
     let job = Print { agent: house.agent_id(), name: "job.gcode".into(), bytes: Arc::clone(bytes) };
     let backend = Backend::new(house.relay(), job, move |progress| match progress {
         Progress::Event(event) => seen.lock().unwrap().push(event),
-        Progress::Receipt(_) => drop(received.send(())),
+        Progress::Heard(Message::CmdRecv(_)) => drop(received.send(())),
         _ => {}
     });
     async { tokio::time::timeout(HANG, backend.unwrap().run()).await.expect("the print ends").unwrap() }

@@ -13,7 +13,7 @@ use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegis
 use spoolway_relay::{auth, certs};
 
 use super::roles::PrinterReport;
-use crate::backend::Relay;
+use crate::dial::Relay;
 use crate::process::ChildProcess;
 
 /// How long a child may take to begin.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use spoolway_agent::local::Client;
 use spoolway_agent::view::Status;
-use spoolway_protocol::JobState;
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::session::PresenceState;
 use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::{JobState, Message};
 
 use crate::backend::Progress;
 
@@ -28,8 +28,8 @@ pub struct Picture {
     pub is_up: bool,
     /// Where the job stands.
     pub state: Option<JobState>,
-    /// Bytes of the file that the backend has sent.
-    pub sent_bytes: u64,
+    /// Bytes of the file that the agent has, as it said when it last asked for more.
+    pub fetched_bytes: u64,
     /// Percent of the file's bytes that the printer acknowledged.
     pub percent: f64,
     /// Lines that the printer acknowledged.
@@ -70,13 +70,11 @@ impl Picture {
     /// Takes over what the backend heard.
     pub fn take(&mut self, progress: Progress) {
         match progress {
-            Progress::Connected | Progress::Receipt(_) => {}
             Progress::Disconnected(why) => {
                 self.disconnects += 1;
                 self.complain(why);
             }
-            Progress::Presence(presence) => self.is_up = presence.state == PresenceState::Up,
-            Progress::Sent(bytes) => self.sent_bytes = self.sent_bytes.max(bytes),
+            Progress::Heard(message) => self.hear(message),
             Progress::Event(event) => {
                 self.events += 1;
                 if let Ok(EventData::JobState(now)) = event.decode() {
@@ -87,8 +85,17 @@ impl Picture {
                     }
                 }
             }
-            Progress::Readings(readings) => self.read(&readings),
             Progress::Complaint(why) => self.complain(why),
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Presence(presence) => self.is_up = presence.state == PresenceState::Up,
+            Message::ChunkGet(get) => self.fetched_bytes = get.offset,
+            Message::Telem(telemetry) => self.read(&telemetry.d),
+            Message::Nack(nack) => self.complain(format!("{}: {}", nack.code, nack.detail)),
+            _ => {}
         }
     }
 

@@ -90,7 +90,7 @@ pub fn phase(picture: &Picture, size: u64) -> String {
         _ if !picture.is_up => "connecting".to_owned(),
         None | Some(JobState::Offered) => "offering the job".to_owned(),
         Some(JobState::Fetching) => {
-            format!("sending the file, {:.0} %", picture.sent_bytes as f64 * 100.0 / size.max(1) as f64)
+            format!("sending the file, {:.0} %", picture.fetched_bytes as f64 * 100.0 / size.max(1) as f64)
         }
         Some(JobState::Printing) if is_cold(picture.nozzle) || is_cold(picture.bed) => "heating".to_owned(),
         Some(state) => state.as_str().replace('_', " "),
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(phase(&picture, 10), "connecting");
         picture.is_up = true;
         assert_eq!(phase(&picture, 10), "offering the job");
-        (picture.state, picture.sent_bytes) = (Some(JobState::Fetching), 5);
+        (picture.state, picture.fetched_bytes) = (Some(JobState::Fetching), 5);
         assert_eq!(phase(&picture, 10), "sending the file, 50 %");
         (picture.state, picture.nozzle) = (Some(JobState::Printing), Some([100.0, 215.0]));
         assert_eq!(phase(&picture, 10), "heating");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use spoolway_protocol::Sha256Hex;
-use spoolway_protocol::event::JobResult;
+use spoolway_protocol::event::{Event, EventData, JobResult};
 use spoolway_protocol::job::Outcome;
 
 use super::house::PrinterPlan;
@@ -65,13 +65,7 @@ impl Summary {
     ) -> Self {
         let (result, refusal) = match ending {
             Ending::Result(result) => (Some(*result), None),
-            Ending::Refused(refusal) => {
-                let code = refusal.code.map(|code| code.0);
-                (None, Some([code, refusal.detail].into_iter().flatten().collect::<Vec<_>>().join(": ")))
-            }
-            Ending::NeverStarted { state, reason } => {
-                (None, Some(format!("{state} before a line was printed: {}", reason.unwrap_or_default())))
-            }
+            Ending::NotPrinted(event) => (None, Some(refusal_of(&event))),
         };
         let speed = match plan {
             PrinterPlan::Simulated { speed, .. } => Some(*speed),
@@ -91,6 +85,20 @@ impl Summary {
             disconnects: picture.disconnects,
             complaints: picture.complaints.clone(),
         }
+    }
+}
+
+/// Why nothing was printed.
+fn refusal_of(event: &Event) -> String {
+    match event.decode() {
+        Ok(EventData::CmdResult(result)) => {
+            let code = result.code.map(|code| code.0);
+            [code, result.detail].into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }
+        Ok(EventData::JobState(now)) => {
+            format!("{} before a line was printed: {}", now.to, now.reason.unwrap_or_default())
+        }
+        _ => event.kind.clone(),
     }
 }
 
