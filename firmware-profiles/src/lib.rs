@@ -40,7 +40,7 @@ pub mod validate;
 pub use error::{Finding, Origin, ProfileError, UnknownProfile};
 pub use flow::{Ack, Flow, Window};
 pub use identify::identify;
-pub use profile::{Profile, Recovery, Sequence};
+pub use profile::{HostWaits, Profile, Recovery, Sequence};
 pub use registry::{KnownProfile, Registry};
 pub use reply::Replies;
 pub use report::FirmwareReport;

@@ -87,6 +87,10 @@ pub struct Serial {
     pub resets_on_open: bool,
     /// How long to wait for a boot banner before speaking, in milliseconds.
     pub boot_wait_ms: u32,
+    /// Whether the port is opened with odd parity once before it is opened with none: some USB adapters keep the parity of
+    /// the program before.
+    #[serde(default)]
+    pub parity_workaround: bool,
 }
 
 /// How a command becomes bytes.
@@ -222,6 +226,9 @@ pub struct Emergency {
     /// Whether a DTR pulse resets the board as a last resort.
     #[serde(default)]
     pub dtr_reset: bool,
+    /// Answers a host prompt; `{choice}` stands for the number of the button, from 0 (`M876 S{choice}`).
+    #[serde(default)]
+    pub prompt_reply: Option<String>,
 }
 
 impl Emergency {
@@ -251,6 +258,14 @@ pub struct Scripts {
     /// Before a paused job goes on.
     #[serde(default)]
     pub resume: Vec<String>,
+    /// Behind `pause`: takes the head away from the part. Left out as a whole when a placeholder in it or in `unpark` is
+    /// unknown: `{x}`, `{y}`, `{z}` and `{e}` are where the job stands, `{f}` is its feed rate, `{positioning}` its `G90` or
+    /// `G91`, `{extruder}` its `M82` or `M83`.
+    #[serde(default)]
+    pub park: Vec<String>,
+    /// Ahead of `resume`, when the head was parked: takes it back and restores the modes of the job.
+    #[serde(default)]
+    pub unpark: Vec<String>,
     /// When a job is cancelled or was interrupted: leaves the machine safe (heaters, fan and steppers off).
     pub cancel: Vec<String>,
 }
@@ -266,8 +281,25 @@ pub struct Temperature {
     /// Reports that come by themselves, where the firmware has them.
     #[serde(default)]
     pub auto_report: Option<AutoReport>,
+    /// Whether the agent itself waits for temperatures, so that a pause or a cancel acts at once during a heat-up.
+    #[serde(default)]
+    pub host_waits: HostWaits,
     /// What may be asked for.
     pub limits: TemperatureLimits,
+}
+
+/// Who waits for a temperature that a job asks to be waited for: `M109` then becomes `M104` and `M190` becomes `M140`, and the
+/// lines behind them are held back until the reports say that it has been reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostWaits {
+    /// The firmware.
+    #[default]
+    Never,
+    /// The agent, where the firmware does not listen while it waits.
+    WhenDeaf,
+    /// The agent.
+    Always,
 }
 
 /// Reports that come by themselves.

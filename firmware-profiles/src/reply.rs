@@ -41,4 +41,7 @@ pub struct Replies {
     /// Host actions (`//action:`).
     #[serde(default)]
     pub action: Vec<String>,
+    /// The firmware says that it had no room for bytes that came: anywhere in the line.
+    #[serde(default)]
+    pub overrun: Vec<String>,
 }

@@ -77,8 +77,12 @@ static IDENTIFY: &[Key] = &[
     may("priority", Kind::Integer),
 ];
 
-static SERIAL: &[Key] =
-    &[must("bauds", Kind::Counts), must("resets_on_open", Kind::Switch), must("boot_wait_ms", Kind::Count)];
+static SERIAL: &[Key] = &[
+    must("bauds", Kind::Counts),
+    must("resets_on_open", Kind::Switch),
+    must("boot_wait_ms", Kind::Count),
+    may("parity_workaround", Kind::Switch),
+];
 
 static FRAMING: &[Key] = &[
     may("prefix", Kind::Text),
@@ -121,6 +125,7 @@ static REPLIES: &[Key] = &[
     may("error_acknowledges", Kind::Switch),
     may("harmless_errors", Kind::Texts),
     may("action", Kind::Texts),
+    may("overrun", Kind::Texts),
 ];
 
 static RECOVERY: &[Key] = &[
@@ -148,12 +153,15 @@ static EMERGENCY: &[Key] = &[
     may("hold", Kind::Text),
     may("release", Kind::Text),
     may("dtr_reset", Kind::Switch),
+    may("prompt_reply", Kind::Text),
 ];
 
 static SCRIPTS: &[Key] = &[
     may("connect", Kind::Texts),
     may("pause", Kind::Texts),
     may("resume", Kind::Texts),
+    may("park", Kind::Texts),
+    may("unpark", Kind::Texts),
     must("cancel", Kind::Texts),
 ];
 
@@ -161,6 +169,7 @@ static TEMPERATURE: &[Key] = &[
     must("query", Kind::Text),
     must("query_interval_ms", Kind::Count),
     may("auto_report", Kind::Table(AUTO_REPORT)),
+    may("host_waits", Kind::Choice(&["never", "when-deaf", "always"])),
     must("limits", Kind::Table(LIMITS)),
 ];
 

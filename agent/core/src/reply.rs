@@ -191,6 +191,7 @@ mod tests {
             harmless_errors: words(&["checksum mismatch"]),
             error_acknowledges: false,
             action: words(&["//action:", "// action:"]),
+            overrun: words(&["Full RX Buffer"]),
         })
     }
 

@@ -66,6 +66,8 @@ pub(super) fn check_scripts(profile: &Profile, findings: &mut Findings) {
         ("scripts.connect", &scripts.connect),
         ("scripts.pause", &scripts.pause),
         ("scripts.resume", &scripts.resume),
+        ("scripts.park", &scripts.park),
+        ("scripts.unpark", &scripts.unpark),
         ("scripts.cancel", &scripts.cancel),
     ];
     for (key, lines) in all {

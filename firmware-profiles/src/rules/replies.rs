@@ -25,7 +25,11 @@ pub(super) fn check(replies: &Replies, findings: &mut Findings) {
         ("replies.error", &replies.error),
         ("replies.action", &replies.action),
     ];
-    let anywhere = [("replies.fatal", &replies.fatal), ("replies.harmless_errors", &replies.harmless_errors)];
+    let anywhere = [
+        ("replies.fatal", &replies.fatal),
+        ("replies.harmless_errors", &replies.harmless_errors),
+        ("replies.overrun", &replies.overrun),
+    ];
     for (key, texts) in beginnings.iter().chain(&anywhere) {
         check_texts(key, texts, findings);
     }
