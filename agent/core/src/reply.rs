@@ -14,8 +14,8 @@ pub enum Reply {
     Ok(Acknowledged),
     /// A line is asked for again.
     Resend(u32),
-    /// A line was acknowledged and dropped.
-    Skip,
+    /// A line was dropped because of its number, which the firmware names; its `ok` follows.
+    Skip(Option<u32>),
     /// The firmware works and cannot answer yet.
     Busy,
     /// The command queue is empty.
@@ -24,6 +24,8 @@ pub enum Reply {
     Start,
     /// The firmware has stopped for good.
     Fatal(String),
+    /// Bytes found no room in the firmware's receive ring.
+    Overrun,
     /// An error; harmless ones leave a job alone.
     Error {
         /// The line.
@@ -103,7 +105,7 @@ fn read_line(rules: &Replies, line: &[u8]) -> Reply {
         return first_number(rest).map_or_else(|| Reply::Other(lossy(text)), Reply::Resend);
     }
     let printable = text.iter().position(u8::is_ascii_graphic).map_or(text, |at| &text[at..]);
-    if rules.start.iter().any(|start| printable.eq_ignore_ascii_case(start.as_bytes())) {
+    if rules.start.iter().any(|start| is_start(printable, start.as_bytes())) {
         return Reply::Start;
     }
     if rules.fatal.iter().any(|part| contains(text, part.as_bytes())) {
@@ -112,8 +114,11 @@ fn read_line(rules: &Replies, line: &[u8]) -> Reply {
     if after_any(text, &rules.busy).is_some() {
         return Reply::Busy;
     }
-    if after_any(text, &rules.skip).is_some() {
-        return Reply::Skip;
+    if let Some(rest) = after_any(text, &rules.skip) {
+        return Reply::Skip(first_number(rest));
+    }
+    if rules.overrun.iter().any(|part| contains(text, part.as_bytes())) {
+        return Reply::Overrun;
     }
     if rules.wait.iter().any(|wait| text.eq_ignore_ascii_case(wait.as_bytes())) {
         return Reply::Wait;
@@ -126,6 +131,13 @@ fn read_line(rules: &Replies, line: &[u8]) -> Reply {
         return Reply::Error { text: lossy(text), harmless, acknowledges: rules.error_acknowledges };
     }
     parse_temperatures(text).map_or_else(|| Reply::Other(lossy(text)), Reply::Temperatures)
+}
+
+/// A banner is the whole line, or is followed by a version (`Grbl 1.1h ['$' for help]`).
+fn is_start(text: &[u8], start: &[u8]) -> bool {
+    let fits = text.len() >= start.len() && text[..start.len()].eq_ignore_ascii_case(start);
+    let version = |rest: &[u8]| matches!(rest, [b' ', digit, ..] if digit.is_ascii_digit());
+    fits && (text.len() == start.len() || version(&text[start.len()..]))
 }
 
 fn acknowledged(rest: &[u8]) -> Acknowledged {
@@ -209,7 +221,8 @@ mod tests {
     #[test]
     fn reads_a_conversation_in_pieces_of_any_size() {
         let text = b"\x00\xfestart\necho:busy: processing\nok\n\r\nError:checksum mismatch, Last Line: 1\nResend: 2\nok\n\
-            ok N12 P15 B3\nwait\n//action:paused\nError:Printer halted. kill() called!\nrs N4 Expected\nok 9\n";
+            ok N12 P15 B3\nwait\n//action:paused\nError:Printer halted. kill() called!\nrs N4 Expected\nok 9\n\
+            skip 12\necho:Full RX Buffer\nstart 2\nstart of a text\n";
         let ok = |line| Reply::Ok(Acknowledged { line, ..Default::default() });
         let expected = vec![
             Reply::Start,
@@ -233,6 +246,10 @@ mod tests {
             Reply::Fatal("Error:Printer halted. kill() called!".into()),
             Reply::Resend(4),
             ok(Some(9)),
+            Reply::Skip(Some(12)),
+            Reply::Overrun,
+            Reply::Start,
+            Reply::Other("start of a text".into()),
         ];
         for piece in [1, 2, 3, 7, 1000] {
             assert_eq!(all(text, piece), expected, "in pieces of {piece}");

@@ -129,7 +129,9 @@ impl Conversation<'_> {
             None | Some(Order::Leave) => return true,
             Some(Order::Start { run, feed }) => self.start(run, feed),
             Some(Order::Pause) => note_refusal("pause", self.streamer.pause().err()),
-            Some(Order::Resume) => note_refusal("resume", self.streamer.resume().err()),
+            Some(Order::Resume) => {
+                note_refusal("resume", self.streamer.resume(self.bench.clock.now(), None).err())
+            }
             Some(Order::Cancel) => {
                 note_refusal("cancel", self.streamer.cancel().err());
                 self.feed = None;
@@ -205,6 +207,21 @@ impl Conversation<'_> {
             }
             Event::Complaint(text) => warn!(%text, "the printer complains"),
             Event::Action(text) => debug!(%text, "host action"),
+            Event::InDoubt { first, last, from, to } => {
+                warn!(
+                    first,
+                    last,
+                    from = from.line,
+                    to = to.line,
+                    "no reply for these lines; the job is paused"
+                );
+                self.paused_since = Some(now);
+                self.set_phase(RunPhase::Paused);
+            }
+            Event::DoubtResolved => info!("the replies came after all; the job is still paused"),
+            Event::Reached(window) => info!(?window, "window changed"),
+            Event::Aside(command) => debug!(command, "acknowledged"),
+            Event::Heating { waiting } => debug!(waiting, "waiting for a temperature"),
         }
     }
 

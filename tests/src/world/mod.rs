@@ -231,7 +231,7 @@ impl World {
         }
         if self.resume_at_us.is_some_and(|at| self.now_us >= at) {
             self.resume_at_us = None;
-            let _cancelled_meanwhile = self.streamer.resume();
+            let _cancelled_meanwhile = self.streamer.resume(Moment::from_micros(self.now_us), None);
         }
         if self.cancel_after.is_some_and(|after| done >= after) {
             self.cancel_after = None;

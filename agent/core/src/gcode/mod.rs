@@ -2,10 +2,12 @@
 
 pub mod frame;
 pub mod line;
+pub mod modal;
 pub mod reader;
 pub mod scan;
 
 pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};
+pub use modal::Modal;
 pub use reader::{Batch, Position, Reader};
 pub use scan::{Scan, Summary};

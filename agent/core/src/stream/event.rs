@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
+use crate::gcode::Position;
 use crate::temperature::Temperatures;
+
+use super::reach::InForce;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,29 @@ pub enum Event {
     Complaint(String),
     /// A host action (`//action:`).
     Action(String),
+    /// No reply came for these lines, and this firmware cannot tell whether it has carried them out. Nothing was guessed:
+    /// the job is paused until a person says, or until the replies come after all.
+    InDoubt {
+        /// First line in doubt, as numbered on the wire.
+        first: u32,
+        /// Last line in doubt, as numbered on the wire.
+        last: u32,
+        /// Where the first stands in the file; of a line that is none of the job's, where the job stands.
+        from: Position,
+        /// Where the last stands in the file.
+        to: Position,
+    },
+    /// The replies for lines in doubt came after all; the job is still paused.
+    DoubtResolved,
+    /// The firmware showed that it drops bytes, or has been calm for long: the window is another one now.
+    Reached(InForce),
+    /// A person's command was acknowledged.
+    Aside(String),
+    /// A wait for a temperature that the agent itself waits for begins or is over.
+    Heating {
+        /// Whether it begins.
+        waiting: bool,
+    },
 }
 
 /// How a job or a script ended.

@@ -1,6 +1,7 @@
 //! The lines that were framed, by number, kept so that each can be sent again exactly as it was.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::Moment;
 use crate::gcode::Position;
@@ -14,6 +15,26 @@ pub(super) enum Source {
     Script,
     /// The temperature query.
     Query,
+    /// A command of a person, outside of any job.
+    Aside,
+}
+
+/// How long a line may stay without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Not for long.
+    Quick,
+    /// Until something is done: a temperature reached, the machine homed.
+    Blocking,
+    /// Until a person has done something.
+    Person,
+}
+
+impl Pace {
+    /// Whether nothing is to be sent behind it.
+    pub(super) fn blocks(self) -> bool {
+        self != Self::Quick
+    }
 }
 
 /// One line as it goes over the wire.
@@ -21,7 +42,9 @@ pub(super) enum Source {
 pub(super) struct Sent {
     pub(super) frame: Vec<u8>,
     pub(super) source: Source,
-    pub(super) blocking: bool,
+    pub(super) pace: Pace,
+    /// How long the move takes at its feed rate; zero for everything else.
+    pub(super) lasts: Duration,
     pub(super) sent_at: Moment,
 }
 
@@ -69,11 +92,6 @@ impl History {
 
     pub(super) fn push(&mut self, line: Sent) {
         self.lines.push_back(line);
-    }
-
-    /// Takes the newest line back.
-    pub(super) fn pop(&mut self) {
-        self.lines.pop_back();
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Sent> {

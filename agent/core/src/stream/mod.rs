@@ -9,11 +9,21 @@
 //! * `replies` takes what the printer says while lines flow; **a resend is handled there**.
 //! * `sync` sets the firmware's line counter and proves it.
 //! * `turn` begins, pauses, resumes and gives up a job.
+//! * `reach` says how much may be on its way, and narrows it when bytes are dropped.
+//! * `doubt` is what happens to a firmware that cannot be asked where it stands.
+//! * `heat` waits for temperatures in the firmware's place.
+//! * `aside` takes a person's commands and answers prompts.
 
+mod aside;
+mod commands;
+mod doubt;
 mod event;
+mod figures;
+mod heat;
 mod history;
 mod options;
 mod plan;
+mod reach;
 mod replies;
 mod state;
 mod stats;
@@ -25,15 +35,23 @@ mod window;
 use std::collections::VecDeque;
 
 use crate::Moment;
-use crate::gcode::Batch;
+use crate::gcode::{Batch, Modal};
 use crate::reply::{Acknowledged, Reply, ReplyParser};
 
+pub use commands::Commands;
+pub use doubt::Doubt;
 pub use event::{Ending, Event, Output, StopReason};
-pub use options::{FIRST_NUMBER, Query, Reach, Scripts, StreamOptions, Waits};
+pub use figures::WireFigures;
+pub use options::{FIRST_NUMBER, Query, Scripts, Signal, StreamOptions, Waits};
+pub use reach::{InForce, Reach, Rule};
 pub use stats::Stats;
 pub use turn::TurnError;
 pub use window::Progress;
 
+use aside::Awaited;
+use figures::Figures;
+use heat::HeatWait;
+use reach::Narrowing;
 use state::{Lookahead, Mend, Phase, Suspicion, Turn, Witness};
 use watch::Watch;
 use window::Window;
@@ -55,6 +73,24 @@ pub struct Streamer {
     lookahead: Lookahead,
     /// Lines of scripts, ahead of the job's.
     scripts: VecDeque<Vec<u8>>,
+    /// Commands of a person.
+    asides: VecDeque<Vec<u8>>,
+    /// Those of them that are on their way.
+    asides_out: VecDeque<Vec<u8>>,
+    /// Where the job stands once everything that was framed has been carried out.
+    modal: Modal,
+    heat: Option<HeatWait>,
+    /// The head was taken away from the part.
+    parked: bool,
+    /// Feed hold is on.
+    held: bool,
+    /// A realtime reset was sent: the banner that follows is no accident.
+    reset_asked: bool,
+    awaited: Awaited,
+    narrowing: Narrowing,
+    figures: Figures,
+    /// How often in a row an acknowledgement named just the line that was due.
+    exact_acks: u32,
     /// Numbering is to begin anew as soon as nothing is on its way.
     resync: bool,
     /// The next line is the `ok` that belongs to a request.
@@ -76,7 +112,8 @@ impl Streamer {
     /// A conversation that begins now, with a firmware that has been identified.
     #[must_use]
     pub fn new(options: StreamOptions, now: Moment) -> Self {
-        let window = Window::new(options.reach, options.history_lines);
+        let narrowing = Narrowing::new(options.reach);
+        let window = Window::new(narrowing.reach(), options.history_lines);
         let mut streamer = Self {
             parser: Some(ReplyParser::new(options.replies.clone())),
             window,
@@ -85,6 +122,17 @@ impl Streamer {
             turn: Turn::Idle,
             lookahead: Lookahead::default(),
             scripts: VecDeque::new(),
+            asides: VecDeque::new(),
+            asides_out: VecDeque::new(),
+            modal: Modal::default(),
+            heat: None,
+            parked: false,
+            held: false,
+            reset_asked: false,
+            awaited: Awaited::default(),
+            narrowing,
+            figures: Figures::default(),
+            exact_acks: 0,
             resync: false,
             swallow: false,
             suspicion: Suspicion::default(),
@@ -130,14 +178,12 @@ impl Streamer {
     /// Whether more of the job is wanted.
     #[must_use]
     pub fn wants_lines(&self) -> bool {
-        matches!(self.turn, Turn::Running | Turn::Pausing | Turn::Paused)
-            && !self.lookahead.complete
-            && self.lookahead.lines() < LOOKAHEAD_LINES
+        self.turn.holds_job() && !self.lookahead.complete && self.lookahead.lines() < LOOKAHEAD_LINES
     }
 
     /// Takes the next commands of the job, in order.
     pub fn feed(&mut self, batch: Batch) {
-        if matches!(self.turn, Turn::Running | Turn::Pausing | Turn::Paused) {
+        if self.turn.holds_job() {
             self.lookahead.push(batch);
         }
     }
@@ -157,6 +203,19 @@ impl Streamer {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// The window in force.
+    #[must_use]
+    pub fn window_in_force(&self) -> InForce {
+        self.narrowing.in_force()
+    }
+
+    /// How well the wire is used.
+    #[must_use]
+    pub fn wire(&self) -> WireFigures {
+        let written = self.stats.lines_sent + self.stats.lines_repeated;
+        self.figures.figures(self.stats.lines_repeated as f32 / written.max(1) as f32)
     }
 
     /// Un-acknowledged bytes right now, everything counted.
@@ -190,23 +249,28 @@ impl Streamer {
     /// What means the same in every state; gives the rest back.
     fn handle_anywhere(&mut self, now: Moment, reply: Reply) -> Option<Reply> {
         match reply {
-            Reply::Temperatures(found) => self.emit(Event::Temperatures(found)),
-            Reply::Action(text) => self.emit(Event::Action(text)),
+            Reply::Temperatures(found) => self.hear_temperatures(now, found),
+            Reply::Action(text) => self.hear_action(text),
             Reply::Error { text, harmless, acknowledges } => {
-                self.witness.hear_error(&text);
-                if !harmless {
-                    self.emit(Event::Complaint(text));
+                return self.hear_error(text, harmless, acknowledges);
+            }
+            Reply::Overrun => {
+                if self.narrowing.hear_overrun() {
+                    self.reach_anew();
                 }
-                return acknowledges.then(|| Reply::Ok(Acknowledged::default()));
             }
             Reply::Fatal(text) => self.stop(StopReason::Halted(text)),
             Reply::Busy => self.watch.busy(now),
             Reply::Start => self.handle_start(now),
             Reply::Ok(acknowledged) => {
                 if let Some(found) = acknowledged.temperatures {
-                    self.emit(Event::Temperatures(found));
+                    self.hear_temperatures(now, found);
+                }
+                if acknowledged.queue_free.is_some_and(|free| self.narrowing.hear_slots(free)) {
+                    self.reach_anew();
                 }
                 self.witness.forget_error();
+                self.awaited.answered();
                 return Some(Reply::Ok(acknowledged));
             }
             other => return Some(other),
@@ -214,15 +278,35 @@ impl Streamer {
         None
     }
 
+    fn hear_error(&mut self, text: String, harmless: bool, acknowledges: bool) -> Option<Reply> {
+        self.witness.hear_error(&text);
+        if !harmless {
+            self.emit(Event::Complaint(text));
+            if acknowledges && self.turn == Turn::Running {
+                // A line of the job was not carried out, and those behind it are already on their way.
+                self.turn = Turn::Pausing;
+            }
+        }
+        acknowledges.then(|| Reply::Ok(Acknowledged::default()))
+    }
+
+    fn reach_anew(&mut self) {
+        self.window.set_reach(self.narrowing.reach());
+        self.emit(Event::Reached(self.narrowing.in_force()));
+    }
+
     /// The counter is lost, and with it everything on its way; a job that has begun cannot go on.
     fn handle_start(&mut self, now: Moment) {
         if matches!(self.phase, Phase::Stopped(_)) {
             return;
         }
+        if std::mem::take(&mut self.reset_asked) && matches!(self.turn, Turn::Ending(Ending::Cancelled)) {
+            return self.begin_again_cancelled(now);
+        }
         let begun = match self.turn {
             Turn::Idle => false,
-            Turn::Running | Turn::Pausing | Turn::Paused => self.stats.job_lines_sent > 0,
             Turn::Ending(_) => true,
+            _ => self.stats.job_lines_sent > 0,
         };
         if begun {
             self.stop(StopReason::Restarted);
@@ -246,6 +330,8 @@ impl Streamer {
         self.turn = Turn::Idle;
         self.lookahead.clear();
         self.scripts.clear();
+        self.asides.clear();
+        self.heat = None;
     }
 
     fn emit(&mut self, event: Event) {

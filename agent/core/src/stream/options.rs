@@ -2,26 +2,19 @@
 
 use std::time::Duration;
 
-use spoolway_firmware_profiles::flow::{Ack, Window as Rule};
-use spoolway_firmware_profiles::profile::Status;
-use spoolway_firmware_profiles::{Profile, Replies, Sequence};
+use spoolway_firmware_profiles::flow::{Ack, Window};
+use spoolway_firmware_profiles::profile::Emergency;
+use spoolway_firmware_profiles::{HostWaits, Profile, Replies, Sequence};
 
 use crate::gcode::Framing;
-use crate::gcode::line::is_command;
+
+use super::commands::Commands;
+use super::reach::Reach;
 
 /// Number that `M110` sets; the first line after it carries the next one. It is far from 0, so that a firmware that
 /// asks for line 1 has certainly been reset, and of four digits, so that a line whose `N` was hit (`M1000 G1 ..`) is no
 /// command that any firmware knows.
 pub const FIRST_NUMBER: u32 = 1000;
-
-/// How far a window reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reach {
-    /// Un-acknowledged bytes, everything counted, at most.
-    pub bytes: usize,
-    /// Un-acknowledged lines at most.
-    pub lines: usize,
-}
 
 /// Everything the streamer needs to know.
 #[derive(Debug, Clone)]
@@ -47,17 +40,52 @@ pub struct StreamOptions {
     /// Time-outs.
     pub waits: Waits,
     /// Commands that may block for long.
-    pub blocking: Vec<Vec<u8>>,
+    pub blocking: Commands,
     /// Sent when a job is paused, goes on, or is given up.
     pub scripts: Scripts,
     /// Stops everything at once.
-    pub stop: Option<Vec<u8>>,
+    pub stop: Option<Signal>,
     /// Ends a wait for a temperature, where the firmware listens while it is blocked.
-    pub break_wait: Option<Vec<u8>>,
+    pub break_wait: Option<Signal>,
     /// Stops motion and empties the planner, where the firmware listens while it is blocked.
-    pub quick_stop: Option<Vec<u8>>,
+    pub quick_stop: Option<Signal>,
+    /// Stops motion and keeps the planner, and goes on.
+    pub hold: Option<(Signal, Signal)>,
+    /// Answers a host prompt; `{choice}` stands for the button's number.
+    pub prompt_reply: Option<String>,
     /// Asked for temperatures, where they do not come by themselves.
     pub query: Option<Query>,
+    /// Whether the agent itself waits for temperatures, and what it asks with when no report comes.
+    pub host_waits: Option<Vec<u8>>,
+    /// Whether the port is to obey XON/XOFF.
+    pub xon_xoff: bool,
+}
+
+/// A word to a firmware that may be busy: it goes ahead of everything that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// One byte that is taken out of the stream as it arrives.
+    Byte(u8),
+    /// A line without a number.
+    Line(Vec<u8>),
+}
+
+impl Signal {
+    fn of(text: &str) -> Self {
+        Emergency::realtime_byte(text).map_or_else(|| Self::Line(text.as_bytes().to_vec()), Self::Byte)
+    }
+
+    /// Appends what goes over the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>, prefix: &[u8]) {
+        match self {
+            Self::Byte(byte) => out.push(*byte),
+            Self::Line(line) => {
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+        }
+    }
 }
 
 /// Time-outs; see the profile's own words.
@@ -84,6 +112,10 @@ pub struct Scripts {
     pub resume: Vec<Vec<u8>>,
     /// When it is given up.
     pub cancel: Vec<Vec<u8>>,
+    /// Behind `pause`, with placeholders for the modal state.
+    pub park: Vec<String>,
+    /// Ahead of `resume`, the same.
+    pub unpark: Vec<String>,
 }
 
 /// A question that is asked again and again.
@@ -99,55 +131,50 @@ impl StreamOptions {
     /// Draws the options from a profile; `has` tells whether the firmware reported a capability as on.
     #[must_use]
     pub fn from_profile(profile: &Profile, has: impl Fn(&str) -> bool) -> Self {
-        let listens = profile.emergency.capability.as_deref().is_none_or(&has);
+        let emergency = &profile.emergency;
+        let listens = emergency.capability.as_deref().is_none_or(&has);
         let reports = profile.temperature.auto_report.as_ref().is_some_and(|auto| has(&auto.capability));
         let flow = &profile.flow;
+        let xon_xoff = flow.xon_xoff && has("SERIAL_XON_XOFF");
+        let heard = |text: &Option<String>| text.as_deref().filter(|_| listens).map(Signal::of);
+        let asks = !profile.temperature.query.is_empty();
+        let waits = match profile.temperature.host_waits {
+            HostWaits::Never => false,
+            HostWaits::WhenDeaf => !listens,
+            HostWaits::Always => true,
+        };
+        let query = profile.temperature.query.clone().into_bytes();
         Self {
             framing: Framing::from(&profile.framing),
             replies: profile.replies.clone(),
-            reach: reach(profile),
-            numbered_acks: flow.window == Rule::AdvancedOk || flow.ack == Ack::Received,
+            reach: Reach::of(profile, xon_xoff),
+            numbered_acks: flow.window == Window::AdvancedOk || flow.ack == Ack::Received,
             verified: profile.framing.numbered && profile.recovery.sequence == Sequence::Verified,
             history_lines: profile.recovery.history_lines as usize,
             max_line_number: profile.framing.max_line_number,
             max_refusals: profile.recovery.max_refusals,
             max_silent_probes: profile.recovery.max_silent_probes,
             waits: Waits::from(&profile.timeouts),
-            blocking: lines(&profile.timeouts.blocking),
+            blocking: Commands::new(&profile.timeouts.blocking),
             scripts: Scripts {
                 pause: lines(&profile.scripts.pause),
                 resume: lines(&profile.scripts.resume),
                 cancel: lines(&profile.scripts.cancel),
+                park: profile.scripts.park.clone(),
+                unpark: profile.scripts.unpark.clone(),
             },
-            stop: profile.emergency.stop.clone().map(String::into_bytes),
-            break_wait: profile.emergency.break_wait.clone().filter(|_| listens).map(String::into_bytes),
-            quick_stop: profile.emergency.quick_stop.clone().filter(|_| listens).map(String::into_bytes),
-            query: (!reports && !profile.temperature.query.is_empty()).then(|| Query {
-                command: profile.temperature.query.clone().into_bytes(),
+            stop: emergency.stop.as_deref().map(Signal::of),
+            break_wait: heard(&emergency.break_wait),
+            quick_stop: heard(&emergency.quick_stop),
+            hold: heard(&emergency.hold).zip(heard(&emergency.release)),
+            prompt_reply: emergency.prompt_reply.clone(),
+            query: (!reports && asks).then(|| Query {
+                command: query.clone(),
                 interval: millis(profile.temperature.query_interval_ms),
             }),
+            host_waits: (waits && asks).then_some(query),
+            xon_xoff,
         }
-    }
-
-    /// Whether a command may block for long.
-    pub(super) fn is_blocking(&self, command: &[u8]) -> bool {
-        self.blocking.iter().any(|word| is_command(command, word))
-    }
-}
-
-/// Rules that widen a window beyond the ring keep to the ring: never wrong, at worst slower.
-fn reach(profile: &Profile) -> Reach {
-    let flow = &profile.flow;
-    let ring = flow.rx_bytes.saturating_sub(1) as usize;
-    let lines = flow.max_lines.max(1) as usize;
-    match flow.window {
-        _ if profile.status == Status::Unverified => Reach { bytes: ring, lines: 1 },
-        Rule::OneLine => Reach { bytes: ring, lines: 1 },
-        Rule::Bytes
-        | Rule::BytesAndQueue
-        | Rule::AdvancedOk
-        | Rule::CharacterCount
-        | Rule::UsbBackPressure => Reach { bytes: ring, lines },
     }
 }
 

@@ -1,11 +1,13 @@
 //! Decides what is sent next, and when to look again.
 
+use std::time::Duration;
+
 use crate::Moment;
 
-use super::Streamer;
 use super::event::{Event, StopReason};
-use super::history::Source;
+use super::history::{Pace, Source};
 use super::state::{Mend, Phase, Then, Turn};
+use super::{Streamer, heat};
 
 /// No line is ever numbered so, and no 8-bit sum is 999: the firmware refuses this alone just as it does behind half a
 /// line that was left in its buffer, and it refuses it once. A line of the job would not do: Marlin 2.1 drops a
@@ -33,11 +35,13 @@ impl Streamer {
     fn plan_stream(&mut self, now: Moment, mend: Mend) -> Option<Moment> {
         match mend {
             Mend::Flowing => {
+                let heat = self.plan_heat(now);
                 self.fill_window(now);
                 if self.window.is_idle() && self.out.is_empty() && self.turn_over(now) {
                     return Some(now);
                 }
-                self.wake_flowing(now)
+                let wake = self.wake_flowing(now);
+                [heat, wake].into_iter().flatten().min()
             }
             Mend::Settling { until, then } if now >= until => {
                 self.settled(now, then);
@@ -46,27 +50,24 @@ impl Streamer {
             Mend::Settling { until, .. } => Some(until),
             Mend::Alone { .. } => self.wake_waiting(now),
             Mend::Probing { acknowledged_at } => self.plan_probe(now, acknowledged_at),
+            Mend::InDoubt => None,
         }
     }
 
     fn fill_window(&mut self, now: Moment) {
-        while let Some(length) = self.next_length(now) {
-            if !self.window.has_room(length) {
-                break;
+        loop {
+            let is_there = match self.window.replay_len() {
+                Some(length) => self.window.has_room(length),
+                None => self.pull(now),
+            };
+            if !is_there {
+                return;
             }
             self.send_line(now);
         }
     }
 
-    /// Makes sure that a line stands at the cursor; gives its length on the wire.
-    fn next_length(&mut self, now: Moment) -> Option<usize> {
-        if !self.window.has_replay() {
-            self.pull(now);
-        }
-        self.window.replay_len()
-    }
-
-    fn send_line(&mut self, now: Moment) -> u32 {
+    pub(super) fn send_line(&mut self, now: Moment) -> u32 {
         if self.window.lines_in_flight() == 0 {
             self.watch.progress(now);
         }
@@ -78,64 +79,114 @@ impl Streamer {
         number
     }
 
-    /// Frames the next new line, if there is one.
-    fn pull(&mut self, now: Moment) {
+    /// Frames the next new line, if there is one and it fits: what is framed is also sent, so that whatever comes first
+    /// the next time gets the next number.
+    fn pull(&mut self, now: Moment) -> bool {
         if self.resync || self.window.next_number() >= self.options.max_line_number {
             self.resync = true;
-            return;
+            return false;
         }
-        if let Some(command) = self.scripts.pop_front() {
-            self.push_line(&command, Source::Script);
-        } else if let Some(query) = self.due_query(now) {
-            self.push_line(&query, Source::Query);
-        } else if self.turn == Turn::Running {
-            self.pull_job();
+        if let Some(command) = self.scripts.front() {
+            return self.fits(command) && self.pull_script();
         }
+        if let Some(command) = self.asides.front() {
+            return self.fits(command) && self.pull_aside();
+        }
+        if self.pull_query(now) {
+            return true;
+        }
+        self.turn == Turn::Running && self.heat.is_none() && self.pull_job(now)
     }
 
-    fn pull_job(&mut self) {
-        let Some((command, position)) = self.lookahead.peek() else { return };
+    /// Whether a command may follow now; its checksum counts as three digits.
+    fn fits(&self, command: &[u8]) -> bool {
         let number = self.window.next_number();
+        self.window.has_room(self.options.framing.framed_len(number, command.len()) + 1)
+    }
+
+    fn pull_script(&mut self) -> bool {
+        let Some(command) = self.scripts.pop_front() else { return false };
+        self.push_line(&command, Source::Script);
+        true
+    }
+
+    fn pull_query(&mut self, now: Moment) -> bool {
+        let Some(query) = self.due_query(now) else { return false };
+        if !self.fits(&query) {
+            return false;
+        }
+        self.note_query(now);
+        self.push_line(&query, Source::Query);
+        true
+    }
+
+    fn pull_job(&mut self, now: Moment) -> bool {
+        let Some((command, position)) = self.lookahead.peek() else { return false };
+        let number = self.window.next_number();
+        if !self.window.has_room(self.options.framing.framed_len(number, command.len()) + 1) {
+            return false;
+        }
         let mut frame = self.window.take_buffer();
-        self.options.framing.write(&mut frame, number, command);
-        let blocking = self.options.is_blocking(command);
+        let waits = self.options.host_waits.is_some() && command[0].eq_ignore_ascii_case(&b'M');
+        let rewritten = if waits { heat::rewrite(command, self.modal.tool()) } else { None };
+        let sent = rewritten.as_ref().map_or(command, |(asked, _)| asked.as_slice());
+        self.options.framing.write(&mut frame, number, sent);
         if frame.len() > self.options.framing.max_line_bytes + 1 {
             self.stop(StopReason::LineTooLong { line: position.line });
-            return;
+            return false;
         }
+        let pace = self.options.blocking.pace(sent);
+        let lasts = self.modal.follow(command);
         self.lookahead.advance();
         self.stats.job_lines_sent += 1;
-        self.push_frame(frame, Source::Job(position), blocking);
+        self.push_frame(frame, Source::Job(position), pace, lasts);
+        if let Some((_, wanted)) = rewritten {
+            self.begin_heat(now, wanted, number);
+        }
+        true
     }
 
-    fn push_line(&mut self, command: &[u8], source: Source) {
+    pub(super) fn push_line(&mut self, command: &[u8], source: Source) {
+        self.push_line_at(command, source, self.options.blocking.pace(command));
+    }
+
+    pub(super) fn push_line_at(&mut self, command: &[u8], source: Source, pace: Pace) {
         let number = self.window.next_number();
         let mut frame = self.window.take_buffer();
         self.options.framing.write(&mut frame, number, command);
-        self.push_frame(frame, source, self.options.is_blocking(command));
+        self.push_frame(frame, source, pace, Duration::ZERO);
     }
 
-    fn push_frame(&mut self, frame: Vec<u8>, source: Source, blocking: bool) {
+    fn push_frame(&mut self, frame: Vec<u8>, source: Source, pace: Pace, lasts: Duration) {
         self.stats.lines_sent += 1;
-        self.window.push(frame, source, blocking);
+        self.window.push(frame, source, pace, lasts);
     }
 
-    fn due_query(&mut self, now: Moment) -> Option<Vec<u8>> {
-        let query = self.options.query.as_ref()?;
-        let quiet = matches!(self.turn, Turn::Ending(_)) || self.query_out;
-        if quiet || now < self.query_due {
+    /// The question that is due: of a wait for a temperature, or the usual one.
+    fn due_query(&self, now: Moment) -> Option<Vec<u8>> {
+        if self.query_out || matches!(self.turn, Turn::Ending(_)) {
             return None;
         }
-        self.query_due = now + query.interval;
-        self.query_out = true;
+        if let Some(query) = self.heat_query(now) {
+            return Some(query);
+        }
+        let query = self.options.query.as_ref().filter(|_| now >= self.query_due)?;
         Some(query.command.clone())
+    }
+
+    fn note_query(&mut self, now: Moment) {
+        self.query_out = true;
+        self.note_heat_query(now);
+        if let Some(query) = &self.options.query {
+            self.query_due = now + query.interval;
+        }
     }
 
     fn settled(&mut self, now: Moment, then: Then) {
         match then {
             Then::Open => self.mend(Mend::Flowing),
             Then::Probe => self.probe(now),
-            Then::SendAlone if self.next_length(now).is_some() => {
+            Then::SendAlone if self.window.has_replay() || self.pull(now) => {
                 let number = self.send_line(now);
                 self.mend(Mend::Alone { number });
             }
@@ -153,20 +204,20 @@ impl Streamer {
 
     /// When the oldest line on its way has waited for too long; asks at once if that is now.
     fn wake_waiting(&mut self, now: Moment) -> Option<Moment> {
-        let blocking = self.window.oldest()?.blocking;
-        let deadline = if self.options.verified {
-            self.watch.deadline(blocking)
-        } else {
-            self.watch.last_deadline(blocking)
-        };
+        if self.held {
+            return None;
+        }
+        self.window.oldest()?;
+        let pace = self.pace();
+        let deadline =
+            if self.options.verified { self.watch.deadline(pace) } else { self.watch.last_deadline(pace) };
         if now < deadline {
             return Some(deadline);
         }
         if self.options.verified {
             self.probe(now);
         } else {
-            let (first, last) = (self.window.acked() + 1, self.window.cursor() - 1);
-            self.stop(StopReason::Uncertain { first, last });
+            self.doubt(now);
         }
         Some(now)
     }
@@ -190,8 +241,7 @@ impl Streamer {
     /// The verdict is awaited. Replies that come ahead of it show that the firmware works through its queue, so the verdict
     /// is near; if it still does not come it was lost.
     fn plan_probe(&mut self, now: Moment, acknowledged_at: Option<Moment>) -> Option<Moment> {
-        let blocking = self.window.oldest().is_some_and(|line| line.blocking);
-        let patience = self.watch.deadline(blocking);
+        let patience = self.watch.verdict_deadline(self.pace());
         let idle = self.window.lines_in_flight() == 0;
         let deadline = match acknowledged_at.filter(|_| idle) {
             Some(at) => patience.min(at + self.options.waits.resend),
@@ -216,11 +266,16 @@ impl Streamer {
             return true;
         }
         match self.turn {
-            Turn::Running if self.lookahead.is_done() => {
+            Turn::Running if self.lookahead.is_done() && self.heat.is_none() => {
                 self.turn = Turn::Ending(super::Ending::Completed);
                 true
             }
             Turn::Pausing => {
+                self.run_pause_script();
+                self.turn = Turn::Parking;
+                true
+            }
+            Turn::Parking => {
                 self.turn = Turn::Paused;
                 self.emit(Event::Paused);
                 true

@@ -4,13 +4,19 @@
 //! one `ok` for the request itself right behind it, and later one for each accepted, unacknowledged line below n; none
 //! for lines from n on.
 
+use std::time::Duration;
+
 use crate::Moment;
 use crate::reply::{Acknowledged, Reply};
 
 use super::Streamer;
 use super::event::{Event, StopReason};
-use super::history::Source;
+use super::history::{Pace, Source};
 use super::state::{Mend, Phase, Then, Trust, Turn};
+
+/// An acknowledgement's number is believed beyond the next line once so many have named just that: old Marlins name the line
+/// that they received last (MarlinFirmware/Marlin#2952).
+const EXACT_ACKS_MIN: u32 = 8;
 
 impl Streamer {
     pub(super) fn handle_while_streaming(&mut self, now: Moment, mend: Mend, reply: &Reply) {
@@ -20,6 +26,7 @@ impl Streamer {
             Reply::Ok(acknowledged) => self.handle_ok(now, mend, acknowledged),
             Reply::Resend(number) => self.handle_resend(now, mend, *number),
             Reply::Wait => self.handle_wait(now, mend),
+            Reply::Skip(number) => self.handle_skip(mend, *number),
             _ => {}
         }
     }
@@ -41,42 +48,77 @@ impl Streamer {
                 self.mend(Mend::Settling { until: settled, then: Then::Open });
             }
             Mend::Probing { .. } => self.mend(Mend::Probing { acknowledged_at: Some(now) }),
+            Mend::InDoubt => self.ease_doubt(),
             _ => {}
         }
     }
 
     /// Counts one acknowledgement, or all up to the line that it names.
     fn count_ok(&mut self, now: Moment, named: Option<u32>) -> bool {
+        let due = self.window.acked() + 1;
         let last = match named.filter(|_| self.options.numbered_acks) {
-            Some(line) if line <= self.window.acked() => return true,
-            Some(line) if line < self.window.cursor() => line,
-            _ => self.window.acked() + 1,
+            // Late, or doubled: it was counted before.
+            Some(line) if line < due && self.exact_acks >= EXACT_ACKS_MIN => return true,
+            Some(line) if line == due => {
+                self.exact_acks = self.exact_acks.saturating_add(1);
+                due
+            }
+            Some(line) if line < self.window.cursor() && self.exact_acks >= EXACT_ACKS_MIN => line,
+            _ => due,
         };
         while self.window.acked() < last {
-            let Some(line) = self.window.acknowledge() else { return false };
-            let (source, blocking) = (line.source, line.blocking);
-            self.note_ack(now, source, blocking);
+            if !self.acknowledge(now) {
+                return false;
+            }
         }
         true
     }
 
-    fn note_ack(&mut self, now: Moment, source: Source, blocking: bool) {
+    /// Counts the oldest line on its way as acknowledged; gives whether there was one.
+    pub(super) fn acknowledge(&mut self, now: Moment) -> bool {
+        let Some(line) = self.window.acknowledge() else { return false };
+        let (source, pace, lasts, sent_at) = (line.source, line.pace, line.lasts, line.sent_at);
         match source {
             Source::Query => self.query_out = false,
             Source::Script => {}
-            Source::Job(_) => {
-                if let Some(last) = self.last_ack.filter(|_| !blocking && self.turn == Turn::Running) {
-                    self.stats.job_max_gap = self.stats.job_max_gap.max(now - last);
-                }
-                self.last_ack = Some(now);
-            }
+            Source::Aside => self.note_aside(),
+            Source::Job(_) => self.note_job_line(now, pace, lasts),
         }
+        if !pace.blocks() {
+            self.figures.add_round_trip(now - sent_at);
+        }
+        self.arm_heat(self.window.acked());
+        if self.narrowing.hear_ack() {
+            self.reach_anew();
+        }
+        true
+    }
+
+    fn note_job_line(&mut self, now: Moment, pace: Pace, lasts: Duration) {
+        let flows = !pace.blocks() && self.turn == Turn::Running && self.heat.is_none();
+        if let Some(last) = self.last_ack.filter(|_| flows) {
+            self.stats.job_max_gap = self.stats.job_max_gap.max(now - last);
+            self.figures.add_gap(now - last);
+        }
+        self.figures.plan(now, flows.then_some(lasts));
+        self.last_ack = Some(now);
+    }
+
+    /// Repetier drops lines whose number does not follow, and says which (`gcode.cpp`). One that was sent alone and is dropped
+    /// is one that the firmware has already: then its `ok` counts.
+    fn handle_skip(&mut self, mend: Mend, number: Option<u32>) {
+        let has_it =
+            matches!((mend, number), (Mend::Alone { number: alone }, Some(number)) if alone == number);
+        self.swallow = !has_it;
     }
 
     /// The firmware names the line that it expects, because it refused another.
     fn handle_resend(&mut self, now: Moment, mend: Mend, number: u32) {
         self.watch.progress(now);
         self.swallow = self.options.replies.ok_after_resend;
+        if !self.options.verified {
+            return self.handle_request(now, mend, number);
+        }
         let trust = self.witness.judge(number);
         if !self.is_credible(now, number, trust) {
             return;
@@ -88,12 +130,34 @@ impl Streamer {
         if matches!(mend, Mend::Probing { .. }) {
             // The lines below were accepted; whether their acknowledgements were lost or are still to come, they no longer
             // lie in the ring, which was just flushed. Late ones are strays.
-            self.window.accept_all();
+            while self.acknowledge(now) {}
             self.query_out = false;
         }
         if !matches!(self.phase, Phase::Stopped(_)) {
             let until = now + self.options.waits.settle;
             self.mend(Mend::Settling { until, then: Then::SendAlone });
+        }
+    }
+
+    /// A request of a firmware that checks sums and no sequence: whatever number it names, which may itself be damaged, it can
+    /// only be about a single line on its way. If there are more, those behind it may have been carried out.
+    fn handle_request(&mut self, now: Moment, mend: Mend, number: u32) {
+        match self.window.lines_in_flight() {
+            0 => {}
+            1 => {
+                let line = self.window.acked() + 1;
+                self.note_refusal(mend, line);
+                self.window.rewind(line, false);
+                if self.stopped().is_none() {
+                    let until = now + self.options.waits.settle;
+                    self.mend(Mend::Settling { until, then: Then::SendAlone });
+                }
+            }
+            _ if matches!(mend, Mend::InDoubt) => {}
+            _ => {
+                self.emit(Event::Refused { number });
+                self.doubt(now);
+            }
         }
     }
 
@@ -129,6 +193,9 @@ impl Streamer {
         if !matches!(mend, Mend::Settling { .. }) {
             self.stats.job_refusals += 1;
             self.emit(Event::Refused { number });
+            if self.narrowing.hear_refusal() {
+                self.reach_anew();
+            }
         }
         if matches!(mend, Mend::Alone { number: alone } if alone == number) {
             self.refusals += 1;
@@ -146,7 +213,7 @@ impl Streamer {
                 self.window.oldest().is_some_and(|line| now >= line.sent_at + resend)
             }
             Mend::Probing { .. } => self.watch.has_rested(now, resend),
-            Mend::Settling { .. } => false,
+            Mend::Settling { .. } | Mend::InDoubt => false,
         };
         if overdue && self.options.verified {
             self.probe(now);

@@ -51,6 +51,8 @@ pub(super) enum Mend {
     Alone { number: u32 },
     /// The firmware was asked where it stands; the verdict is awaited.
     Probing { acknowledged_at: Option<Moment> },
+    /// A firmware that cannot be asked owes replies; a person has to say what became of the lines.
+    InDoubt,
 }
 
 /// What follows when replies have settled.
@@ -71,12 +73,21 @@ pub(super) enum Turn {
     Idle,
     /// Its lines are sent.
     Running,
-    /// No new line is sent; lines on their way and the pause script are awaited.
+    /// No new line is sent; lines on their way are awaited.
     Pausing,
+    /// The pause script is under way.
+    Parking,
     /// Everything stands still.
     Paused,
     /// The last lines are awaited and then proven.
     Ending(Ending),
+}
+
+impl Turn {
+    /// Whether a job is under way that can still go on.
+    pub(super) fn holds_job(self) -> bool {
+        matches!(self, Self::Running | Self::Pausing | Self::Parking | Self::Paused)
+    }
 }
 
 /// The part of the job that has been read ahead.

@@ -9,6 +9,7 @@ use crate::Moment;
 use crate::reply::Reply;
 
 use super::event::{Event, StopReason};
+use super::history::Pace;
 use super::options::FIRST_NUMBER;
 use super::plan::PROBE;
 use super::state::{Mend, Phase, Sync, SyncStep};
@@ -26,6 +27,7 @@ impl Streamer {
         self.resync = false;
         self.swallow = false;
         self.query_out = false;
+        self.asides_out.clear();
         self.suspicion.clear();
         self.refusals = 0;
         self.last_ack = None;
@@ -70,7 +72,7 @@ impl Streamer {
                 self.finish_sync(now);
                 return Some(now);
             }
-            SyncStep::Barrier if now >= self.watch.deadline(false) => self.sync_unanswered(now, sync),
+            SyncStep::Barrier if now >= self.watch.deadline(Pace::Quick) => self.sync_unanswered(now, sync),
             SyncStep::Proof { sent_at } if now >= sent_at + self.options.waits.silence => {
                 self.sync_unanswered(now, sync);
             }
@@ -81,7 +83,7 @@ impl Streamer {
                 SyncStep::Quiet { until } | SyncStep::Settling { until } | SyncStep::Proven { until } => {
                     until
                 }
-                SyncStep::Barrier => self.watch.deadline(false),
+                SyncStep::Barrier => self.watch.deadline(Pace::Quick),
                 SyncStep::Proof { sent_at } => sent_at + self.options.waits.silence,
             }),
             _ => Some(now),

@@ -1,8 +1,13 @@
 //! Begins, pauses, resumes and gives up a job.
 
+use crate::Moment;
+use crate::gcode::Modal;
+
 use super::Streamer;
+use super::doubt::Doubt;
 use super::event::{Ending, Event, StopReason};
-use super::state::{Phase, Turn};
+use super::options::Signal;
+use super::state::{Mend, Phase, Then, Turn};
 
 /// The streamer has no room for this now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +21,17 @@ pub enum TurnError {
     /// The conversation has ended.
     #[error("the printer is not connected")]
     Stopped,
+    /// Nobody has said yet what became of lines that no reply came for.
+    #[error(
+        "it is not known whether the last lines were carried out: say whether they were executed or lost"
+    )]
+    InDoubt,
+    /// The command does not fit the firmware's line buffer.
+    #[error("the command is longer than this firmware takes")]
+    TooLong,
+    /// The firmware has no prompts.
+    #[error("this firmware takes no answers to prompts")]
+    NoPrompts,
 }
 
 impl Streamer {
@@ -29,6 +45,9 @@ impl Streamer {
         self.lookahead.clear();
         self.stats.begin_job();
         self.window.begin_job();
+        self.modal = Modal::default();
+        self.figures.begin_job();
+        (self.parked, self.held) = (false, false);
         self.last_ack = None;
         self.request_resync();
         Ok(())
@@ -52,30 +71,73 @@ impl Streamer {
     pub fn pause(&mut self) -> Result<(), TurnError> {
         match self.turn {
             Turn::Running => {
-                self.scripts.extend(self.options.scripts.pause.iter().cloned());
                 self.turn = Turn::Pausing;
+                self.hold();
                 Ok(())
             }
-            Turn::Pausing | Turn::Paused => Ok(()),
+            Turn::Pausing | Turn::Parking | Turn::Paused => Ok(()),
             Turn::Idle | Turn::Ending(_) => Err(TurnError::NoJob),
         }
     }
 
-    /// Goes on with a paused job, after its resume script.
+    /// Goes on with a paused job, after its resume script. A person has to say what became of lines in doubt, if there are any.
     ///
     /// # Errors
-    /// No job is under way.
-    pub fn resume(&mut self) -> Result<(), TurnError> {
+    /// No job is under way, or lines are in doubt and nothing was said of them.
+    pub fn resume(&mut self, now: Moment, doubt: Option<Doubt>) -> Result<(), TurnError> {
         match self.turn {
-            Turn::Paused | Turn::Pausing => {
-                self.scripts.extend(self.options.scripts.resume.iter().cloned());
+            Turn::Pausing | Turn::Parking | Turn::Paused => {
+                self.decide(now, doubt)?;
+                self.release();
+                // A pause that has not come to its script yet needs none to be undone.
+                if self.turn != Turn::Pausing {
+                    self.unpark();
+                    self.scripts.extend(self.options.scripts.resume.iter().cloned());
+                }
                 self.turn = Turn::Running;
                 self.last_ack = None;
+                self.figures.plan(now, None);
+                self.watch.progress(now);
                 self.emit(Event::Resumed);
                 Ok(())
             }
             Turn::Running => Ok(()),
             Turn::Idle | Turn::Ending(_) => Err(TurnError::NoJob),
+        }
+    }
+
+    /// Motion stops at once where the firmware has a feed hold; the lines on their way stay where they are.
+    fn hold(&mut self) {
+        let Some((hold, _)) = &self.options.hold else { return };
+        hold.write(&mut self.out, &self.options.framing.prefix);
+        self.held = true;
+        self.turn = Turn::Paused;
+        self.emit(Event::Paused);
+    }
+
+    fn release(&mut self) {
+        if let Some((_, release)) = self.options.hold.as_ref().filter(|_| std::mem::take(&mut self.held)) {
+            release.write(&mut self.out, &self.options.framing.prefix);
+        }
+    }
+
+    /// The lines on their way are done: the pause script, and the head away from the part where it is known how it gets back.
+    pub(super) fn run_pause_script(&mut self) {
+        self.scripts.extend(self.options.scripts.pause.iter().cloned());
+        let (park, back) = (&self.options.scripts.park, &self.options.scripts.unpark);
+        let fill = |lines: &[String]| -> Option<Vec<Vec<u8>>> {
+            lines.iter().map(|line| self.modal.fill(line).map(String::into_bytes)).collect()
+        };
+        if let (Some(park), Some(_)) = (fill(park), fill(back)) {
+            self.parked = !park.is_empty();
+            self.scripts.extend(park);
+        }
+    }
+
+    fn unpark(&mut self) {
+        if std::mem::take(&mut self.parked) {
+            let back = self.options.scripts.unpark.iter();
+            self.scripts.extend(back.filter_map(|line| self.modal.fill(line)).map(String::into_bytes));
         }
     }
 
@@ -87,15 +149,20 @@ impl Streamer {
     /// No job is under way.
     pub fn cancel(&mut self) -> Result<(), TurnError> {
         match self.turn {
-            Turn::Running | Turn::Pausing | Turn::Paused => {}
+            Turn::Running | Turn::Pausing | Turn::Parking | Turn::Paused => {}
             Turn::Ending(Ending::Cancelled) => return Ok(()),
             // The last lines are only being proven: the job may still be given up, so that heaters are certainly off.
             Turn::Ending(Ending::Completed) => {}
             Turn::Idle | Turn::Ending(Ending::Script) => return Err(TurnError::NoJob),
         }
         self.lookahead.clear();
-        self.window.drop_unwritten(self.highest_sent);
+        if self.is_in_doubt() {
+            self.window.forget_in_flight();
+            self.mend(Mend::Flowing);
+        }
         self.scripts.clear();
+        self.end_heat();
+        self.release();
         self.scripts.extend(self.options.scripts.cancel.iter().cloned());
         self.turn = Turn::Ending(Ending::Cancelled);
         if self.window.progress().commands > 0 || self.window.lines_in_flight() > 0 {
@@ -108,12 +175,16 @@ impl Streamer {
     pub fn emergency_stop(&mut self) {
         let Some(stop) = self.options.stop.clone() else { return };
         let number = self.window.next_number();
-        self.out.push(b'\n');
-        self.out.extend_from_slice(&stop);
-        self.out.push(b'\n');
-        if self.options.framing.numbered {
-            // For a firmware that listens to numbered lines only.
-            self.options.framing.write(&mut self.out, number, &stop);
+        match &stop {
+            Signal::Byte(byte) => self.out.push(*byte),
+            Signal::Line(line) => {
+                self.out.push(b'\n');
+                stop.write(&mut self.out, &self.options.framing.prefix);
+                if self.options.framing.numbered {
+                    // For a firmware that listens to numbered lines only.
+                    self.options.framing.write(&mut self.out, number, line);
+                }
+            }
         }
         self.stop(StopReason::EmergencyStop);
     }
@@ -121,12 +192,21 @@ impl Streamer {
     /// Cuts short what the machine is doing, ahead of every line that waits: a heater or a person is no longer waited for,
     /// planned moves are dropped.
     fn interrupt(&mut self) {
-        let waiting = self.window.oldest().is_some_and(|line| line.blocking);
-        let command = if waiting { &self.options.break_wait } else { &self.options.quick_stop };
-        if let Some(command) = command {
-            self.out.extend_from_slice(command);
-            self.out.push(b'\n');
+        let waiting = self.window.oldest().is_some_and(|line| line.pace.blocks());
+        let signal = if waiting { &self.options.break_wait } else { &self.options.quick_stop };
+        if let Some(signal) = signal {
+            signal.write(&mut self.out, &self.options.framing.prefix);
+            // A realtime byte that stops motion also resets the controller (grbl `protocol.c`).
+            self.reset_asked = matches!(signal, Signal::Byte(_));
         }
+    }
+
+    /// The reset that a cancel asked for: nothing is on its way any more, and the cancel script follows.
+    pub(super) fn begin_again_cancelled(&mut self, now: Moment) {
+        self.window.forget_in_flight();
+        self.query_out = false;
+        let until = now + self.options.waits.settle;
+        self.mend(Mend::Settling { until, then: Then::Open });
     }
 
     fn request_resync(&mut self) {

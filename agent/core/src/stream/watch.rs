@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use crate::Moment;
 
+use super::history::Pace;
 use super::options::Waits;
 
 /// A firmware that cannot be asked, and says something but never acknowledges, is given up after so many times the wait for
 /// a blocking command.
 const PATIENCE: u32 = 6;
+
+/// How long a person may be awaited without any sign of life.
+const PERSON: Duration = Duration::from_secs(24 * 3600);
 
 /// Signs of life and of progress.
 #[derive(Debug)]
@@ -44,14 +48,23 @@ impl Watch {
     /// When a line that is on its way has been without an answer for too long. A firmware that prints temperatures and
     /// nothing else may have lost our line, or its reply may have been lost, so those do not count. One that prints `busy`
     /// while it works prints it during a blocking command as well.
-    pub(super) fn deadline(&self, blocking: bool) -> Moment {
-        let wait = if blocking && !self.busy_seen { self.waits.blocking } else { self.silence() };
+    pub(super) fn deadline(&self, pace: Pace) -> Moment {
+        let wait = if pace.blocks() && !self.busy_seen { self.waits.blocking } else { self.silence() };
         self.progress + wait
     }
 
+    /// When a verdict that was asked for has been out for too long. A firmware that waits for a person answers when the
+    /// person comes, and asking again would only fill its ring.
+    pub(super) fn verdict_deadline(&self, pace: Pace) -> Moment {
+        if pace == Pace::Person { self.progress + PERSON } else { self.deadline(pace) }
+    }
+
     /// The same where asking is not possible: any sign of life counts, for a long time.
-    pub(super) fn last_deadline(&self, blocking: bool) -> Moment {
-        let wait = if blocking { self.waits.blocking } else { self.silence() };
+    pub(super) fn last_deadline(&self, pace: Pace) -> Moment {
+        if pace == Pace::Person {
+            return self.life.max(self.progress) + PERSON;
+        }
+        let wait = if pace.blocks() { self.waits.blocking } else { self.silence() };
         (self.life.max(self.progress) + wait).min(self.progress + self.waits.blocking * PATIENCE)
     }
 

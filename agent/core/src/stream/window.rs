@@ -3,11 +3,14 @@
 //! Invariants: `first - 1 <= proven`, `acked < cursor <= next`; a number always names the same line; the bytes between
 //! `acked` and `cursor` are counted exactly.
 
+use std::time::Duration;
+
 use crate::Moment;
 use crate::gcode::Position;
 
-use super::history::{History, Sent, Source};
-use super::options::{FIRST_NUMBER, Reach};
+use super::history::{History, Pace, Sent, Source};
+use super::options::FIRST_NUMBER;
+use super::reach::Reach;
 
 /// How much of the job the firmware has acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +32,8 @@ pub(super) struct Window {
     cursor: u32,
     /// Bytes of the lines between the two.
     bytes: usize,
+    /// The same without the oldest lines, those that the firmware's queue holds.
+    ring_bytes: usize,
     /// The firmware itself has said that it accepted every line up to this one.
     proven: u32,
     progress: Progress,
@@ -43,6 +48,7 @@ impl Window {
             acked: FIRST_NUMBER,
             cursor: FIRST_NUMBER + 1,
             bytes: 0,
+            ring_bytes: 0,
             proven: FIRST_NUMBER,
             progress: Progress::default(),
         }
@@ -53,8 +59,14 @@ impl Window {
         self.history.restart(FIRST_NUMBER + 1);
         self.acked = FIRST_NUMBER;
         self.cursor = FIRST_NUMBER + 1;
-        self.bytes = 0;
+        (self.bytes, self.ring_bytes) = (0, 0);
         self.proven = FIRST_NUMBER;
+    }
+
+    /// From now on it reaches so far; what is on its way stays.
+    pub(super) fn set_reach(&mut self, reach: Reach) {
+        self.reach = reach;
+        self.count_bytes();
     }
 
     pub(super) fn begin_job(&mut self) {
@@ -103,16 +115,15 @@ impl Window {
     /// would gain nothing, since the planner runs empty there anyway, and it would be carried out if the wait is broken off.
     pub(super) fn has_room(&self, frame_len: usize) -> bool {
         let lines = self.lines_in_flight();
-        let blocked = || self.history.get(self.cursor - 1).is_some_and(|last| last.blocking);
-        let fits = lines < self.reach.lines && self.bytes + frame_len <= self.reach.bytes;
+        let blocked = || self.history.get(self.cursor - 1).is_some_and(|last| last.pace.blocks());
+        let queued = lines < self.reach.queue;
+        let fits = lines < self.reach.lines && (queued || self.ring_bytes + frame_len <= self.reach.bytes);
         lines == 0 || (fits && !blocked())
     }
 
-    /// Forgets lines that were framed and never written; nobody has seen their numbers.
-    pub(super) fn drop_unwritten(&mut self, highest_written: u32) {
-        while self.history.next() > self.cursor && self.history.next() > highest_written + 1 {
-            self.history.pop();
-        }
+    /// The oldest line that is counted against the ring.
+    fn ring_first(&self) -> u32 {
+        self.acked + 1 + self.reach.queue as u32
     }
 
     /// Length of the line that is sent again next.
@@ -125,17 +136,22 @@ impl Window {
     }
 
     /// Takes a new line, which becomes the next to send.
-    pub(super) fn push(&mut self, frame: Vec<u8>, source: Source, blocking: bool) {
-        self.history.push(Sent { frame, source, blocking, sent_at: Moment::ZERO });
+    pub(super) fn push(&mut self, frame: Vec<u8>, source: Source, pace: Pace, lasts: Duration) {
+        self.history.push(Sent { frame, source, pace, lasts, sent_at: Moment::ZERO });
     }
 
     /// Sends the line at the cursor.
     pub(super) fn send(&mut self, now: Moment, out: &mut Vec<u8>) -> u32 {
         let number = self.cursor;
+        let ring_first = self.ring_first();
         let line = self.history.get_mut(number).expect("the cursor is below the next number");
         line.sent_at = now;
         out.extend_from_slice(&line.frame);
-        self.bytes += line.frame.len();
+        let length = line.frame.len();
+        self.bytes += length;
+        if number >= ring_first {
+            self.ring_bytes += length;
+        }
         self.cursor += 1;
         number
     }
@@ -149,6 +165,10 @@ impl Window {
     pub(super) fn acknowledge(&mut self) -> Option<&Sent> {
         if self.lines_in_flight() == 0 {
             return None;
+        }
+        let leaves_ring = self.ring_first();
+        if leaves_ring < self.cursor {
+            self.ring_bytes -= self.history.get(leaves_ring).map_or(0, |line| line.frame.len());
         }
         self.acked += 1;
         let line = self.history.get(self.acked).expect("a line on its way is in the history");
@@ -195,10 +215,35 @@ impl Window {
         while self.acknowledge().is_some() {}
     }
 
+    /// Nobody knows what became of the lines on their way, and nobody will: they are neither progress nor sent again.
+    pub(super) fn forget_in_flight(&mut self) {
+        self.acked = self.cursor - 1;
+        (self.bytes, self.ring_bytes) = (0, 0);
+    }
+
+    /// All lines on their way are to be sent again, as they were.
+    pub(super) fn repeat_in_flight(&mut self) {
+        self.set_cursor(self.acked + 1);
+    }
+
+    /// The lines on their way, oldest first.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Sent> {
+        (self.acked + 1..self.cursor).filter_map(|number| self.history.get(number))
+    }
+
     fn set_cursor(&mut self, number: u32) {
         self.cursor = number;
-        self.bytes =
-            (self.acked + 1..number).filter_map(|n| self.history.get(n)).map(|l| l.frame.len()).sum();
+        self.count_bytes();
+    }
+
+    fn count_bytes(&mut self) {
+        let from = |first: u32| -> usize {
+            (first..self.cursor)
+                .filter_map(|number| self.history.get(number))
+                .map(|line| line.frame.len())
+                .sum()
+        };
+        (self.bytes, self.ring_bytes) = (from(self.acked + 1), from(self.ring_first()));
     }
 
     /// An acknowledgement was counted for a line that the firmware never accepted: what it answered was damage.

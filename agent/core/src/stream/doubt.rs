@@ -1,0 +1,83 @@
+//! Lines in doubt: a firmware that does not check the sequence of numbers cannot be asked whether it has carried out a line.
+//!
+//! Sending such a line again could carry it out twice, leaving it out could lose it. So a time-out with lines on their way
+//! pauses the job, and a person decides.
+
+use crate::Moment;
+use crate::gcode::Position;
+
+use super::event::{Event, StopReason};
+use super::history::Source;
+use super::state::{Mend, Phase, Turn};
+use super::{Streamer, TurnError};
+
+/// What a person says of lines in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The printer has carried them out: go on behind them.
+    Executed,
+    /// The printer has not carried out any of them: send them again.
+    Lost,
+}
+
+impl Streamer {
+    /// Whether a job is paused because of lines in doubt.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.phase, Phase::Streaming(Mend::InDoubt))
+    }
+
+    /// The oldest line on its way has waited for too long, and the firmware cannot be asked.
+    pub(super) fn doubt(&mut self, now: Moment) {
+        if self.window.in_flight().all(|line| line.source == Source::Query) {
+            return self.lose_query(now);
+        }
+        let (first, last) = (self.window.acked() + 1, self.window.cursor() - 1);
+        if !self.turn.holds_job() {
+            return self.stop(StopReason::Uncertain { first, last });
+        }
+        let stands = self.window.progress().position;
+        let mut places = self.window.in_flight().filter_map(|line| match line.source {
+            Source::Job(position) => Some(position),
+            _ => None,
+        });
+        let from = places.next().unwrap_or(stands);
+        let to: Position = places.last().unwrap_or(from);
+        self.turn = Turn::Paused;
+        self.mend(Mend::InDoubt);
+        self.emit(Event::InDoubt { first, last, from, to });
+    }
+
+    /// A question that may be asked twice, or not at all.
+    fn lose_query(&mut self, now: Moment) {
+        let silent = self.watch.probe(now);
+        if silent > self.options.max_silent_probes {
+            return self.stop(StopReason::Silent { probes: silent - 1 });
+        }
+        self.window.forget_in_flight();
+        self.query_out = false;
+    }
+
+    /// A reply came while lines were in doubt.
+    pub(super) fn ease_doubt(&mut self) {
+        if self.window.lines_in_flight() == 0 {
+            self.mend(Mend::Flowing);
+            self.emit(Event::DoubtResolved);
+        }
+    }
+
+    /// A person has decided.
+    pub(super) fn decide(&mut self, now: Moment, doubt: Option<Doubt>) -> Result<(), TurnError> {
+        if !self.is_in_doubt() {
+            return Ok(());
+        }
+        match doubt.ok_or(TurnError::InDoubt)? {
+            Doubt::Executed => self.window.accept_all(),
+            Doubt::Lost => self.window.repeat_in_flight(),
+        }
+        self.query_out = false;
+        self.watch.progress(now);
+        self.mend(Mend::Flowing);
+        Ok(())
+    }
+}
