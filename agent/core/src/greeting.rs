@@ -81,6 +81,8 @@ pub struct Greeting {
     began: Moment,
     step: Step,
     tries: u32,
+    asked: u32,
+    question: Question,
     nameless: u32,
     heard: Heard,
     line: Vec<u8>,
@@ -97,6 +99,15 @@ enum Step {
     Named { quiet: Moment },
     /// Answered.
     Done,
+}
+
+/// How the firmware is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// M115, which nearly all know; where nothing is heard, now and then with the prefix of Flashforge's line protocol.
+    Name,
+    /// `$I`, for those who refuse M115 with an `error:` (grbl `report.c`).
+    Build,
 }
 
 /// The best that was heard.
@@ -116,6 +127,8 @@ impl Greeting {
             began: now,
             step: Step::Ask { at: now },
             tries: 0,
+            asked: 0,
+            question: Question::Name,
             nameless: 0,
             heard: Heard::Nothing,
             line: Vec::new(),
@@ -166,8 +179,14 @@ impl Greeting {
             });
         }
         self.step = Step::Asked { again: now + self.options.retry };
+        self.asked += 1;
         // The line feed ends what a former host, or a boot loader's noise, may have begun.
-        GreetingOutput::Write(b"\nM115\n".to_vec())
+        let question: &[u8] = match self.question {
+            Question::Build => b"\n$I\n",
+            Question::Name if self.heard == Heard::Nothing && self.asked % 3 == 0 => b"\n~M115\n",
+            Question::Name => b"\nM115\n",
+        };
+        GreetingOutput::Write(question.to_vec())
     }
 
     fn take_line(&mut self, now: Moment, line: &[u8]) {
@@ -192,7 +211,14 @@ impl Greeting {
             }
             Step::Named { .. } if answered => self.step = Step::Done,
             Step::Named { .. } if learnt => self.step = Step::Named { quiet: now + self.options.retry },
+            Step::Asked { .. } if answered && self.question == Question::Build => self.step = Step::Done,
             Step::Asked { .. } if answered => self.take_nameless(),
+            Step::Asked { .. } if is_refusal(text) && self.question == Question::Name => {
+                self.question = Question::Build;
+                self.step = Step::Ask { at: now };
+            }
+            // What it says of its build comes before the `ok`.
+            Step::Asked { .. } if self.question == Question::Build => self.keep(text),
             Step::Ask { .. } | Step::Asked { .. } => self.take_banner(now, text),
             Step::Named { .. } | Step::Done => {}
         }
@@ -207,11 +233,21 @@ impl Greeting {
 
     /// A firmware that has just started forgets what was asked before: ask when it has finished its say.
     fn take_banner(&mut self, now: Moment, text: &str) {
+        self.keep(text);
+        self.step = Step::Ask { at: now + self.options.quiet };
+    }
+
+    fn keep(&mut self, text: &str) {
         if self.found.banners.len() < BANNERS_MAX {
             self.found.banners.push(text.to_owned());
         }
-        self.step = Step::Ask { at: now + self.options.quiet };
     }
+}
+
+/// grbl's `error:20`; Marlin's `Error:` is followed by a text.
+fn is_refusal(text: &str) -> bool {
+    text.strip_prefix("error:")
+        .is_some_and(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -270,6 +306,26 @@ mod tests {
             };
             assert_eq!(end, expected);
         }
+    }
+
+    #[test]
+    fn a_firmware_that_refuses_m115_is_asked_for_its_build() {
+        let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
+        assert!(asked(&mut greeting, 0));
+        greeting.handle_bytes(at(5), b"ok\nerror:20\n");
+        assert_eq!(greeting.poll_output(at(5)), GreetingOutput::Write(b"\n$I\n".to_vec()));
+        greeting.handle_bytes(at(9), b"[VER:1.1h.20190830:]\r\n[OPT:V,15,128]\r\nok\r\n");
+        let GreetingOutput::Greeted(found) = greeting.poll_output(at(9)) else { panic!() };
+        assert_eq!(found.banners, ["[VER:1.1h.20190830:]", "[OPT:V,15,128]"]);
+    }
+
+    #[test]
+    fn a_silent_port_is_also_asked_in_the_words_of_flashforge() {
+        let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
+        for (now, question) in [(0, "\nM115\n"), (2000, "\nM115\n"), (4000, "\n~M115\n")] {
+            assert_eq!(greeting.poll_output(at(now)), GreetingOutput::Write(question.into()), "{now}");
+        }
+        greeting.handle_bytes(at(4005), b"CMD M115 Received.\nMachine Type: Flashforge Finder\nok\n");
     }
 
     #[test]
