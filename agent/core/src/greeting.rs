@@ -183,7 +183,7 @@ impl Greeting {
         // The line feed ends what a former host, or a boot loader's noise, may have begun.
         let question: &[u8] = match self.question {
             Question::Build => b"\n$I\n",
-            Question::Name if self.heard == Heard::Nothing && self.asked % 3 == 0 => b"\n~M115\n",
+            Question::Name if self.heard == Heard::Nothing && self.asked.is_multiple_of(3) => b"\n~M115\n",
             Question::Name => b"\nM115\n",
         };
         GreetingOutput::Write(question.to_vec())

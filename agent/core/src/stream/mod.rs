@@ -175,6 +175,14 @@ impl Streamer {
         Output::Wait(wake)
     }
 
+    /// Takes back the buffer of an [`Output::Write`] whose bytes are written, to be used again.
+    pub fn take_back(&mut self, mut buffer: Vec<u8>) {
+        if self.out.is_empty() && buffer.capacity() > self.out.capacity() {
+            buffer.clear();
+            self.out = buffer;
+        }
+    }
+
     /// Whether more of the job is wanted.
     #[must_use]
     pub fn wants_lines(&self) -> bool {
