@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::Sha256Hex;
 
+use crate::check::rewritten;
 use crate::printer::{Executed, ExecutedSink};
 
 /// Commands that a host may put in between: temperatures, identity, line numbers.
-const HOST_COMMANDS: [&str; 4] = ["M105", "M110", "M115", "M155"];
+const HOST_COMMANDS: [&str; 8] = ["M105", "M110", "M113", "M115", "M118", "M155", "M876", "$I"];
 /// Commands that are followed by a text or a name, in which parentheses are just characters.
 const TEXT_COMMANDS: [&str; 9] = ["M0", "M1", "M16", "M23", "M28", "M30", "M32", "M117", "M118"];
 /// How much of a line a difference shows.
@@ -146,9 +147,18 @@ pub struct Comparer {
     matched: u64,
     host_commands: BTreeMap<String, u64>,
     difference: Option<Difference>,
+    /// Whether the host waits for temperatures in the firmware's place.
+    host_waits: bool,
 }
 
 impl Comparer {
+    /// Expects a file from its beginning, with the commands that wait for a temperature replaced by those that do not, as a
+    /// profile can ask of the host: `M104 S200` for `M109 S200`, `M140 S60` for `M190 S60`.
+    #[must_use]
+    pub fn with_host_waits(file: Arc<[u8]>) -> Self {
+        Self { host_waits: true, ..Self::new(file) }
+    }
+
     /// Expects a file from its beginning.
     #[must_use]
     pub fn new(file: Arc<[u8]>) -> Self {
@@ -162,6 +172,7 @@ impl Comparer {
             matched: 0,
             host_commands: BTreeMap::new(),
             difference: None,
+            host_waits: false,
         }
     }
 
@@ -180,6 +191,12 @@ impl Comparer {
         }
     }
 
+    /// Whether the printer did what the file says next.
+    fn fits(&self, expected: &[u8], done: &[u8]) -> bool {
+        let rewritten = || std::str::from_utf8(expected).ok().and_then(rewritten);
+        expected == done || (self.host_waits && rewritten().is_some_and(|(text, _)| text.as_bytes() == done))
+    }
+
     fn differ(&mut self, executed: Option<&[u8]>) {
         self.difference = Some(Difference {
             after: self.matched,
@@ -195,11 +212,14 @@ impl ExecutedSink for Comparer {
         if self.difference.is_some() {
             return;
         }
-        let text = without_number(&line.raw);
-        if let Some(expected) = self.next.take_if(|next| next.text == text) {
-            self.file.update(expected.text);
+        // Flashforge's commands begin with `~`.
+        let text = without_number(line.raw.strip_prefix(b"~").unwrap_or(&line.raw));
+        if self.next.as_ref().is_some_and(|next| self.fits(&next.text, text))
+            && let Some(expected) = self.next.take()
+        {
+            self.file.update(&expected.text);
             self.file.update(b"\n");
-            self.printer.update(text);
+            self.printer.update(if self.host_waits { &expected.text } else { text });
             self.printer.update(b"\n");
             self.matched += 1;
             self.next = self.commands.next();
@@ -228,8 +248,7 @@ mod tests {
     fn compare(file: &str, executed: &[&str]) -> Comparison {
         let mut comparer = Comparer::new(file.as_bytes().into());
         for raw in executed {
-            let raw = raw.as_bytes().to_vec();
-            comparer.executed(&Executed { number: None, command: 0..raw.len(), raw, at_us: 0 });
+            comparer.executed(&Executed::bare(raw.as_bytes(), 0, 0));
         }
         comparer.finish()
     }
@@ -253,6 +272,17 @@ mod tests {
         assert_eq!((found.file_sha256, found.printer_sha256), (digest, digest));
         let host = [("M105", 1), ("M110", 1), ("M115", 1)].map(|(word, count)| (word.to_owned(), count));
         assert_eq!(found.host_commands, BTreeMap::from(host));
+    }
+
+    #[test]
+    fn a_host_that_waits_itself_writes_other_commands() {
+        let file = "M190 S60\nM109 R200\nG1 X1\n";
+        let executed = ["M140 S60", "M104 S200", "G1 X1"];
+        assert_eq!(compare(file, &executed).difference.map(|difference| difference.line), Some(Some(1)));
+        let mut comparer = Comparer::with_host_waits(file.as_bytes().into());
+        executed.iter().for_each(|raw| comparer.executed(&Executed::bare(raw.as_bytes(), 0, 0)));
+        let found = comparer.finish();
+        assert_eq!((found.difference, found.matched), (None, 3));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
 
-use crate::printer::{LineDigest, Percentiles, Printer, PrinterOptions, Statistics};
+use crate::printer::{LineDigest, Link, Percentiles, Printer, PrinterOptions, Statistics};
+use crate::wire::LaneFaults;
 
 /// Which openings of the port reset the board, as DTR does on boards with the reset capacitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,10 @@ pub struct PtyOptions {
     pub uart_baud: Option<u32>,
     /// Which openings reset the board.
     pub reset_on_open: ResetOnOpen,
-    /// Seed of the board's faults.
+    /// Seed of the board's faults and of the damage.
     pub seed: u64,
+    /// What happens to bytes on their way to the board.
+    pub damage: LaneFaults,
     /// Gets the conversation: seconds, direction, text.
     pub log: Option<Box<dyn Write + Send>>,
 }
@@ -50,14 +53,30 @@ impl PtyOptions {
     pub fn uart(baud: u32) -> Self {
         let printer =
             PrinterOptions { tx_baud: Some(baud), reply_latency_us: 1_000, ..PrinterOptions::default() };
-        Self { printer, uart_baud: Some(baud), reset_on_open: ResetOnOpen::First, seed: 0, log: None }
+        Self { printer, uart_baud: Some(baud), ..Self::instant() }
     }
 
     /// A board that is never the limit.
     #[must_use]
     pub fn instant() -> Self {
         let printer = PrinterOptions::instant();
-        Self { printer, uart_baud: None, reset_on_open: ResetOnOpen::First, seed: 0, log: None }
+        Self {
+            printer,
+            uart_baud: None,
+            reset_on_open: ResetOnOpen::First,
+            seed: 0,
+            damage: LaneFaults::default(),
+            log: None,
+        }
+    }
+
+    /// The board of a profile, which is never the limit; `None` when there is no board for it. Boards that hang on USB or on a
+    /// pseudo-terminal do not restart when the port is opened.
+    #[must_use]
+    pub fn of_profile(id: &str) -> Option<Self> {
+        let printer = PrinterOptions::for_profile(id)?.unhurried();
+        let resets = if printer.link == Link::Uart { ResetOnOpen::First } else { ResetOnOpen::Never };
+        Some(Self { printer, reset_on_open: resets, ..Self::instant() })
     }
 }
 

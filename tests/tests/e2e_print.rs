@@ -126,7 +126,8 @@ fn a_printer_on_a_port_is_printed_on() {
 async fn a_relay_that_is_killed_and_comes_back_is_not_noticed_by_the_print() {
     let bytes: Arc<[u8]> = std::fs::read(shipped("box-smoothie.gcode")).unwrap().into();
     let commands = Commands::of(Arc::clone(&bytes)).count() as u64;
-    let plan = PrinterPlan::Simulated { speed: 60.0, baud: 1_000_000, noise: 0.0, seed: 1 };
+    let profile = "marlin".to_owned();
+    let plan = PrinterPlan::Simulated { profile, speed: 60.0, baud: 1_000_000, noise: 0.0, seed: 1 };
     let mut house = House::start(Path::new(DEMO), &bytes, &plan).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (printing, mut is_printing) = tokio::sync::watch::channel(false);

@@ -62,6 +62,7 @@ fn run(seed: u64, step_us: Option<u64>) -> Outcome {
         stall_max_us: 30_000,
         spurious_resend: 0.01,
         brown_out: 0.003,
+        ..PrinterFaults::default()
     };
     let options =
         PrinterOptions { faults, speed: 50.0, wait_interval_us: SECOND, ..PrinterOptions::default() };

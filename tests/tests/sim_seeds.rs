@@ -1,5 +1,7 @@
 //! Thousands of prints on bad cables and bad boards, in virtual time: every line is carried out once and in order.
 
+use spoolway_tests::check::{Printed, Rules, lines_once_in_order};
+use spoolway_tests::printer::Executed;
 use spoolway_tests::torture::seeds::{Arguments, Summary, print_table, run};
 use spoolway_tests::world::{self, End, Noise, Scenario};
 use std::collections::BTreeSet;
@@ -12,7 +14,7 @@ const ONCE_BROKEN: [u64; 11] =
 const SEEDS: u64 = 2_000;
 
 fn seeds(from: u64, count: u64) -> Summary {
-    run(&Arguments { from, count, json: false, verbose: false, aloud: false })
+    run(&Arguments { from, count, profile: None, json: false, verbose: false, aloud: false })
 }
 
 #[test]
@@ -32,7 +34,9 @@ fn every_line_once_and_in_order_on_two_thousand_bad_links() {
 #[test]
 fn seeds_that_once_broke_something_do_not_any_more() {
     for seed in ONCE_BROKEN {
-        let outcome = world::run(seed);
+        // They were drawn for Marlin, before anybody pulled a plug.
+        let scenario = Scenario::of_profile(seed, "marlin").unwrap();
+        let outcome = world::run_scenario(Scenario { unplug_at_us: None, ..scenario });
         assert!(outcome.faults.is_empty(), "seed {seed}: {:?}", outcome.faults);
     }
 }
@@ -50,24 +54,27 @@ fn jobs_are_long_enough_and_every_kind_of_noise_occurs() {
     assert!(scenarios.iter().all(|scenario| scenario.job.len() >= 300));
     let kinds: BTreeSet<Noise> = scenarios.iter().map(|scenario| scenario.noise).collect();
     assert_eq!(kinds.len(), Noise::ALL.len());
+    let profiles: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.profile.id.as_str()).collect();
+    assert_eq!(profiles.into_iter().collect::<Vec<_>>(), {
+        let mut all = world::profiles();
+        all.sort();
+        all
+    });
 }
 
 /// A checker that finds nothing proves nothing: each kind of wrong print has to be found.
 #[test]
 fn the_checker_finds_a_lost_a_repeated_and_a_swapped_line() {
-    use spoolway_tests::check::{Printed, lines_once_in_order};
-    let scenario = Scenario { cancel_after: None, reset_at_us: None, ..Scenario::from_seed(1) };
-    let outcome = world::run_scenario(Scenario { noise: Noise::None, ..scenario.clone() });
+    let drawn = Scenario::of_profile(1, "marlin").unwrap();
+    let scenario =
+        Scenario { cancel_after: None, reset_at_us: None, unplug_at_us: None, noise: Noise::None, ..drawn };
+    let outcome = world::run_scenario(scenario.clone());
     assert_eq!(outcome.end, End::Ended(spoolway_agent_core::stream::Ending::Completed));
     let executed = world::executed(&scenario);
-    let judge = |executed: &[spoolway_tests::printer::Executed]| {
-        lines_once_in_order(&Printed {
-            job: &scenario.job,
-            frames: &[],
-            executed,
-            survivors: &[],
-            complete: true,
-        })
+    let rules = Rules::of(&scenario.profile, true);
+    let judge = |executed: &[Executed]| {
+        let (job, rules) = (&scenario.job, &rules);
+        lines_once_in_order(&Printed { job, frames: &[], executed, survivors: &[], rules, complete: true })
     };
     assert_eq!(judge(&executed), Vec::new());
     let middle = executed.len() / 2;
@@ -82,4 +89,20 @@ fn the_checker_finds_a_lost_a_repeated_and_a_swapped_line() {
     for wrong in [lost, repeated, swapped, short] {
         assert!(!judge(&wrong).is_empty());
     }
+}
+
+/// Where the host waits for temperatures, what follows may come only when the heater is warm.
+#[test]
+fn the_checker_finds_a_line_that_did_not_wait_for_the_heater() {
+    let job = ["G28", "M109 S200", "G1 X1"].map(str::to_owned);
+    let judge = |host_waits, third_at_c: i32| {
+        let rules = Rules { host_waits, ..Rules::default() };
+        let lines: [(&[u8], i32); 3] = [(b"G28", 21), (b"M104 S200", 21), (b"G1 X1", third_at_c)];
+        let executed = lines.map(|(text, celsius)| Executed::bare(text, celsius * 100, 2_100));
+        let (job, frames, executed, rules) = (&job[..], &[], &executed[..], &rules);
+        lines_once_in_order(&Printed { job, frames, executed, survivors: &[], rules, complete: true })
+    };
+    assert_eq!(judge(true, 199), Vec::new());
+    assert_eq!(judge(true, 150).len(), 1);
+    assert_eq!(judge(false, 199).len(), 1);
 }

@@ -13,6 +13,10 @@ pub struct Circumstances {
     pub was_reset: bool,
     /// Somebody cancelled.
     pub cancelled: bool,
+    /// The plug is pulled at some time.
+    pub unplugged: bool,
+    /// The firmware checks the sequence, so that it can be asked where it stands.
+    pub is_checked: bool,
     /// Damage that got past the firmware made it kill itself (`M112`), wait for a person (`M0`), or wait for longer than the
     /// agent's patience (`M109` with another temperature, `G4` with another time).
     pub stuck_by_damage: bool,
@@ -25,8 +29,11 @@ pub fn ended_as_it_must(end: &End, known: Circumstances) -> Vec<Fault> {
         End::Ended(Ending::Completed) => false,
         End::Ended(Ending::Cancelled) => !known.cancelled,
         End::Ended(Ending::Script) => true,
+        End::Unplugged => !known.unplugged,
         // A documented bound, not an accident: the line was refused more often than the profile allows.
         End::Stopped(StopReason::TooManyRefusals { .. }) => false,
+        // Lines outside of a job that no reply came for, of a firmware that cannot be asked.
+        End::Stopped(StopReason::Uncertain { .. }) => known.is_checked,
         End::Hung | End::Stopped(StopReason::Halted(_) | StopReason::Silent { .. }) => {
             !known.was_reset && !known.stuck_by_damage
         }

@@ -1,17 +1,18 @@
 //! Every line of the job is carried out once and in order.
 //!
-//! What the printer carried out is held against the job itself. Only two things may differ, and the world lists them
-//! without asking the agent: a numbered line whose damage fits its 8-bit checksum stands for the line of its number, and
-//! a line that lost its number on the way is none of the agent's.
+//! What the printer carried out is held against the job itself. Only these things may differ, and the world lists them
+//! without asking the agent: a numbered line whose damage fits its 8-bit checksum stands for the line of its number; a line
+//! that lost its number on the way is none of the agent's; questions of the agent stand between the lines; the scripts of the
+//! profile stand where a person paused or gave up; and where the profile has the agent wait for temperatures, the command
+//! that waits is carried out as the one that does not, with nothing of the job behind it before the heater is warm.
 
 use std::collections::HashMap;
 
 use crate::printer::{Executed, Survivor, SurvivorKind};
 
 use super::Fault;
-
-/// Commands of the agent itself that may stand between those of the job.
-const HOST_COMMANDS: [&[u8]; 2] = [b"M105", b"M110"];
+use super::heat::{self, Wait};
+use super::scripts::Rules;
 
 /// A print that is over.
 #[derive(Debug)]
@@ -24,58 +25,104 @@ pub struct Printed<'a> {
     pub executed: &'a [Executed],
     /// The damage that got through.
     pub survivors: &'a [Survivor],
+    /// What else the host may say.
+    pub rules: &'a Rules,
     /// Whether the whole job must have been carried out; otherwise a beginning of it, and perhaps the cancel script.
     pub complete: bool,
+}
+
+/// How far a print has come, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// Lines of the job that were carried out, in order.
+    pub done: usize,
+    /// Questions and settings of the host.
+    pub host_commands: u64,
+    /// What is wrong; the first such thing ends the course.
+    pub faults: Vec<Fault>,
 }
 
 /// Holds what was carried out against the job.
 #[must_use]
 pub fn lines_once_in_order(printed: &Printed<'_>) -> Vec<Fault> {
+    let mut course = course(printed);
+    if course.faults.is_empty() && printed.complete && course.done < printed.job.len() {
+        course.faults.push(Fault(format!(
+            "completed, but only {} of {} lines were carried out",
+            course.done,
+            printed.job.len()
+        )));
+    }
+    course.faults
+}
+
+/// Follows a print line by line.
+#[must_use]
+pub fn course(printed: &Printed<'_>) -> Course {
     let meant = meant_by_number(printed.frames);
-    let mut done = 0;
-    let mut rest = printed.executed.iter();
-    for line in rest.by_ref() {
-        let Some(number) = line.number else { continue };
-        let survivor =
-            printed.survivors.iter().find(|s| s.line.at_us == line.at_us && s.line.raw == line.raw);
-        let text = match survivor.map(|s| s.kind) {
-            Some(SurvivorKind::XorCollision) => meant.get(&number).map_or(line.text(), Vec::as_slice),
-            _ => line.text(),
-        };
-        if HOST_COMMANDS.iter().any(|host| text.starts_with(host)) {
+    let mut course = Course::default();
+    let mut wait: Option<Wait> = None;
+    let mut rest = printed.executed.iter().filter(|line| printed.rules.is_of_host(line));
+    while let Some(line) = rest.next() {
+        let text = meant_text(printed, &meant, line);
+        if Rules::is_host_command(text)
+            && printed.job.get(course.done).is_none_or(|job| job.as_bytes() != text)
+        {
+            course.host_commands += 1;
             continue;
         }
-        match printed.job.get(done) {
-            Some(expected) if expected.as_bytes() == text => done += 1,
-            expected => {
-                if !printed.complete && is_script(text) {
-                    return after_cancel(std::iter::once(line).chain(rest));
-                }
-                let found = String::from_utf8_lossy(text);
-                return vec![Fault(format!(
-                    "line {done} of the job: expected {expected:?}, carried out {found:?}"
-                ))];
+        if let Some(next) = accepts(printed, course.done, text) {
+            if let Some(cold) = wait.take().filter(|wait| !wait.is_over(line)) {
+                course.faults.push(Fault(format!(
+                    "{:?} came before {cold} was reached",
+                    String::from_utf8_lossy(text)
+                )));
+                return course;
             }
+            course.done += 1;
+            wait = next;
+        } else if printed.rules.is_pause_script(text) {
+            continue;
+        } else if !printed.complete && printed.rules.is_cancel_script(text) {
+            course.faults = after_cancel(printed.rules, std::iter::once(line).chain(rest));
+            return course;
+        } else {
+            course.faults.push(Fault(format!(
+                "line {} of the job: expected {:?}, carried out {:?}",
+                course.done,
+                printed.job.get(course.done),
+                String::from_utf8_lossy(text)
+            )));
+            return course;
         }
     }
-    if printed.complete && done < printed.job.len() {
-        return vec![Fault(format!(
-            "completed, but only {done} of {} lines were carried out",
-            printed.job.len()
-        ))];
+    course
+}
+
+/// Whether this is the next line of the job, as it stands or as a profile may have it rewritten; and what is waited for then.
+fn accepts(printed: &Printed<'_>, done: usize, text: &[u8]) -> Option<Option<Wait>> {
+    let expected = printed.job.get(done)?;
+    if expected.as_bytes() == text {
+        return Some(None);
     }
-    Vec::new()
+    let (rewritten, wait) = heat::rewritten(expected).filter(|_| printed.rules.host_waits)?;
+    (rewritten.as_bytes() == text).then_some(Some(wait))
 }
 
-/// The cancel script of the Marlin profile: from its first line on nothing else may come.
-fn is_script(text: &[u8]) -> bool {
-    [&b"M104 S0"[..], b"M140 S0", b"M107", b"M84"].contains(&text)
+fn meant_text<'a>(printed: &Printed<'_>, meant: &'a HashMap<i64, Vec<u8>>, line: &'a Executed) -> &'a [u8] {
+    let survivor = printed.survivors.iter().find(|s| s.line.at_us == line.at_us && s.line.raw == line.raw);
+    match (survivor.map(|s| s.kind), line.number) {
+        (Some(SurvivorKind::XorCollision), Some(number)) => {
+            meant.get(&number).map_or(line.text(), Vec::as_slice)
+        }
+        _ => line.text(),
+    }
 }
 
-fn after_cancel<'a>(rest: impl Iterator<Item = &'a Executed>) -> Vec<Fault> {
-    rest.filter(|line| line.number.is_some() && !is_script(line.text()))
-        .filter(|line| !HOST_COMMANDS.iter().any(|host| line.text().starts_with(host)))
-        .map(|line| Fault(format!("{:?} came after the cancel script", String::from_utf8_lossy(line.text()))))
+fn after_cancel<'a>(rules: &Rules, rest: impl Iterator<Item = &'a Executed>) -> Vec<Fault> {
+    rest.map(Executed::text)
+        .filter(|text| !rules.is_cancel_script(text) && !Rules::is_host_command(text))
+        .map(|text| Fault(format!("{:?} came after the cancel script", String::from_utf8_lossy(text))))
         .collect()
 }
 

@@ -30,6 +30,8 @@ const BACKEND: &str = "farm";
 pub enum PrinterPlan {
     /// The simulated one.
     Simulated {
+        /// Whose dialect it speaks.
+        profile: String,
         /// How much faster than life mechanics and heaters are.
         speed: f64,
         /// Bits per second of its line.
@@ -254,10 +256,11 @@ fn start_agent(
 }
 
 fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<Option<ChildProcess>> {
-    let PrinterPlan::Simulated { speed, baud, noise, seed } = plan else { return Ok(None) };
+    let PrinterPlan::Simulated { profile, speed, baud, noise, seed } = plan else { return Ok(None) };
     let words = [
         "printer".to_owned(),
         format!("--file={}", job(dir).display()),
+        format!("--profile={profile}"),
         format!("--speed={speed}"),
         format!("--baud={baud}"),
         format!("--noise={noise}"),

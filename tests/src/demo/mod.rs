@@ -25,6 +25,7 @@ use self::screen::Screen;
 use self::summary::{FileFigures, Summary};
 use crate::backend::{Backend, Print};
 use crate::expected::Commands;
+use crate::printer::Dialect;
 
 /// The file that is printed unless another is named.
 const GEAR: &[u8] = include_bytes!("../../gcode/gear.gcode");
@@ -50,6 +51,9 @@ struct Arguments {
     /// G-code to print [default: a gear that is part of this program]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Firmware profile whose dialect the simulated printer speaks
+    #[arg(long, value_name = "ID", default_value = "marlin", value_parser = dialect, conflicts_with = "port")]
+    profile: String,
     /// How many times faster than life the simulated printer moves and heats; its line is never faster than `--baud`
     #[arg(long, default_value_t = 32.0, value_parser = positive, conflicts_with = "port")]
     speed: f64,
@@ -73,6 +77,11 @@ struct Arguments {
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+fn dialect(text: &str) -> Result<String, String> {
+    let known = || Dialect::all().iter().map(|dialect| dialect.profile).collect::<Vec<_>>().join(", ");
+    Dialect::of_profile(text).map(|_| text.to_owned()).ok_or_else(|| format!("must be one of {}", known()))
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -178,6 +187,7 @@ fn plan(arguments: &Arguments) -> PrinterPlan {
     match &arguments.port {
         Some(port) => PrinterPlan::Real { port: port.clone(), baud: arguments.baud.unwrap_or(REAL_BAUD) },
         None => PrinterPlan::Simulated {
+            profile: arguments.profile.clone(),
             speed: arguments.speed,
             baud: arguments.baud.unwrap_or(SIMULATED_BAUD),
             noise: arguments.noise,
@@ -199,7 +209,9 @@ impl Stage {
         let relay = self.house.relay();
         let (relay_pid, agent_pid, printer_pid) = self.house.pids();
         let (kind, baud) = match plan {
-            PrinterPlan::Simulated { speed, baud, .. } => (format!("simulated, {speed} x"), baud),
+            PrinterPlan::Simulated { profile, speed, baud, .. } => {
+                (format!("simulated {profile}, {speed} x"), baud)
+            }
             PrinterPlan::Real { baud, .. } => ("real".to_owned(), baud),
         };
         let printer_pid = printer_pid.map_or_else(String::new, |pid| format!("  process {pid}"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
+use spoolway_agent::config::ProfileChoice;
 use spoolway_agent::paths::Paths;
 use spoolway_relay::paths::Directories;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::expected::{Comparer, Comparison};
-use crate::printer::{ExecutedSink, PrinterFaults};
+use crate::printer::{ExecutedSink, Link, PrinterFaults, PrinterOptions};
 use crate::process::when_parent_leaves;
 use crate::pty::{PtyControl, PtyOptions, PtyPrinter, PtyRun};
 
@@ -58,6 +59,9 @@ pub enum Role {
         /// Bits per second.
         #[arg(long)]
         baud: u32,
+        /// The firmware profile, where the firmware shall not be asked.
+        #[arg(long, default_value = "auto")]
+        profile: String,
     },
     /// The simulated printer; says its device, and in the end a [`PrinterReport`] in JSON.
     #[command(hide = true)]
@@ -65,6 +69,9 @@ pub enum Role {
         /// The file that it should be told to print.
         #[arg(long)]
         file: PathBuf,
+        /// Whose dialect it speaks.
+        #[arg(long)]
+        profile: String,
         /// How much faster than life mechanics and heaters are.
         #[arg(long)]
         speed: f64,
@@ -123,38 +130,50 @@ pub struct Figures {
 pub fn play(role: Role) -> anyhow::Result<()> {
     match role {
         Role::Relay { folder, listen } => relay(&folder, listen),
-        Role::Agent { folder, relay, ca, port, baud } => {
+        Role::Agent { folder, relay, ca, port, baud, profile } => {
             let paths = Paths { config: folder.clone(), state: folder.clone(), runtime: folder };
             let mut config = spoolway_agent::config::Config::new(&paths);
             config.relay.url = Some(relay.parse().context("--relay")?);
             config.relay.ca_file = Some(ca);
             config.printer.port = port;
             config.printer.baud = baud;
+            if profile != "auto" {
+                config.printer.profile = ProfileChoice::Id(profile);
+            }
             config.spool.reserve_bytes = 0;
             in_runtime(|stop| spoolway_agent::run::run(config, stop))
         }
-        Role::Printer { file, speed, baud, noise, seed } => printer(&file, board(speed, baud, noise, seed)),
+        Role::Printer { file, profile, speed, baud, noise, seed } => {
+            let mut options = PrinterOptions::for_profile(&profile).context("--profile")?;
+            options.faults = faults(&options, noise);
+            options.speed = speed;
+            printer(&file, board(options, baud, seed))
+        }
     }
 }
 
 /// A board on a line without latency of its own, so that only `baud` and the firmware's main loop slow it down.
-fn board(speed: f64, baud: u32, noise: f64, seed: u64) -> PtyOptions {
-    let mut options = PtyOptions::uart(baud);
-    options.seed = seed;
-    options.printer.speed = speed;
-    options.printer.reply_latency_us = 0;
-    options.printer.hotend.time_constant_s /= HEATER_HASTE;
-    options.printer.bed.time_constant_s /= HEATER_HASTE;
-    options.printer.keep_executed = KEEP_LINES;
-    options.printer.faults = PrinterFaults {
-        lost_ok: noise,
-        duplicated_ok: noise,
-        garbled_reply: noise,
+fn board(mut printer: PrinterOptions, baud: u32, seed: u64) -> PtyOptions {
+    printer.hotend.time_constant_s /= HEATER_HASTE;
+    printer.bed.time_constant_s /= HEATER_HASTE;
+    printer.keep_executed = KEEP_LINES;
+    printer.tx_baud = printer.tx_baud.map(|_| baud);
+    let uart_baud = printer.tx_baud;
+    PtyOptions { printer, uart_baud, seed, ..PtyOptions::instant() }
+}
+
+/// Bad replies, as far as the dialect's link can have them: USB loses nothing, and where replies carry no number one too
+/// many or too few cannot be told from the right one.
+fn faults(board: &PrinterOptions, noise: f64) -> PrinterFaults {
+    let bad = if board.link == Link::Uart && board.dialect.verifies_sequence() { noise } else { 0.0 };
+    PrinterFaults {
+        lost_ok: bad,
+        duplicated_ok: bad,
+        garbled_reply: bad,
         delayed_reply: noise,
         delay_max_us: 20_000,
         ..PrinterFaults::default()
-    };
-    options
+    }
 }
 
 fn relay(folder: &Path, listen: String) -> anyhow::Result<()> {

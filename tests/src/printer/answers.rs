@@ -1,7 +1,7 @@
 //! The words of the longer answers: temperatures, identity, echo, `ok N P B`.
 
 use super::command::Command;
-use super::{Line, Printer};
+use super::{Capabilities, Line, Printer};
 
 /// Capabilities of the modelled build and whether it has them; the configurable ones come from the options.
 const CAPABILITIES: [(&str, bool); 23] = [
@@ -61,22 +61,33 @@ impl Printer {
         format!("ok{} P{} B{free}", number.unwrap_or_default(), self.planner.free())
     }
 
-    /// M115.
+    /// M115, or `$I`.
     pub(super) fn identify(&mut self) {
-        self.print(concat!(
-            "FIRMWARE_NAME:Marlin bugfix-2.0.x (simulated) SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin ",
-            "PROTOCOL_VERSION:1.0 MACHINE_TYPE:3D Printer EXTRUDER_COUNT:1 ",
-            "UUID:cede2a2f-41a2-4748-9b12-c55c62f367ff"
-        ));
-        let options = &self.options;
-        let configured = [
-            ("AUTOREPORT_TEMP", options.autoreport_temp),
-            ("EMERGENCY_PARSER", options.emergency_parser),
-            ("HOST_ACTION_COMMANDS", options.host_actions),
-            ("PROMPT_SUPPORT", options.host_actions),
-        ];
-        for (name, has) in CAPABILITIES.into_iter().chain(configured) {
-            self.print(&format!("Cap:{name}:{}", u8::from(has)));
+        let identity = self.options.dialect.identity;
+        for text in identity.answer {
+            self.print(text);
+        }
+        let autoreport = ("AUTOREPORT_TEMP", self.options.autoreport_temp);
+        match identity.capabilities {
+            Capabilities::None => {}
+            Capabilities::Marlin => {
+                let options = &self.options;
+                let configured = [
+                    autoreport,
+                    ("EMERGENCY_PARSER", options.emergency_parser),
+                    ("HOST_ACTION_COMMANDS", options.host_actions),
+                    ("PROMPT_SUPPORT", options.host_actions),
+                ];
+                for (name, has) in CAPABILITIES.into_iter().chain(configured) {
+                    self.print(&format!("Cap:{name}:{}", u8::from(has)));
+                }
+            }
+            Capabilities::Some(word, names) => {
+                for name in names {
+                    self.print(&format!("{word}:{name}:1"));
+                }
+                self.print(&format!("{word}:{}:{}", autoreport.0, u8::from(autoreport.1)));
+            }
         }
     }
 

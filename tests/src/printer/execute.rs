@@ -1,8 +1,9 @@
 //! What each command does once it comes to the head of the queue, and what it waits for.
 
 use super::command::Command;
+use super::heater::Heater;
 use super::line::command_range;
-use super::{Autoreport, Executed, Line, Printer};
+use super::{Acknowledged, Autoreport, Executed, Line, Printer, Protection, Temperatures};
 
 /// What the running command waits for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +18,8 @@ pub(super) enum Blocked {
     Heat { reached_us: u64, done_us: u64, next_report_us: u64 },
     /// Somebody who presses the button.
     User,
+    /// Somebody who brings new filament; then this line and all behind it are asked for.
+    Runout { until_us: u64, number: i64 },
 }
 
 /// One of the two heaters.
@@ -53,7 +56,7 @@ impl Printer {
             Begun::Done => self.finish(&line),
             Begun::DoneWithTemperatures => {
                 let text = format!("ok {}", self.temperatures());
-                self.end(&text);
+                self.end(Some(&text));
             }
             Begun::Blocked(blocked) => self.current = Some((line, blocked)),
             Begun::Dead => {}
@@ -66,6 +69,7 @@ impl Printer {
         let Some((line, blocked)) = self.current.take() else { return };
         let broken = std::mem::take(&mut self.due.break_wait);
         let next = match blocked {
+            _ if self.is_held => Some(blocked),
             Blocked::Room if self.planner.room_at_us() <= now_us => {
                 self.take_move(&line);
                 None
@@ -75,7 +79,7 @@ impl Printer {
                 Some(Blocked::Until { until_us: now_us + then_us, homes })
             }
             Blocked::Until { until_us, homes } if until_us <= now_us => {
-                if homes {
+                if homes && self.options.dialect.temperatures != Temperatures::Unknown {
                     self.print(&self.position.report());
                 }
                 None
@@ -84,11 +88,16 @@ impl Printer {
                 if next_report_us > now_us {
                     Some(blocked)
                 } else {
-                    self.print(&self.heat_report(reached_us, done_us));
+                    if self.options.dialect.temperatures != Temperatures::Unknown {
+                        self.print(&self.heat_report(reached_us, done_us));
+                    }
                     Some(Blocked::Heat { reached_us, done_us, next_report_us: now_us + 1_000_000 })
                 }
             }
             Blocked::Heat { .. } => None,
+            Blocked::Runout { until_us, number } if until_us <= now_us => {
+                return self.end_runout(number);
+            }
             Blocked::User if broken => None,
             waiting => Some(waiting),
         };
@@ -100,26 +109,38 @@ impl Printer {
 
     /// The usual `ok`, still counting the finished line as queued, as Marlin does.
     fn finish(&mut self, line: &Line) {
-        let text = if self.options.advanced_ok { self.advanced_ok(line) } else { "ok".into() };
-        self.end(&text);
+        match (self.options.dialect.acknowledged, self.options.advanced_ok) {
+            (Acknowledged::Received, _) => self.end(None),
+            (Acknowledged::Executed, true) => self.end(Some(&self.advanced_ok(line))),
+            (Acknowledged::Executed, false) => self.end(Some("ok")),
+        }
     }
 
-    fn end(&mut self, ok: &str) {
+    fn end(&mut self, ok: Option<&str>) {
         self.statistics.lines_executed += 1;
-        self.print_ok(ok);
+        if let Some(ok) = ok {
+            self.print_ok(ok);
+        }
         self.next_wait_us = self.busy_until_us + self.options.wait_interval_us;
     }
 
     fn note(&mut self, line: &Line) {
         let (number, raw, command) = (line.number, line.raw.clone(), line.command.clone());
-        self.record.add(Executed { number, raw, at_us: self.clock_us, command });
+        let centi_c = |heater: &Heater| (heater.temperature_c(self.clock_us) * 100.0) as i32;
+        let (hotend_centi_c, bed_centi_c) = (centi_c(&self.hotend), centi_c(&self.bed));
+        let at_us = self.clock_us;
+        self.record.add(Executed { number, raw, at_us, hotend_centi_c, bed_centi_c, command });
     }
 
     fn begin(&mut self, line: &Line) -> Begun {
         let text = &line.raw[line.command.clone()];
+        if self.options.dialect.lead.is_some() {
+            let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+            self.print(&format!("CMD {} Received.", String::from_utf8_lossy(word)));
+        }
         let Some(command) = Command::parse(text) else {
             self.note(line);
-            return self.unknown(text);
+            return self.no_command(text);
         };
         if command.letter == b'G' && command.code <= 3 {
             if self.planner.room_at_us() > self.clock_us {
@@ -134,10 +155,24 @@ impl Printer {
             b'M' => self.begin_m(&command, text),
             _ if command.code == 0 => Begun::Done,
             _ => {
-                self.print(&format!("echo:T{} Invalid extruder", command.code));
+                if self.options.dialect.temperatures != Temperatures::Unknown {
+                    self.print(&format!("echo:T{} Invalid extruder", command.code));
+                }
                 Begun::Done
             }
         }
+    }
+
+    /// What begins with no G, M or T: a grbl system command, or nothing that this firmware knows.
+    fn no_command(&mut self, text: &[u8]) -> Begun {
+        if text == b"$I" && self.options.dialect.identity.by_dollar {
+            self.identify();
+            return Begun::Done;
+        }
+        if text.starts_with(b"$") {
+            return Begun::Done;
+        }
+        self.unknown(text)
     }
 
     /// The planner takes a move.
@@ -174,7 +209,9 @@ impl Printer {
             91 => self.position.set_relative(Some(true), true),
             92 => {
                 self.position.rename(command);
-                self.print(&self.position.report());
+                if self.options.dialect.protection == Protection::Marlin {
+                    self.print(&self.position.report());
+                }
             }
             _ => return self.unknown(text),
         }
@@ -193,10 +230,11 @@ impl Printer {
             83 => self.position.set_relative(None, true),
             104 => self.set_target_from(Which::Hotend, command),
             140 => self.set_target_from(Which::Bed, command),
-            105 => return Begun::DoneWithTemperatures,
+            105 => return self.query_temperatures(),
             109 => return self.heat(Which::Hotend, command),
             190 => return self.heat(Which::Bed, command),
-            110 => self.last_number = command.value(b'N').map_or(self.last_number, |number| number as i64),
+            110 if self.options.dialect.counts_at_once => {}
+            110 => self.counter.last = command.value(b'N').map_or(self.counter.last, |number| number as i64),
             112 if !self.options.emergency_parser => {
                 self.kill(true);
                 return Begun::Dead;
@@ -204,7 +242,7 @@ impl Printer {
             410 if !self.options.emergency_parser => self.quick_stop(),
             113 => self.keep_alive(command),
             114 => self.print(&self.position.report()),
-            115 => self.identify(),
+            115 if !self.options.dialect.identity.by_dollar => self.identify(),
             118 => self.echo(command),
             155 if self.options.autoreport_temp => self.report_regularly(command),
             // Settings without an answer, and what the emergency parser has already done.
@@ -228,8 +266,22 @@ impl Printer {
     }
 
     fn unknown(&mut self, text: &[u8]) -> Begun {
-        self.print(&format!("echo:Unknown command: \"{}\"", String::from_utf8_lossy(text)));
+        if let Some(words) = self.options.dialect.unknown {
+            self.print(&words.replace("{}", &String::from_utf8_lossy(text)));
+        }
         Begun::Done
+    }
+
+    fn query_temperatures(&mut self) -> Begun {
+        match self.options.dialect.temperatures {
+            Temperatures::OnOk => Begun::DoneWithTemperatures,
+            Temperatures::OwnLine => {
+                let text = self.temperatures();
+                self.print(&text);
+                Begun::Done
+            }
+            Temperatures::Unknown => Begun::Done,
+        }
     }
 
     /// Waits for the planner, after which an empty planner is nobody's fault.

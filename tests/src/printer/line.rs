@@ -15,6 +15,17 @@ enum Reading {
     SkippingRest,
 }
 
+/// What one more byte made of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It goes on.
+    More,
+    /// It ended, and nothing but a comment was in it.
+    Blank,
+    /// It ended.
+    Line,
+}
+
 /// The line that is being received.
 #[derive(Debug)]
 pub(crate) struct LineBuffer {
@@ -30,14 +41,14 @@ impl LineBuffer {
         Self { bytes: Vec::with_capacity(limit), limit, reading: Reading::Plain }
     }
 
-    /// Takes one byte; true when it ended a line that is not blank.
-    pub(crate) fn take(&mut self, byte: u8) -> bool {
+    /// Takes one byte.
+    pub(crate) fn take(&mut self, byte: u8) -> Taken {
         if byte == b'\n' || byte == b'\r' {
             self.reading = Reading::Plain;
-            return !self.bytes.is_empty();
+            return if self.bytes.is_empty() { Taken::Blank } else { Taken::Line };
         }
         match (self.reading, byte) {
-            (Reading::SkippingRest, _) => return false,
+            (Reading::SkippingRest, _) => {}
             (Reading::Plain, b';') => self.reading = Reading::SkippingRest,
             (Reading::Plain, b'\\') => self.reading = Reading::AfterBackslash,
             _ => {
@@ -48,7 +59,7 @@ impl LineBuffer {
                 }
             }
         }
-        false
+        Taken::More
     }
 
     /// The finished line.
@@ -70,6 +81,7 @@ pub(crate) enum Refusal {
     Checksum,
     NoChecksum,
     NoLineNumber,
+    Format,
 }
 
 impl Refusal {
@@ -80,6 +92,7 @@ impl Refusal {
             Self::Checksum => "checksum mismatch",
             Self::NoChecksum => "No Checksum with line number",
             Self::NoLineNumber => "No Line Number with checksum",
+            Self::Format => "Format error",
         }
     }
 }
@@ -93,6 +106,12 @@ pub(crate) enum Verdict {
     Refused(Refusal),
     /// Dropped without a word.
     Silent,
+    /// Known already, or garbage behind a request: dropped, but said so.
+    Skipped(i64),
+    /// It only sets the line number.
+    Counted(i64),
+    /// Nothing that the firmware would call a command.
+    NoCommand,
 }
 
 /// Judges a line against the last accepted number.
@@ -164,7 +183,7 @@ fn trim_left(line: &[u8]) -> &[u8] {
 }
 
 /// `strtol`: blanks, a sign, digits; whatever follows is ignored and nothing at all is zero.
-fn leading_integer(text: &[u8]) -> i64 {
+pub(crate) fn leading_integer(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text.first() {
         Some(b'-') => (true, &text[1..]),
@@ -227,7 +246,7 @@ mod tests {
     fn comments_escapes_and_long_lines_are_cut() {
         let read = |text: &str| {
             let mut buffer = LineBuffer::new(16);
-            let ended = text.bytes().any(|b| buffer.take(b));
+            let ended = text.bytes().any(|b| buffer.take(b) == Taken::Line);
             (ended, String::from_utf8_lossy(buffer.bytes()).into_owned())
         };
         assert_eq!(read("M117 a ; b\n"), (true, "M117 a ".into()));

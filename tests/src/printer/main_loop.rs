@@ -1,22 +1,25 @@
 //! The firmware's main loop, one action at a time.
 
 use super::execute::Blocked;
-use super::line::{Verdict, command_range, judge};
-use super::{Line, Power, Printer};
+use super::judge::{Counter, command_of, verdict};
+use super::line::{Taken, Verdict};
+use super::{Acknowledged, Line, Power, Printer, Protection};
 
 impl Printer {
     /// Whether the loop has work as soon as it is free.
     pub(super) fn is_ready(&self) -> bool {
         let due = self.due;
-        if due.resend || due.kill || due.quick_stop || due.break_wait || self.can_read() {
+        let interrupted = due.kill || due.quick_stop || due.break_wait || due.status || due.soft_reset;
+        if due.resend || interrupted || self.can_read() {
             return true;
         }
-        self.current.is_none() && !self.queue.is_empty()
+        self.current.is_none() && !self.queue.is_empty() && !self.is_held
     }
 
     /// Bytes leave the ring only while the command queue has room; the running command still holds its slot.
     fn can_read(&self) -> bool {
-        self.ring.len() > 0 && self.queued() < self.options.queue_lines
+        let changing = matches!(self.current, Some((_, Blocked::Runout { .. })));
+        self.ring.len() > 0 && self.queued() < self.options.queue_lines && !changing
     }
 
     /// Lines in the queue, the running one included.
@@ -26,7 +29,7 @@ impl Printer {
 
     /// When the next timer runs out; `u64::MAX` when none runs.
     pub(super) fn next_timer_us(&self) -> u64 {
-        let mut next = self.autoreport.map_or(u64::MAX, |report| report.next_us);
+        let mut next = self.autoreport.map_or(u64::MAX, |report| report.next_us).min(self.given_up_at_us());
         match &self.current {
             Some((_, blocked)) => {
                 next = next.min(self.blocked_until_us(blocked));
@@ -42,10 +45,12 @@ impl Printer {
 
     fn blocked_until_us(&self, blocked: &Blocked) -> u64 {
         match blocked {
+            _ if self.is_held => u64::MAX,
             Blocked::Room => self.planner.room_at_us(),
             Blocked::Sync { .. } => self.planner.drained_at_us(),
             Blocked::Until { until_us, .. } => *until_us,
             Blocked::Heat { done_us, next_report_us, .. } => (*done_us).min(*next_report_us),
+            Blocked::Runout { until_us, .. } => *until_us,
             Blocked::User => u64::MAX,
         }
     }
@@ -64,11 +69,17 @@ impl Printer {
             self.kill(true);
         } else if std::mem::take(&mut self.due.quick_stop) {
             self.quick_stop();
+        } else if std::mem::take(&mut self.due.soft_reset) {
+            self.reset_softly();
+        } else if std::mem::take(&mut self.due.status) {
+            self.report_status();
         } else if !self.run_timers(now_us) {
             if self.can_read() {
                 self.read();
             } else if self.current.is_some() {
                 self.proceed();
+            } else if self.given_up_at_us() <= now_us {
+                self.give_up_waiting();
             } else {
                 self.begin_next();
             }
@@ -87,9 +98,10 @@ impl Printer {
             if self.busy_interval_us == 0 || self.next_busy_us > now_us {
                 return false;
             }
-            let user = matches!(blocked, Blocked::User);
+            let user = matches!(blocked, Blocked::User | Blocked::Runout { .. });
             self.next_busy_us = now_us + self.busy_interval_us;
-            self.print(if user { "echo:busy: paused for user" } else { "echo:busy: processing" });
+            let what = if user { "paused for user" } else { "processing" };
+            self.print(&format!("{}{what}", self.options.dialect.busy));
             return true;
         }
         let quiet = self.queue.is_empty() && self.ring.len() == 0;
@@ -103,9 +115,15 @@ impl Printer {
 
     /// Moves bytes from the ring into the line buffer up to the end of one line.
     fn read(&mut self) {
+        if let Some(text) = self.options.dialect.overrun.filter(|_| self.ring.room() == 0) {
+            self.print(text);
+        }
         while let Some(byte) = self.ring.pop() {
-            if self.line.take(byte) {
-                return self.finish_line();
+            match self.line.take(byte) {
+                Taken::More => {}
+                Taken::Line => return self.finish_line(),
+                Taken::Blank if self.options.dialect.acknowledges_blanks => return self.print_ok("ok"),
+                Taken::Blank => {}
             }
         }
     }
@@ -114,25 +132,29 @@ impl Printer {
         let raw = self.line.bytes().to_vec();
         self.line.clear();
         let options = &self.options;
-        let verdict = judge(&raw, self.last_number, options.star_without_number, options.duplicates);
+        let verdict = verdict(&raw, self.counter, options);
         self.busy_until_us += options.parse_us;
         if self.rng.chance(options.faults.stall) {
             self.busy_until_us += self.rng.range(0..=options.faults.stall_max_us);
         }
         match verdict {
-            Verdict::Silent => self.statistics.duplicates_dropped += 1,
-            Verdict::Refused(refusal) => {
-                self.due.resend = true;
-                self.print(&format!("Error:{}, Last Line: {}", refusal.text(), self.last_number));
-            }
+            Verdict::Silent => self.statistics.lines_ignored += 1,
+            Verdict::Refused(refusal) => self.refuse(refusal, &raw),
             Verdict::Accepted(number) => self.accept(number, raw),
+            Verdict::Skipped(number) => self.skip(number),
+            Verdict::Counted(number) => {
+                self.counter = Counter { last: number, to_skip: None };
+                self.print_ok("ok");
+            }
+            Verdict::NoCommand => self.print_ok(self.options.dialect.no_command.unwrap_or("ok")),
         }
     }
 
     fn accept(&mut self, number: Option<i64>, raw: Vec<u8>) {
         if let Some(number) = number {
-            self.last_number = number;
+            self.counter.last = number;
         }
+        self.counter.to_skip = None;
         if !self.options.emergency_parser && self.acts_early(&raw) {
             return;
         }
@@ -140,10 +162,17 @@ impl Printer {
         if let Some(last_us) = self.last_line_us.replace(self.clock_us) {
             self.gaps.add(self.clock_us - last_us);
         }
-        let command = command_range(&raw);
+        let command = command_of(&raw, self.options.dialect);
         self.queue.push_back(Line { number, raw, command });
+        if self.options.dialect.acknowledged == Acknowledged::Received {
+            let text = format!("ok {}", self.counter.last);
+            self.print_ok(&text);
+        }
         if self.rng.chance(self.options.faults.spurious_resend) {
-            self.due.resend = true;
+            self.ask_without_reason();
+        }
+        if self.rng.chance(self.options.faults.runout) {
+            self.run_out();
         }
     }
 
@@ -161,16 +190,6 @@ impl Printer {
         false
     }
 
-    /// The error line has left at wire speed; whatever came meanwhile goes too, and so does a line that is half here.
-    fn flush_and_ask(&mut self) {
-        self.due.resend = false;
-        self.statistics.rx_flushed += self.ring.flush() as u64;
-        self.line.clear();
-        self.statistics.resends += 1;
-        self.print(&format!("Resend: {}", self.last_number + 1));
-        self.print_ok("ok");
-    }
-
     pub(super) fn quick_stop(&mut self) {
         self.planner.clear(self.clock_us);
         self.printing = false;
@@ -178,10 +197,13 @@ impl Printer {
 
     pub(super) fn kill(&mut self, by_command: bool) {
         self.statistics.kills += 1;
-        if by_command {
+        let dialect = self.options.dialect;
+        if by_command && dialect.protection == Protection::Marlin {
             self.print("echo:M112 Shutdown");
         }
-        self.print("Error:Printer halted. kill() called!");
+        for text in dialect.halted {
+            self.print(text);
+        }
         if self.options.host_actions {
             self.print("//action:poweroff");
         }
@@ -200,20 +222,22 @@ impl Printer {
     /// The bootloader hands over; after `start` the receiver works but the loop does not read yet.
     fn boot(&mut self) {
         self.power = Power::On;
-        self.print("start");
-        self.print("echo:Marlin bugfix-2.0.x");
+        for text in self.options.dialect.identity.banner {
+            self.print(text);
+        }
         self.busy_until_us += self.options.boot_us;
         self.next_wait_us = self.busy_until_us + self.options.wait_interval_us;
     }
 
-    fn forget(&mut self, now_us: u64) {
+    pub(super) fn forget(&mut self, now_us: u64) {
         self.due = super::Due::default();
         self.ring.flush();
         self.line.clear();
         self.emergency = super::EmergencyParser::new();
         self.queue.clear();
         self.current = None;
-        self.last_number = 0;
+        self.counter = Counter::default();
+        self.is_held = false;
         self.position = super::Position::new();
         self.planner.clear(now_us);
         self.printing = false;

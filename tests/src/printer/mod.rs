@@ -1,23 +1,33 @@
-//! A simulated Marlin printer: it is told the bytes and the time (virtual microseconds) and answers as the firmware would.
+//! A simulated printer that speaks the dialect of any profile: it is told the bytes and the time (virtual microseconds) and answers as the firmware would.
 //!
-//! The model is an ATmega with its receive ring, a main loop that moves bytes into a line buffer only while the command
-//! queue has room, a transmitter that blocks that loop, a planner and two heaters. Rules come from Marlin 2.0.9
-//! (`queue.cpp`, `e_parser.h`, `gcode.cpp`, `MarlinSerial.cpp`) and from conversations with that firmware.
-//! It shares no code with the agent: it is the independent check of what the agent sends.
+//! The model is a board with its receive ring, a main loop that moves bytes into a line buffer only while the command
+//! queue has room, a transmitter that blocks that loop, a planner and two heaters. Its own rules come from Marlin
+//! 2.0.9 (`queue.cpp`, `e_parser.h`, `gcode.cpp`, `MarlinSerial.cpp`) and from conversations with that firmware; what other
+//! firmwares do otherwise is data in `dialect`, with `judge` and `refuse` for their checks.
+//!
+//! A board of every dialect carries out the words of printing, grbl's too, which in life know no heaters: so one file
+//! exercises every protocol. It shares no code with the agent: it is the independent check of what the agent sends.
 //!
 //! Events happen in exact time order whatever the caller's step: one long [`Printer::advance`] equals many short ones.
 
 mod answers;
+mod boards;
 mod command;
+mod dialect;
 mod emergency;
 mod execute;
 mod heater;
+mod identity;
+mod judge;
 mod line;
 mod main_loop;
 mod motion;
 mod options;
+mod realtime;
 mod record;
+mod refuse;
 mod ring;
+mod runout;
 mod statistics;
 mod survivors;
 mod transmit;
@@ -28,6 +38,7 @@ use std::ops::Range;
 use self::emergency::{Emergency, EmergencyParser};
 use self::execute::Blocked;
 use self::heater::Heater;
+use self::judge::Counter;
 use self::line::LineBuffer;
 use self::motion::{Planner, Position};
 use self::record::Record;
@@ -35,8 +46,10 @@ use self::ring::RxRing;
 use self::transmit::Transmitter;
 use crate::rng::Rng;
 
+pub use self::dialect::{Acknowledged, Dialect, MARLIN, Protection, Temperatures};
 pub use self::heater::{AMBIENT_C, HeaterOptions};
-pub use self::options::{Duplicates, PrinterFaults, PrinterOptions, StarWithoutNumber};
+pub use self::identity::{Capabilities, Identity};
+pub use self::options::{Duplicates, Link, PrinterFaults, PrinterOptions, StarWithoutNumber};
 pub use self::record::{Executed, ExecutedSink, LineDigest};
 pub use self::statistics::{Histogram, Percentiles, Statistics};
 pub use self::survivors::{Survivor, SurvivorKind, survivors};
@@ -68,6 +81,10 @@ struct Due {
     kill: bool,
     quick_stop: bool,
     break_wait: bool,
+    /// `?`
+    status: bool,
+    /// Ctrl-X
+    soft_reset: bool,
 }
 
 /// M155.
@@ -91,7 +108,12 @@ pub struct Printer {
     emergency: EmergencyParser,
     queue: VecDeque<Line>,
     current: Option<(Line, Blocked)>,
-    last_number: i64,
+    counter: Counter,
+    /// `!` until `~`
+    is_held: bool,
+    last_byte_us: u64,
+    /// Not before this does Repetier ask once more.
+    asked_again_us: u64,
     position: Position,
     planner: Planner,
     printing: bool,
@@ -125,7 +147,10 @@ impl Printer {
             emergency: EmergencyParser::new(),
             queue: VecDeque::with_capacity(options.queue_lines),
             current: None,
-            last_number: 0,
+            counter: Counter::default(),
+            is_held: false,
+            last_byte_us: 0,
+            asked_again_us: 0,
             position: Position::new(),
             planner: Planner::new(options.planner_moves),
             printing: false,
@@ -152,7 +177,11 @@ impl Printer {
             self.statistics.rx_unheard += bytes.len() as u64;
             return;
         }
+        self.last_byte_us = now_us;
         for &byte in bytes {
+            if self.options.dialect.realtime && self.take_realtime(byte) {
+                continue;
+            }
             if self.options.emergency_parser
                 && let Some(emergency) = self.emergency.take(byte)
             {
@@ -248,13 +277,33 @@ impl Printer {
     /// The number of the last accepted line.
     #[must_use]
     pub fn last_number(&self) -> i64 {
-        self.last_number
+        self.counter.last
+    }
+
+    /// How many bytes the board takes right now: with back pressure no more than fit, otherwise any, to keep or to drop.
+    #[must_use]
+    pub fn takes(&self) -> usize {
+        match self.options.link {
+            Link::BackPressure if self.power == Power::On => self.ring.room(),
+            Link::BackPressure | Link::Uart => usize::MAX,
+        }
+    }
+
+    /// The board's shape.
+    #[must_use]
+    pub fn options(&self) -> &PrinterOptions {
+        &self.options
     }
 
     /// Whether the printer is deaf after a kill.
     #[must_use]
     pub fn is_killed(&self) -> bool {
         self.power == Power::Killed
+    }
+
+    /// From now on other things go wrong.
+    pub fn set_faults(&mut self, faults: PrinterFaults) {
+        self.options.faults = faults;
     }
 
     /// Nothing is received, queued, being carried out or planned at `now_us`.

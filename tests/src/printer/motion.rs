@@ -70,6 +70,11 @@ impl Position {
         }
     }
 
+    /// The planned place of the head.
+    pub(crate) fn xyz(&self) -> [f64; 3] {
+        [self.axes[0], self.axes[1], self.axes[2]]
+    }
+
     /// The answer to M114.
     pub(crate) fn report(&self) -> String {
         let [x, y, z, e] = self.axes;
@@ -136,6 +141,17 @@ impl Planner {
         self.last_end_us = self.last_end_us.max(now_us) + duration_us;
         self.ends_us.push_back(self.last_end_us);
         starved_since
+    }
+
+    /// Moves that have not begun.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ends_us.len().saturating_sub(1)
+    }
+
+    /// Forgets the newest moves.
+    pub(crate) fn take_back(&mut self, moves: usize) {
+        self.ends_us.truncate(self.ends_us.len().saturating_sub(moves));
+        self.last_end_us = self.ends_us.back().copied().unwrap_or(self.last_end_us);
     }
 
     /// Throws every move away.

@@ -1,5 +1,6 @@
 //! What kind of board the simulated printer is, and how it misbehaves.
 
+use super::dialect::{Dialect, MARLIN};
 use super::heater::HeaterOptions;
 
 /// What the firmware does with a `*` on a line that has no number.
@@ -20,9 +21,22 @@ pub enum Duplicates {
     Silent,
 }
 
+/// What becomes of bytes that find the receive ring full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// They are gone: nobody can hold a UART up.
+    Uart,
+    /// They wait at the sender: USB CDC and pseudo-terminals.
+    BackPressure,
+}
+
 /// The shape of the board and its firmware. Times are of the printer's own clock.
 #[derive(Debug, Clone)]
 pub struct PrinterOptions {
+    /// What the firmware says and checks.
+    pub dialect: &'static Dialect,
+    /// What a full ring does.
+    pub link: Link,
     /// Size of the RX ring; one byte stays free, so 128 holds 127.
     pub rx_bytes: usize,
     /// Command queue slots (`BUFSIZE`).
@@ -51,7 +65,7 @@ pub struct PrinterOptions {
     pub host_actions: bool,
     /// M155 works and is announced.
     pub autoreport_temp: bool,
-    /// `echo:busy: processing` this often while a command blocks; zero is never.
+    /// `busy` this often while a command blocks; zero is never.
     pub busy_interval_us: u64,
     /// `wait` this often while the command queue is empty; zero is never.
     pub wait_interval_us: u64,
@@ -77,6 +91,8 @@ impl Default for PrinterOptions {
     /// A Marlin 2.0.9 on an ATmega2560 at 115200 baud, as in its default configuration.
     fn default() -> Self {
         Self {
+            dialect: &MARLIN,
+            link: Link::Uart,
             rx_bytes: 128,
             queue_lines: 4,
             planner_moves: 16,
@@ -109,8 +125,13 @@ impl PrinterOptions {
     /// A printer that is never the limit: no wire, no parse time, no mechanics. For measuring hosts.
     #[must_use]
     pub fn instant() -> Self {
+        Self { rx_bytes: 4_096, ..Self::default().unhurried() }
+    }
+
+    /// The same board without wire, parse time and mechanics.
+    #[must_use]
+    pub fn unhurried(self) -> Self {
         Self {
-            rx_bytes: 4_096,
             planner_moves: 0,
             parse_us: 0,
             tx_baud: None,
@@ -119,7 +140,7 @@ impl PrinterOptions {
             residency_us: 0,
             bootloader_us: 0,
             boot_us: 0,
-            ..Self::default()
+            ..self
         }
     }
 }
@@ -141,8 +162,13 @@ pub struct PrinterFaults {
     pub stall: f64,
     /// The longest standstill.
     pub stall_max_us: u64,
-    /// For each accepted line: the firmware flushes its receiver and asks for the next line although nothing was wrong.
+    /// For each accepted line, where the firmware checks the sequence: it flushes its receiver and asks for the next line although nothing was wrong.
     pub spurious_resend: f64,
+    /// For each accepted line: the filament runs out. Prusa's firmware takes what it has not carried out yet back, even what
+    /// it has acknowledged, waits for a person for up to `runout_max_us`, and asks for those lines again.
+    pub runout: f64,
+    /// The longest filament change.
+    pub runout_max_us: u64,
     /// For each line that comes to execution: the supply sags and the board resets.
     pub brown_out: f64,
 }

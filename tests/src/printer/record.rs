@@ -14,10 +14,21 @@ pub struct Executed {
     pub raw: Vec<u8>,
     /// When the command began, or a move entered the planner.
     pub at_us: u64,
+    /// How warm the nozzle was then, in hundredths of a degree Celsius.
+    pub hotend_centi_c: i32,
+    /// How warm the bed was then, in hundredths of a degree Celsius.
+    pub bed_centi_c: i32,
     pub(crate) command: Range<usize>,
 }
 
 impl Executed {
+    /// A line without number or checksum, carried out at the beginning of time.
+    #[must_use]
+    pub fn bare(command: &[u8], hotend_centi_c: i32, bed_centi_c: i32) -> Self {
+        let raw = command.to_vec();
+        Self { number: None, command: 0..raw.len(), raw, at_us: 0, hotend_centi_c, bed_centi_c }
+    }
+
     /// The command without number and checksum.
     #[must_use]
     pub fn text(&self) -> &[u8] {
@@ -93,9 +104,8 @@ impl Record {
     /// Writes a line down.
     pub(crate) fn add(&mut self, line: Executed) {
         self.total += 1;
-        let text = line.text();
-        if line.number.is_some() && !text.starts_with(b"M110") {
-            self.job.add(text);
+        if is_of_job(&line) {
+            self.job.add(line.text());
         }
         if let Some(sink) = &mut self.sink {
             sink.executed(&line);
@@ -103,6 +113,23 @@ impl Record {
         if self.kept.len() < self.keep {
             self.kept.push(line);
         }
+    }
+
+    /// Forgets the newest lines as far as they are numbered moves, at most so many; says how many it were. Lines that were
+    /// given to a sink or not kept are out of reach.
+    pub(crate) fn take_back(&mut self, most: usize) -> usize {
+        if self.sink.is_some() || self.kept.len() as u64 != self.total {
+            return 0;
+        }
+        let newest = self.kept.iter().rev().take(most);
+        let moves = newest.take_while(|line| line.number.is_some() && is_move(line.text())).count();
+        self.kept.truncate(self.kept.len() - moves);
+        self.total = self.kept.len() as u64;
+        self.job = LineDigest::new();
+        for line in self.kept.iter().filter(|line| is_of_job(line)) {
+            self.job.add(line.text());
+        }
+        moves
     }
 
     pub(crate) fn kept(&self) -> &[Executed] {
@@ -116,6 +143,14 @@ impl Record {
     pub(crate) fn job(&self) -> LineDigest {
         self.job
     }
+}
+
+fn is_of_job(line: &Executed) -> bool {
+    line.number.is_some() && !line.text().starts_with(b"M110")
+}
+
+fn is_move(text: &[u8]) -> bool {
+    matches!(text, [b'G', b'0'..=b'3', rest @ ..] if !rest.first().is_some_and(u8::is_ascii_digit))
 }
 
 impl fmt::Debug for Record {

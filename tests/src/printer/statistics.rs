@@ -17,8 +17,10 @@ pub struct Statistics {
     pub lines_accepted: u64,
     /// Lines carried out.
     pub lines_executed: u64,
-    /// Numbered lines dropped in silence as duplicates.
-    pub duplicates_dropped: u64,
+    /// Lines dropped without a word: duplicates, or damaged ones.
+    pub lines_ignored: u64,
+    /// Acknowledged lines that the firmware took back and asked for again.
+    pub lines_taken_back: u64,
     /// Moves taken by the planner.
     pub moves: u64,
     /// `Resend:` lines printed.

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn executed(raw: &str, number: Option<i64>) -> Executed {
-        Executed { number, raw: raw.into(), at_us: 0, command: command_range(raw.as_bytes()) }
+        Executed { number, command: command_range(raw.as_bytes()), ..Executed::bare(raw.as_bytes(), 0, 0) }
     }
 
     #[test]

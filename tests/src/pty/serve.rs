@@ -14,6 +14,7 @@ use rustix::termios::{QueueSelector, tcflush};
 use super::uart::Uart;
 use super::{PtyControl, PtyOptions, PtyReport, PtyRun, ResetOnOpen};
 use crate::printer::Printer;
+use crate::wire::{Lane, LaneOptions};
 
 /// How long the loop sleeps at most, so that a stop is seen soon.
 const LONGEST_SLEEP_US: u64 = 10_000;
@@ -24,10 +25,15 @@ const CLOSED_SLEEP: Duration = Duration::from_millis(1);
 /// Reply bytes kept for a host that does not read; a real port drops them too.
 const UNREAD_MAX: usize = 65_536;
 
+/// The cable draws from a generator of its own.
+const CABLE: u64 = 0x0063_6162_6c65;
+
 /// One running board.
 pub(super) struct Board {
     master: OwnedFd,
     printer: Printer,
+    /// Where bytes get damaged.
+    cable: Lane,
     uart: Option<Uart>,
     uart_baud: Option<u32>,
     reset_on_open: ResetOnOpen,
@@ -45,6 +51,10 @@ impl Board {
         Self {
             master,
             printer: Printer::new(options.printer, options.seed),
+            cable: Lane::new(
+                LaneOptions { faults: options.damage, ..LaneOptions::default() },
+                options.seed ^ CABLE,
+            ),
             uart: options.uart_baud.map(Uart::new),
             uart_baud: options.uart_baud,
             reset_on_open: options.reset_on_open,
@@ -96,12 +106,14 @@ impl Board {
             Err(Errno::IO) => 0,
             Err(other) => return Err(other.into()),
         };
-        let (bytes, now_us) = (&buffer[..got], self.now_us());
+        let now_us = self.now_us();
+        self.cable.send(now_us, &buffer[..got]);
+        let bytes = self.cable.deliver(now_us);
         match &mut self.uart {
-            Some(uart) => uart.take(now_us, bytes, wanted),
-            None => self.printer.receive(now_us, bytes),
+            Some(uart) => uart.take(now_us, &bytes, wanted),
+            None => self.printer.receive(now_us, &bytes),
         }
-        self.log.as_mut().map_or(Ok(()), |log| log.heard(now_us, bytes))
+        self.log.as_mut().map_or(Ok(()), |log| log.heard(now_us, &bytes))
     }
 
     /// Lets the wire and the printer come up to now, every byte at its own time.

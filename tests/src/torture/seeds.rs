@@ -8,7 +8,7 @@ use serde::Serialize;
 use spoolway_agent_core::stream::Ending;
 
 use crate::printer::SurvivorKind;
-use crate::world::{self, End, Outcome};
+use crate::world::{self, End, Outcome, Scenario};
 
 /// Which seeds to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// How many.
     #[arg(long, default_value_t = 2_000)]
     pub count: u64,
+    /// Only with this firmware profile; without it the seeds are spread over all.
+    #[arg(long, value_name = "ID", value_parser = known_profile)]
+    pub profile: Option<String>,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -37,6 +40,14 @@ pub struct Summary {
     pub seeds: u64,
     /// Endings by name.
     pub endings: BTreeMap<String, u64>,
+    /// Endings by profile and name.
+    pub profiles: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How often a person had to say what became of lines in doubt.
+    pub doubts: u64,
+    /// Lines that a firmware took back after it had acknowledged them.
+    pub taken_back: u64,
+    /// Questions and settings of the host.
+    pub host_commands: u64,
     /// Lines that came through damaged, by kind.
     pub survivors: BTreeMap<String, u64>,
     /// Prints in which the board was reset.
@@ -56,7 +67,12 @@ pub struct Summary {
 impl Summary {
     fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
-        *self.endings.entry(name_of(outcome)).or_default() += 1;
+        let (profile, name) = (outcome.scenario.profile.id.clone(), name_of(outcome));
+        *self.endings.entry(name.clone()).or_default() += 1;
+        *self.profiles.entry(profile).or_default().entry(name).or_default() += 1;
+        self.doubts += outcome.doubts;
+        self.taken_back += outcome.taken_back;
+        self.host_commands += outcome.host_commands;
         for survivor in &outcome.survivors {
             let kind = match survivor.kind {
                 SurvivorKind::XorCollision => "fits its checksum by chance",
@@ -84,6 +100,15 @@ impl Summary {
         for (name, count) in other.endings {
             *self.endings.entry(name).or_default() += count;
         }
+        for (profile, endings) in other.profiles {
+            let mine = self.profiles.entry(profile).or_default();
+            for (name, count) in endings {
+                *mine.entry(name).or_default() += count;
+            }
+        }
+        self.doubts += other.doubts;
+        self.taken_back += other.taken_back;
+        self.host_commands += other.host_commands;
         for (name, count) in other.survivors {
             *self.survivors.entry(name).or_default() += count;
         }
@@ -93,6 +118,15 @@ impl Summary {
         self.rx_dropped += other.rx_dropped;
         self.hours += other.hours;
         self.failures.extend(other.failures);
+    }
+}
+
+fn known_profile(id: &str) -> Result<String, String> {
+    let known = world::profiles();
+    if known.iter().any(|known| known == id) {
+        Ok(id.to_owned())
+    } else {
+        Err(format!("there is no simulated board for it; known are {}", known.join(", ")))
     }
 }
 
@@ -112,6 +146,7 @@ fn name_of(outcome: &Outcome) -> String {
             let kind = kind.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
             format!("interrupted ({kind}){reset}")
         }
+        End::Unplugged => "unplugged".to_owned(),
         End::Hung => "hung".to_owned(),
     }
 }
@@ -128,9 +163,15 @@ pub fn run(arguments: &Arguments) -> Summary {
             if seed >= end {
                 return summary;
             }
-            let outcome = if arguments.aloud { world::run_aloud(seed) } else { world::run(seed) };
+            let scenario = match &arguments.profile {
+                Some(id) => Scenario::of_profile(seed, id).expect("the argument names a known profile"),
+                None => Scenario::from_seed(seed),
+            };
+            let run = if arguments.aloud { world::run_aloud } else { world::run_scenario };
+            let outcome = run(scenario);
             if arguments.verbose {
-                println!("{seed}: {:?}: {} {:?}", outcome.scenario.noise, name_of(&outcome), outcome.faults);
+                let (profile, noise) = (&outcome.scenario.profile.id, outcome.scenario.noise);
+                println!("{seed}: {profile}, {noise:?}: {} {:?}", name_of(&outcome), outcome.faults);
             }
             summary.add(&outcome);
         }
@@ -165,6 +206,15 @@ pub fn print_table(summary: &Summary) {
     for (name, count) in &summary.endings {
         println!("  {count:>7}  {:>5.1} %  {name}", share(*count));
     }
+    for (profile, endings) in summary.profiles.iter().filter(|_| summary.profiles.len() > 1) {
+        let all: u64 = endings.values().sum();
+        let shares: Vec<_> = endings.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        println!("  {profile:<15} {all:>6}: {}", shares.join(", "));
+    }
+    println!(
+        "{} lines in doubt settled by a person, {} acknowledged lines taken back, {} questions of the host",
+        summary.doubts, summary.taken_back, summary.host_commands
+    );
     println!(
         "{} lines asked for again, {} questions where the printer stands, {} bytes found the ring full",
         summary.resends, summary.probes, summary.rx_dropped

@@ -1,5 +1,8 @@
 //! One seed to one whole print in virtual time: a streamer, a bad cable and a simulated printer.
 
+mod judge;
+mod link;
+mod person;
 mod scenario;
 
 use std::collections::VecDeque;
@@ -7,14 +10,16 @@ use std::collections::VecDeque;
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::gcode::{Batch, Position};
 use spoolway_agent_core::stream::{Ending, Event, Output, StopReason, StreamOptions, Streamer};
-use spoolway_firmware_profiles::registry::Registry;
 
-use crate::check::{self, Fault};
-use crate::printer::{Executed, Printer, Survivor, survivors};
+use crate::check::{Fault, Fullness};
+use crate::printer::{Executed, Link, Printer, Survivor};
 use crate::rng::Rng;
 use crate::wire::Wire;
 
-pub use scenario::{Noise, Scenario};
+use person::Person;
+
+pub use link::Kind;
+pub use scenario::{Noise, Scenario, profiles};
 
 /// Virtual time after which a print counts as hung.
 const HUNG_AFTER_US: u64 = 12 * 3_600_000_000;
@@ -28,6 +33,8 @@ pub enum End {
     Ended(Ending),
     /// The streamer gave up.
     Stopped(StopReason),
+    /// The plug was pulled, which the agent's shell sees as a port that is gone.
+    Unplugged,
     /// Nothing ended.
     Hung,
 }
@@ -53,9 +60,15 @@ pub struct Outcome {
     pub probes: u64,
     /// Bytes that found the receive ring full.
     pub rx_dropped: u64,
+    /// How often a person had to say what became of lines in doubt.
+    pub doubts: u64,
+    /// Lines that the firmware took back after it had acknowledged them.
+    pub taken_back: u64,
+    /// Questions and settings of the host among the lines that were carried out.
+    pub host_commands: u64,
 }
 
-/// Runs one seed.
+/// Runs one seed, with the profile that it draws.
 #[must_use]
 pub fn run(seed: u64) -> Outcome {
     run_scenario(Scenario::from_seed(seed))
@@ -67,10 +80,10 @@ pub fn run_scenario(scenario: Scenario) -> Outcome {
     play(World::new(scenario))
 }
 
-/// Runs one seed and prints the conversation as it goes.
+/// Runs one scenario and prints the conversation as it goes.
 #[must_use]
-pub fn run_aloud(seed: u64) -> Outcome {
-    let mut world = World::new(Scenario::from_seed(seed));
+pub fn run_aloud(scenario: Scenario) -> Outcome {
+    let mut world = World::new(scenario);
     world.aloud = true;
     play(world)
 }
@@ -103,22 +116,21 @@ struct World {
     half_frame: Vec<u8>,
     fed: usize,
     begun: bool,
-    pause_after: Option<u64>,
-    resume_at_us: Option<u64>,
-    cancel_after: Option<u64>,
-    cancelled: bool,
+    person: Person,
     reset_at_us: Option<u64>,
+    fullness: Fullness,
+    /// Bytes on their way at the last look.
+    bytes_in_flight: usize,
     aloud: bool,
 }
 
 impl World {
     fn new(scenario: Scenario) -> Self {
-        let registry = Registry::built_in();
-        let profile = &registry.get("marlin").expect("the built-in set has it").profile;
-        let capable = scenario.printer.emergency_parser;
-        let options = StreamOptions::from_profile(profile, |name| match name {
+        let board = &scenario.printer;
+        let (capable, reports) = (board.emergency_parser, board.autoreport_temp && !scenario.queries);
+        let options = StreamOptions::from_profile(&scenario.profile, |name| match name {
             "EMERGENCY_PARSER" => capable,
-            "AUTOREPORT_TEMP" => !scenario.queries,
+            "AUTOREPORT_TEMP" => reports,
             _ => false,
         });
         let mut rng = Rng::new(scenario.seed ^ 0x5eed);
@@ -133,11 +145,10 @@ impl World {
             half_frame: Vec::new(),
             fed: 0,
             begun: false,
-            pause_after: scenario.pause_after,
-            resume_at_us: None,
-            cancel_after: scenario.cancel_after,
-            cancelled: false,
+            person: Person::new(&scenario),
             reset_at_us: scenario.reset_at_us,
+            fullness: Fullness { may_drop: judge::may_drop(&scenario), ..Fullness::default() },
+            bytes_in_flight: 0,
             aloud: false,
             scenario,
         }
@@ -150,8 +161,12 @@ impl World {
             if let Some(end) = end {
                 return end;
             }
+            self.look_at_window();
             let Some(next_us) = self.next_us(wake) else { return End::Hung };
             self.now_us = next_us.max(self.now_us);
+            if self.scenario.unplug_at_us.is_some_and(|at| self.now_us >= at) {
+                return End::Unplugged;
+            }
             if self.now_us > HUNG_AFTER_US {
                 return End::Hung;
             }
@@ -172,18 +187,15 @@ impl World {
                 Output::Write(bytes) => self.write(&bytes),
                 Output::Event(Event::Synchronised) if !self.begun => {
                     self.begun = true;
-                    if !self.scenario.queries {
-                        // As the agent would have asked for, behind the back of the streamer.
-                        self.printer.receive(self.now_us, b"M155 S1\n");
-                    }
+                    self.ask_for_reports();
                     self.streamer.begin_job().expect("a fresh streamer is free");
                 }
                 Output::Event(Event::Ended(ending)) => end = Some(End::Ended(ending)),
                 Output::Event(Event::Stopped(reason)) => end = Some(End::Stopped(reason)),
-                Output::Event(Event::Paused) => {
-                    self.resume_at_us = Some(self.now_us + self.rng.range(0..=3_000_000));
+                Output::Event(event) => {
+                    self.say('!', format!("{event:?}").as_bytes());
+                    self.person.hear(self.now_us, &mut self.rng, &event);
                 }
-                Output::Event(event) => self.say('!', format!("{event:?}").as_bytes()),
                 Output::Wait(wake) => return (wake, end),
             }
         }
@@ -222,21 +234,18 @@ impl World {
         assert_eq!(taken, bytes.len(), "the window keeps the line's buffer from filling");
     }
 
+    /// As the agent would have asked for when it came to know the firmware, behind the back of the streamer.
+    fn ask_for_reports(&mut self) {
+        let auto = self.scenario.profile.temperature.auto_report.as_ref();
+        if let Some(auto) = auto.filter(|_| !self.scenario.queries && self.scenario.printer.autoreport_temp) {
+            let line = format!("{}{}\n", self.scenario.profile.framing.prefix, auto.command);
+            self.printer.receive(self.now_us, line.as_bytes());
+        }
+    }
+
     /// What a person does, and what the supply does.
     fn act(&mut self) {
-        let done = self.streamer.progress().commands;
-        if self.pause_after.is_some_and(|after| done >= after) {
-            self.pause_after = None;
-            let _late = self.streamer.pause();
-        }
-        if self.resume_at_us.is_some_and(|at| self.now_us >= at) {
-            self.resume_at_us = None;
-            let _cancelled_meanwhile = self.streamer.resume(Moment::from_micros(self.now_us), None);
-        }
-        if self.cancel_after.is_some_and(|after| done >= after) {
-            self.cancel_after = None;
-            self.cancelled = self.streamer.cancel().is_ok();
-        }
+        self.act_as_person();
         if self.reset_at_us.is_some_and(|at| self.now_us >= at) {
             self.reset_at_us = None;
             self.printer.reset(self.now_us);
@@ -246,11 +255,13 @@ impl World {
     fn next_us(&self, wake: Option<Moment>) -> Option<u64> {
         [
             wake.map(Moment::as_micros),
-            self.wire.next_delivery_us(),
+            self.wire.to_host.next_delivery_us(),
+            self.wire.to_printer.next_delivery_us().filter(|_| self.printer.takes() > 0),
             self.printer.next_wake_us(),
             self.leaving.front().map(|(at_us, _)| *at_us),
-            self.resume_at_us,
+            self.person.next_us(),
             self.reset_at_us,
+            self.scenario.unplug_at_us,
         ]
         .into_iter()
         .flatten()
@@ -259,10 +270,20 @@ impl World {
 
     /// Moves time on to `now_us` at the printer and on the wire.
     fn carry(&mut self) {
-        while let Some((at_us, byte)) = self.wire.to_printer.pop(self.now_us) {
-            self.printer.receive(at_us, &[byte]);
+        loop {
+            while self.printer.takes() > 0
+                && let Some((at_us, byte)) = self.wire.to_printer.pop(self.now_us)
+            {
+                // A byte that waited for room arrives when there is some.
+                let at_us = if self.scenario.printer.link == Link::Uart { at_us } else { self.now_us };
+                self.printer.receive(at_us, &[byte]);
+            }
+            self.printer.advance(self.now_us);
+            let waits = self.wire.to_printer.next_delivery_us().is_some_and(|at_us| at_us <= self.now_us);
+            if !waits || self.printer.takes() == 0 {
+                break;
+            }
         }
-        self.printer.advance(self.now_us);
         self.leaving.extend(self.printer.take_output());
         while let Some((at_us, bytes)) = self.leaving.pop_front_if(|(at_us, _)| *at_us <= self.now_us) {
             self.wire.to_host.send(at_us, &bytes);
@@ -271,40 +292,6 @@ impl World {
         self.say('<', &bytes);
         if !bytes.is_empty() {
             self.streamer.handle_bytes(Moment::from_micros(self.now_us), &bytes);
-        }
-    }
-
-    fn judge(mut self, end: End) -> Outcome {
-        let elapsed_us = self.now_us;
-        let working = !self.printer.is_idle(self.now_us);
-        // What has been accepted is still carried out.
-        self.printer.advance(self.now_us + 3_600_000_000);
-        let executed: Vec<Executed> = self.printer.executed().to_vec();
-        let found = survivors(self.frames.iter().map(Vec::as_slice), &executed);
-        let statistics = self.printer.statistics();
-        let was_reset = statistics.resets > 0;
-        let mut faults = check::lines_once_in_order(&check::Printed {
-            job: &self.scenario.job,
-            frames: &self.frames,
-            executed: &executed,
-            survivors: &found,
-            // What was accepted and not yet carried out is lost in a reset behind the last line.
-            complete: end == End::Ended(Ending::Completed) && !was_reset,
-        });
-        // The host never writes `M112`, and a job here holds nothing that keeps a printer busy for minutes.
-        let stuck_by_damage = statistics.kills > 0 || (working && !found.is_empty());
-        let known = check::Circumstances { was_reset, cancelled: self.cancelled, stuck_by_damage };
-        faults.extend(check::ended_as_it_must(&end, known));
-        Outcome {
-            end,
-            was_reset,
-            faults,
-            elapsed_us,
-            resends: statistics.resends,
-            probes: self.streamer.stats().job_probes,
-            rx_dropped: statistics.rx_dropped,
-            survivors: found,
-            scenario: self.scenario,
         }
     }
 }

@@ -1,8 +1,27 @@
 //! What one seed tries: a job, a board, a cable, and what people and the supply do meanwhile.
 
-use crate::printer::{Duplicates, PrinterFaults, PrinterOptions, StarWithoutNumber};
+use std::sync::{Arc, LazyLock};
+
+use spoolway_firmware_profiles::Profile;
+use spoolway_firmware_profiles::registry::Registry;
+
+use super::link::{self, Kind};
+use crate::printer::{Dialect, PrinterOptions};
 use crate::rng::Rng;
-use crate::wire::{LaneFaults, LaneOptions};
+use crate::wire::LaneOptions;
+
+/// The built-in profiles whose board is known, by name.
+static PROFILES: LazyLock<Vec<Arc<Profile>>> = LazyLock::new(|| {
+    let registry = Registry::built_in();
+    let known = Dialect::all().iter().filter_map(|dialect| registry.get(dialect.profile).ok());
+    known.map(|found| Arc::new(found.profile.clone())).collect()
+});
+
+/// Names of all profiles that a scenario can have.
+#[must_use]
+pub fn profiles() -> Vec<String> {
+    PROFILES.iter().map(|profile| profile.id.clone()).collect()
+}
 
 /// How bad the cable and the board are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +51,10 @@ impl Noise {
 pub struct Scenario {
     /// The seed.
     pub seed: u64,
+    /// What the agent knows of the firmware.
+    pub profile: Arc<Profile>,
+    /// What the link can do.
+    pub kind: Kind,
     /// How bad it is.
     pub noise: Noise,
     /// The commands of the job.
@@ -50,20 +73,40 @@ pub struct Scenario {
     pub cancel_after: Option<u64>,
     /// Pull the reset line then.
     pub reset_at_us: Option<u64>,
+    /// Pull the plug then.
+    pub unplug_at_us: Option<u64>,
 }
 
 impl Scenario {
-    /// Draws a scenario.
+    /// Draws a scenario, its profile too.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x0070_726f_6669_6c65);
+        let profile = rng.pick(&PROFILES).expect("there are built-in profiles");
+        Self::draw(seed, Arc::clone(profile))
+    }
+
+    /// Draws a scenario of one profile; `None` when there is no such profile or no board for it.
+    #[must_use]
+    pub fn of_profile(seed: u64, id: &str) -> Option<Self> {
+        let profile = PROFILES.iter().find(|profile| profile.id == id)?;
+        Some(Self::draw(seed, Arc::clone(profile)))
+    }
+
+    fn draw(seed: u64, profile: Arc<Profile>) -> Self {
+        let at_uart = Rng::new(seed ^ 0x7561_7274).chance(0.5);
+        let base = link::usual_board(&profile.id, at_uart);
+        let kind = Kind::of(&profile, &base);
         let mut rng = Rng::new(seed);
         let noise = *rng.pick(&Noise::ALL).expect("the list is not empty");
         let lines = rng.range(300..=420) as usize;
         let job = job(&mut rng, lines);
-        let printer = board(&mut rng, noise);
-        let (to_printer, to_host) = cable(&mut rng, noise);
+        let printer = link::board(&mut rng, noise, base, kind);
+        let (to_printer, to_host) = link::cable(&mut rng, noise, kind, &printer);
         Self {
             seed,
+            profile,
+            kind,
             noise,
             printer,
             to_printer,
@@ -72,6 +115,7 @@ impl Scenario {
             pause_after: rng.chance(0.2).then(|| rng.below(lines as u64)),
             cancel_after: rng.chance(0.1).then(|| rng.below(lines as u64)),
             reset_at_us: rng.chance(0.1).then(|| rng.range(0..=60_000_000)),
+            unplug_at_us: rng.chance(0.03).then(|| rng.range(0..=60_000_000)),
             job,
         }
     }
@@ -99,79 +143,4 @@ fn job(rng: &mut Rng, lines: usize) -> Vec<String> {
             }
         })
         .collect()
-}
-
-fn board(rng: &mut Rng, noise: Noise) -> PrinterOptions {
-    PrinterOptions {
-        rx_bytes: if noise == Noise::Overflow { *rng.pick(&[48, 64, 96]).unwrap_or(&64) } else { 128 },
-        queue_lines: *rng.pick(&[2, 4, 4, 8]).unwrap_or(&4),
-        planner_moves: *rng.pick(&[0, 8, 16, 16]).unwrap_or(&16),
-        parse_us: rng.range(50..=600),
-        tx_baud: Some(115_200),
-        reply_latency_us: rng.range(0..=4_000),
-        speed: *rng.pick(&[1.0, 5.0, 50.0]).unwrap_or(&5.0),
-        star_without_number: *rng
-            .pick(&[StarWithoutNumber::Ignored, StarWithoutNumber::Refused])
-            .unwrap_or(&StarWithoutNumber::Ignored),
-        duplicates: *rng.pick(&[Duplicates::Refused, Duplicates::Silent]).unwrap_or(&Duplicates::Refused),
-        advanced_ok: rng.chance(0.3),
-        emergency_parser: rng.chance(0.5),
-        busy_interval_us: if rng.chance(0.7) { 2_000_000 } else { 0 },
-        wait_interval_us: if rng.chance(0.3) { 1_000_000 } else { 0 },
-        keep_executed: 100_000,
-        faults: board_faults(rng, noise),
-        ..PrinterOptions::default()
-    }
-}
-
-fn board_faults(rng: &mut Rng, noise: Noise) -> PrinterFaults {
-    let brown_out = if rng.chance(0.05) { 0.002 } else { 0.0 };
-    let some = PrinterFaults {
-        lost_ok: 0.002,
-        duplicated_ok: 0.001,
-        garbled_reply: 0.002,
-        delayed_reply: 0.01,
-        delay_max_us: 30_000,
-        stall: 0.005,
-        stall_max_us: 60_000,
-        spurious_resend: 0.001,
-        brown_out,
-    };
-    match noise {
-        Noise::None => PrinterFaults { brown_out, ..PrinterFaults::default() },
-        Noise::Light | Noise::Overflow => some,
-        Noise::Heavy => PrinterFaults { lost_ok: 0.01, garbled_reply: 0.02, ..some },
-        Noise::Replies => PrinterFaults {
-            lost_ok: 0.03,
-            duplicated_ok: 0.02,
-            garbled_reply: 0.05,
-            delayed_reply: 0.1,
-            ..some
-        },
-        Noise::Storm => PrinterFaults { spurious_resend: 0.05, stall: 0.05, ..some },
-    }
-}
-
-fn cable(rng: &mut Rng, noise: Noise) -> (LaneOptions, LaneOptions) {
-    let (down, up) = match noise {
-        Noise::None | Noise::Replies | Noise::Storm | Noise::Overflow => (0.0, 0.0),
-        Noise::Light => (0.0001, 0.0001),
-        Noise::Heavy => (0.001, 0.0005),
-    };
-    let faults = |each: f64| LaneFaults {
-        corrupt_bit: each,
-        corrupt_byte: each,
-        lose: each,
-        duplicate: each / 2.0,
-        insert: each / 2.0,
-    };
-    let to_printer = LaneOptions { baud: Some(115_200), faults: faults(down), ..LaneOptions::default() };
-    let to_host = LaneOptions {
-        baud: None,
-        chunk_max: rng.range(1..=64) as usize,
-        jitter_us: rng.range(0..=4_000),
-        faults: faults(up),
-        ..LaneOptions::default()
-    };
-    (to_printer, to_host)
 }

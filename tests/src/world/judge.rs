@@ -1,0 +1,96 @@
+//! What is to be said of a print that is over.
+
+use spoolway_agent_core::stream::Ending;
+use spoolway_firmware_profiles::flow::Window;
+
+use super::{End, Noise, Outcome, Scenario, World};
+use crate::check::{self, Circumstances, Course, Printed, Rules};
+use crate::printer::{Executed, Survivor, survivors};
+
+/// Whether bytes may find the ring full although nobody broke a rule: it is smaller than its profile says, or the window is
+/// meant to reach beyond it and narrows when that proves wrong.
+pub(super) fn may_drop(scenario: &Scenario) -> bool {
+    let reaches_beyond = match scenario.profile.flow.window {
+        Window::AdvancedOk => scenario.printer.advanced_ok,
+        Window::BytesAndQueue => true,
+        _ => false,
+    };
+    scenario.noise == Noise::Overflow || reaches_beyond
+}
+
+impl World {
+    /// Notes how full the window is right now.
+    pub(super) fn look_at_window(&mut self) {
+        let (force, bytes) = (self.streamer.window_in_force(), self.streamer.bytes_in_flight());
+        let before = std::mem::replace(&mut self.bytes_in_flight, bytes);
+        // One line may always go, and what was on its way when the window was narrowed may still come in.
+        let one_line = self.scenario.profile.framing.max_line_bytes as usize + 1;
+        if force.queue_lines == 0 && bytes > before.max(one_line) {
+            self.fullness.bytes_above = self.fullness.bytes_above.max(bytes.saturating_sub(force.bytes));
+        }
+    }
+
+    /// How far the job has come at the printer, whatever the streamer thinks.
+    pub(super) fn course(&self, executed: &[Executed], found: &[Survivor]) -> Course {
+        let rules = Rules::of(&self.scenario.profile, self.person.paused);
+        check::course(&self.printed(executed, found, &rules, false))
+    }
+
+    fn printed<'a>(
+        &'a self,
+        executed: &'a [Executed],
+        survivors: &'a [Survivor],
+        rules: &'a Rules,
+        complete: bool,
+    ) -> Printed<'a> {
+        Printed { job: &self.scenario.job, frames: &self.frames, executed, survivors, rules, complete }
+    }
+
+    pub(super) fn judge(mut self, end: End) -> Outcome {
+        let elapsed_us = self.now_us;
+        let working = !self.printer.is_idle(self.now_us);
+        // What has been accepted is still carried out.
+        self.printer.advance(self.now_us + 3_600_000_000);
+        let executed: Vec<Executed> = self.printer.executed().to_vec();
+        let found = survivors(self.frames.iter().map(Vec::as_slice), &executed);
+        let statistics = self.printer.statistics().clone();
+        let was_reset = statistics.resets > 0;
+        // What was accepted and not yet carried out is lost in a reset behind the last line.
+        let complete = end == End::Ended(Ending::Completed) && !was_reset;
+        let rules = Rules::of(&self.scenario.profile, self.person.paused);
+        let mut faults = check::lines_once_in_order(&self.printed(&executed, &found, &rules, complete));
+        // The host never writes `M112`, and a job here holds nothing that keeps a printer busy for minutes.
+        let holds_up = found.iter().any(|survivor| may_hold_up(survivor.line.text()));
+        let known = Circumstances {
+            was_reset,
+            cancelled: self.person.cancelled,
+            unplugged: self.scenario.unplug_at_us.is_some(),
+            stuck_by_damage: statistics.kills > 0 || (working && holds_up),
+            is_checked: self.scenario.printer.dialect.verifies_sequence(),
+        };
+        faults.extend(check::ended_as_it_must(&end, known));
+        self.fullness.dropped = statistics.rx_dropped;
+        faults.extend(check::window_respected(self.fullness));
+        Outcome {
+            end,
+            was_reset,
+            faults,
+            elapsed_us,
+            resends: statistics.resends,
+            probes: self.streamer.stats().job_probes,
+            rx_dropped: statistics.rx_dropped,
+            doubts: self.person.doubts,
+            taken_back: statistics.lines_taken_back,
+            host_commands: self.course(&executed, &found).host_commands,
+            survivors: found,
+            scenario: self.scenario,
+        }
+    }
+}
+
+/// Whether a damaged line can keep a printer busy for longer than the agent's patience: moves at another speed or to
+/// another place, dwells, and waits for a temperature or a person.
+fn may_hold_up(text: &[u8]) -> bool {
+    let word = text.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();
+    matches!(word, [b'G', ..] | b"M0" | b"M1" | b"M82" | b"M83" | b"M109" | b"M190" | b"M400")
+}
