@@ -8,7 +8,7 @@ use crate::gcode::Position;
 
 use super::event::{Event, StopReason};
 use super::history::Source;
-use super::state::{Mend, Phase, Turn};
+use super::state::{Mend, Phase, Then, Turn};
 use super::{Streamer, TurnError};
 
 /// What a person says of lines in doubt.
@@ -54,8 +54,57 @@ impl Streamer {
         if silent > self.options.max_silent_probes {
             return self.stop(StopReason::Silent { probes: silent - 1 });
         }
-        self.window.forget_in_flight();
-        self.query_out = false;
+        if self.options.framing.numbered {
+            // Should the firmware count lines after all, a number left out would be asked for again and again.
+            self.window.repeat_in_flight();
+        } else {
+            self.window.forget_in_flight();
+            self.query_out = false;
+        }
+    }
+
+    /// A request of a firmware that checks sums and no sequence: whatever number it names, which may itself be damaged, it can
+    /// only be about a single line on its way. If there are more, those behind it may have been carried out.
+    pub(super) fn handle_request(&mut self, now: Moment, mend: Mend, number: u32) {
+        let line = self.window.acked() + 1;
+        match self.window.lines_in_flight() {
+            0 => {}
+            1 if number != line && self.suspicion.raise(number) => self.believe_request(now, line, number),
+            1 => {
+                self.note_refusal(mend, line);
+                self.ask_again_for(now, line);
+            }
+            _ if matches!(mend, Mend::InDoubt) => {}
+            _ => {
+                self.emit(Event::Refused { number });
+                self.doubt(now);
+            }
+        }
+    }
+
+    /// It names the same other line again and again: it counts lines after all, and this is where it stands.
+    fn believe_request(&mut self, now: Moment, line: u32, number: u32) {
+        self.suspicion.clear();
+        self.refusals = 0;
+        if number == line + 1 {
+            self.acknowledge(now);
+            let until = now + self.options.waits.settle;
+            self.mend(Mend::Settling { until, then: Then::Open });
+        } else if self.window.has(number) {
+            self.ask_again_for(now, number);
+        } else if self.turn == Turn::Idle {
+            self.begin_again(now);
+        } else {
+            self.stop(StopReason::Desynchronised { asked: number });
+        }
+    }
+
+    fn ask_again_for(&mut self, now: Moment, line: u32) {
+        self.window.rewind(line, false);
+        if self.stopped().is_none() {
+            let until = now + self.options.waits.settle;
+            self.mend(Mend::Settling { until, then: Then::SendAlone });
+        }
     }
 
     /// A reply came while lines were in doubt.

@@ -139,28 +139,6 @@ impl Streamer {
         }
     }
 
-    /// A request of a firmware that checks sums and no sequence: whatever number it names, which may itself be damaged, it can
-    /// only be about a single line on its way. If there are more, those behind it may have been carried out.
-    fn handle_request(&mut self, now: Moment, mend: Mend, number: u32) {
-        match self.window.lines_in_flight() {
-            0 => {}
-            1 => {
-                let line = self.window.acked() + 1;
-                self.note_refusal(mend, line);
-                self.window.rewind(line, false);
-                if self.stopped().is_none() {
-                    let until = now + self.options.waits.settle;
-                    self.mend(Mend::Settling { until, then: Then::SendAlone });
-                }
-            }
-            _ if matches!(mend, Mend::InDoubt) => {}
-            _ => {
-                self.emit(Event::Refused { number });
-                self.doubt(now);
-            }
-        }
-    }
-
     /// Whether a request can be acted upon. One that cannot be honest is asked about; heard often enough it is the truth: the
     /// counter is where the firmware says, or far from where this conversation can have brought it.
     fn is_credible(&mut self, now: Moment, number: u32, trust: Trust) -> bool {
@@ -189,7 +167,7 @@ impl Streamer {
         false
     }
 
-    fn note_refusal(&mut self, mend: Mend, number: u32) {
+    pub(super) fn note_refusal(&mut self, mend: Mend, number: u32) {
         if !matches!(mend, Mend::Settling { .. }) {
             self.stats.job_refusals += 1;
             self.emit(Event::Refused { number });

@@ -186,6 +186,11 @@ impl Window {
         number > self.proven && self.is_near(number)
     }
 
+    /// Whether a line of this number was sent and is still known.
+    pub(super) fn has(&self, number: u32) -> bool {
+        (self.history.first()..self.history.next()).contains(&number)
+    }
+
     /// What seemed proven was not, if this line is one that the firmware may expect at all.
     pub(super) fn distrust_proof(&mut self, number: u32) -> bool {
         let near = self.is_near(number);

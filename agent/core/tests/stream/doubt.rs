@@ -87,3 +87,25 @@ fn a_request_with_more_lines_behind_it_is_in_doubt() {
     assert!(talk.streamer.is_in_doubt(), "the second may have been carried out without the first");
     assert_eq!(talk.ms(60_000), [""; 0]);
 }
+
+#[test]
+fn a_firmware_that_counts_lines_after_all_is_believed_when_it_insists() {
+    let (mut talk, _) = Talk::printing_unverified(&JOB, 1);
+    talk.say("ok\n");
+    // Line 1001 was carried out although its text was damaged into another; the firmware expects it still.
+    for _ in 0..2 {
+        talk.say("Resend: 1001\nok\n");
+        assert_eq!(talk.ms(30), [framed(1002, "G1 X2")], "once may be damage");
+    }
+    talk.say("Resend: 1001\nok\n");
+    assert_eq!(talk.ms(30), [framed(1001, "G1 X1")]);
+    talk.say("ok\n");
+    assert_eq!(talk.ms(30), [framed(1002, "G1 X2")]);
+    // The reply to a line was lost, and the firmware has it.
+    for _ in 0..2 {
+        talk.say("Resend: 1003\nok\n");
+        assert_eq!(talk.ms(30), [framed(1002, "G1 X2")]);
+    }
+    talk.say("Resend: 1003\nok\n");
+    assert_eq!(talk.ms(30), [framed(1003, "G1 X3")]);
+}
