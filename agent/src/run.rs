@@ -16,9 +16,9 @@ use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
 use crate::identity::Identity;
 use crate::local::{self, Counterpart, StateLock};
-use crate::printer::{Printer, PrinterOptions};
+use crate::printer::{Before, Printer, PrinterOptions};
 use crate::spool::{Spool, SpoolOptions};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Opened, Store, StoreOptions};
 use crate::telemetry;
 use crate::uplink::{self, RelaySettings, UplinkParts, this_agent};
 use crate::view::{LinkView, Refusal};
@@ -33,22 +33,18 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = StateLock::take(&config.state_dir)?;
     let clock = Clock::start()?;
-    let identity = Arc::new(Identity::open(&config.state_dir).context("the agent has no identity")?);
-    clock.raise_floor(identity.last_hello_ctr());
     let registry = Arc::new(profiles(&config)?);
     let door = local::bind(&config.socket)?;
-    let (store, opened) =
-        Store::open(&config.state_dir, &StoreOptions::default()).context("the database cannot be opened")?;
-    let spool = Spool::open(
-        &config.state_dir.join("spool"),
-        SpoolOptions {
-            reserve_bytes: config.spool.reserve_bytes,
-            max_body_bytes: config.spool.max_job_bytes,
-            ..SpoolOptions::default()
-        },
-    )
-    .context("the spool cannot be opened")?;
-    let printer = Printer::start(printer_options(&config, registry), clock.clone())?;
+    // The printer goes first: a board that restarts when its port is opened does so while the rest is put together.
+    let is_told = config.printer.port.path().is_some() && config.printer.baud.rate().is_some();
+    let start_printer = |before| Printer::start(printer_options(&config, &registry, before), clock.clone());
+    let early = is_told.then(|| start_printer(Before::default())).transpose()?;
+    let State { identity, store, opened, spool } = State::open(&config)?;
+    clock.raise_floor(identity.last_hello_ctr());
+    let printer = match early {
+        Some(printer) => printer,
+        None => start_printer(desk::before(&store, &config.printer).await)?,
+    };
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
     let seams = Seams::new(config.relay.url.as_ref().map(ToString::to_string));
@@ -88,7 +84,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         opened,
         spool,
         printer,
-        port: (config.printer.port.clone(), config.printer.baud),
+        port: config.printer.clone(),
         inbound: seams.inbound,
         outbound: seams.outbound,
         hello: seams.hello,
@@ -105,6 +101,32 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     store.close().await?;
     info!("agent stopped");
     ended.map(drop)
+}
+
+/// What the state folder holds.
+struct State {
+    identity: Arc<Identity>,
+    store: Store,
+    opened: Opened,
+    spool: Spool,
+}
+
+impl State {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let identity = Arc::new(Identity::open(&config.state_dir).context("the agent has no identity")?);
+        let (store, opened) = Store::open(&config.state_dir, &StoreOptions::default())
+            .context("the database cannot be opened")?;
+        let spool = Spool::open(
+            &config.state_dir.join("spool"),
+            SpoolOptions {
+                reserve_bytes: config.spool.reserve_bytes,
+                max_body_bytes: config.spool.max_job_bytes,
+                ..SpoolOptions::default()
+            },
+        )
+        .context("the spool cannot be opened")?;
+        Ok(Self { identity, store, opened, spool })
+    }
 }
 
 /// Both ends of every channel between desk and uplink.
@@ -166,14 +188,17 @@ fn profiles(config: &Config) -> anyhow::Result<Registry> {
     Ok(registry)
 }
 
-fn printer_options(config: &Config, registry: Arc<Registry>) -> PrinterOptions {
+fn printer_options(config: &Config, registry: &Arc<Registry>, before: Before) -> PrinterOptions {
     PrinterOptions {
         port: config.printer.port.clone(),
         baud: config.printer.baud,
+        parity_workaround: config.printer.parity_workaround,
+        before,
+        root: "/".into(),
         profile: match &config.printer.profile {
             ProfileChoice::Auto => None,
             ProfileChoice::Id(id) => Some(id.clone()),
         },
-        registry,
+        registry: Arc::clone(registry),
     }
 }

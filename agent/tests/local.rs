@@ -101,6 +101,11 @@ impl Counter for FakeDesk {
         self.moved("cancel", job, JobState::Cancelled)
     }
 
+    async fn accept_printer(&self) -> Result<String, Refusal> {
+        self.note("accept".into());
+        Ok("firmware=marlin".into())
+    }
+
     async fn emergency_stop(&self) -> Result<(), Refusal> {
         self.note("estop");
         Ok(())

@@ -22,6 +22,8 @@ kinds!(
         PrinterState(PrinterStateChanged) = "printer.state",
         /// A printer or its connection has a fault.
         PrinterError(PrinterError) = "printer.error",
+        /// Another printer answers at the configured port.
+        PrinterFingerprintChanged(PrinterFingerprintChanged) = "printer.fingerprint_changed",
         /// A job changed its state.
         JobState(JobStateChanged) = "job.state",
         /// A job passed a milestone.
@@ -192,6 +194,18 @@ pub struct PrinterError {
     /// Refused lines per line sent, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resend_ratio: Option<f64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `printer.fingerprint_changed`: nothing is printed until a person at the machine has accepted the printer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PrinterFingerprintChanged {
+    /// What was known of the printer before: firmware, machine, UUID, USB ids and serial number, as far as told.
+    pub from: String,
+    /// What is known of the one that answers now.
+    pub to: String,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -53,6 +53,12 @@ faults! {
         "Add the agent's user to the port's group, usually dialout, or install the udev rules that come with the agent.";
     PortLost = "port.lost", "The printer's port went away while it was in use.",
         "Check the USB cable, the printer's power and the Raspberry Pi's power supply; the agent waits for the port to come back.";
+    PortRate = "port.rate", "The printer's port cannot do the baud rate.",
+        "Set printer.baud to a rate that both the USB adapter and the firmware can do, or to \"auto\".";
+    PortAmbiguous = "port.ambiguous", "There are several serial ports, and it is not said which is the printer's.",
+        "Set printer.port to one of the ports named; `spoolway-agent detect` tells which printer is at which.";
+    PrinterChanged = "printer.changed", "Another printer answers at the configured port.",
+        "Plug the right printer in, or say that this one is right: `spoolway-agent printer accept`.";
     FirmwareSilent = "firmware.silent", "The firmware does not answer.",
         "Check the baud rate in the configuration and that the printer is switched on, then reset the printer.";
     FirmwareReset = "firmware.reset", "The firmware restarted in the middle of a print.",

@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `cancel` and `estop`: one word to the agent, one line back.
+//! `pause`, `resume`, `cancel`, `estop` and `printer accept`: one word to the agent, one line back.
 
 use std::io::Write;
 
@@ -15,6 +15,13 @@ pub(super) fn act(
 ) -> Result<(), Failure> {
     let job = whereabouts.agent()?.job(request)?;
     writeln!(out, "{verb} {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
+    Ok(())
+}
+
+/// Takes the printer that answers for the right one.
+pub(super) fn accept(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
+    let printer = whereabouts.agent()?.accept_printer()?;
+    writeln!(out, "Accepted: {}.", plain(&printer))?;
     Ok(())
 }
 

@@ -93,6 +93,24 @@ pub(super) enum Command {
     /// Emergency stop: the printer stops at once and has to be reset.
     #[command(after_help = "Example:\n  spoolway-agent estop")]
     Estop,
+    /// Find out which printer is at which port, at what rate, and which profile fits.
+    #[command(
+        after_help = "Opening a port resets many boards: do not use it while one of them prints from its card.\n\nExample:\n  spoolway-agent detect\n  spoolway-agent detect /dev/ttyUSB0 --json"
+    )]
+    Detect {
+        /// Only this port; else every USB port that nobody has open.
+        port: Option<PathBuf>,
+        /// As one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say something about the printer itself.
+    #[command(after_help = "Example:\n  spoolway-agent printer accept")]
+    Printer {
+        /// What.
+        #[command(subcommand)]
+        action: PrinterAction,
+    },
     /// Show the agent's log.
     #[command(after_help = "Example:\n  spoolway-agent logs -f --level warn")]
     Logs {
@@ -127,6 +145,14 @@ pub(super) enum Command {
     },
 }
 
+/// What to say about the printer.
+#[derive(Debug, Subcommand)]
+pub(super) enum PrinterAction {
+    /// The printer that answers is the right one, although it is not the one from before.
+    #[command(after_help = "Example:\n  spoolway-agent printer accept")]
+    Accept,
+}
+
 /// What to do with profiles.
 #[derive(Debug, Subcommand)]
 pub(super) enum ProfilesAction {
@@ -152,12 +178,12 @@ pub(super) enum ConfigAction {
 /// Settings that are tried out often enough to have a flag of their own.
 #[derive(Debug, Args)]
 pub(super) struct RunFlags {
-    /// Serial port of the printer.
+    /// Serial port of the printer, or auto.
     #[arg(long, value_name = "PATH")]
     port: Option<PathBuf>,
-    /// Bits per second.
+    /// Bits per second, or auto.
     #[arg(long)]
-    baud: Option<u32>,
+    baud: Option<String>,
     /// Firmware profile, or auto.
     #[arg(long, value_name = "ID")]
     profile: Option<String>,
@@ -179,9 +205,13 @@ impl RunFlags {
     /// The flags by the keys of the configuration.
     pub(super) fn flags(self) -> Result<Vec<Flag>, Failure> {
         let path = |path: Option<PathBuf>| path.as_deref().map(absolute).transpose();
+        let port = match self.port {
+            Some(port) if port.as_os_str() == "auto" => Some("auto".to_owned()),
+            port => path(port)?,
+        };
         let given = [
-            ("printer.port", path(self.port)?),
-            ("printer.baud", self.baud.map(|baud| baud.to_string())),
+            ("printer.port", port),
+            ("printer.baud", self.baud),
             ("printer.profile", self.profile),
             ("relay.url", self.relay),
             ("state_dir", path(self.state_dir)?),

@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod detect;
 mod fail;
 mod id;
 mod jobs;
@@ -79,6 +80,8 @@ where
             act::act(&whereabouts, &Request::Cancel { job_id: job }, "Cancelling", &mut out)
         }
         Command::Estop => act::emergency_stop(&whereabouts, &mut out),
+        Command::Detect { port, json } => detect::detect(&whereabouts, port, json, &mut out),
+        Command::Printer { action: args::PrinterAction::Accept } => act::accept(&whereabouts, &mut out),
         Command::Logs { follow, lines, level, json } => {
             logs::logs(&whereabouts, follow, lines, level, json, &mut out)
         }

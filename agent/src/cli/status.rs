@@ -56,7 +56,10 @@ impl Screen {
 
     fn printer(&mut self, printer: &PrinterView) {
         let state = self.state(&printer.state);
-        let at = format!(" on {} at {} baud", printer.port, printer.baud);
+        let at = match printer.baud {
+            0 => format!(" on {}, its rate is not known yet", printer.port),
+            baud => format!(" on {} at {baud} baud", printer.port),
+        };
         self.row("Printer", &format!("{state}{}", fit(&at, COLUMNS - NAME - 12)));
         let firmware = printer.firmware.as_deref().unwrap_or("not known yet");
         let profile = match (&printer.profile, printer.profile_verified) {

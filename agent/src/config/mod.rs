@@ -5,7 +5,7 @@ mod nearest;
 mod settings;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
@@ -38,12 +38,75 @@ pub struct Config {
 /// The printer's port and dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Printer {
-    /// Path of the port.
-    pub port: PathBuf,
+    /// The port.
+    pub port: PortChoice,
     /// Bits per second.
-    pub baud: u32,
+    pub baud: BaudChoice,
     /// Which profile to speak.
     pub profile: ProfileChoice,
+    /// Whether the port is set to odd parity once before it is set to none.
+    pub parity_workaround: bool,
+}
+
+/// Which port the printer is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortChoice {
+    /// The one from before, or the only one that there is.
+    Auto,
+    /// A device or a link to one.
+    Path(PathBuf),
+}
+
+impl PortChoice {
+    /// The path, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Auto => None,
+            Self::Path(path) => Some(path),
+        }
+    }
+}
+
+impl From<PathBuf> for PortChoice {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl fmt::Display for PortChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// How fast the wire is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaudChoice {
+    /// The first of the profiles' rates at which the printer answers.
+    Auto,
+    /// This many bits per second.
+    Rate(u32),
+}
+
+impl BaudChoice {
+    /// The rate, if one was chosen.
+    #[must_use]
+    pub fn rate(self) -> Option<u32> {
+        match self {
+            Self::Auto => None,
+            Self::Rate(rate) => Some(rate),
+        }
+    }
+}
+
+impl From<u32> for BaudChoice {
+    fn from(rate: u32) -> Self {
+        Self::Rate(rate)
+    }
 }
 
 /// Which profile to speak.
@@ -121,9 +184,10 @@ impl Config {
             state_dir: paths.state.clone(),
             socket: paths.socket(),
             printer: Printer {
-                port: PathBuf::from("/dev/ttyUSB0"),
-                baud: 115_200,
+                port: PathBuf::from("/dev/ttyUSB0").into(),
+                baud: 115_200.into(),
                 profile: ProfileChoice::Auto,
+                parity_workaround: false,
             },
             profiles: Profiles::default(),
             relay: Relay::default(),

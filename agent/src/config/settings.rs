@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, LogFormat, ProfileChoice};
+use super::{BaudChoice, Config, LogFormat, PortChoice, ProfileChoice};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,18 +46,21 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         key: "printer.port",
         take: |config, given| {
-            config.printer.port = given.path()?.ok_or("must be the path of a serial port")?;
+            config.printer.port = port(given)?;
             Ok(())
         },
-        show: |config| quoted(config.printer.port.display()),
+        show: |config| quoted(&config.printer.port),
     },
     Setting {
         key: "printer.baud",
         take: |config, given| {
-            config.printer.baud = given.whole(1_200, 4_000_000)?;
+            config.printer.baud = baud(given)?;
             Ok(())
         },
-        show: |config| config.printer.baud.to_string(),
+        show: |config| match config.printer.baud {
+            BaudChoice::Auto => quoted("auto"),
+            BaudChoice::Rate(rate) => rate.to_string(),
+        },
     },
     Setting {
         key: "printer.profile",
@@ -66,6 +69,14 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| quoted(&config.printer.profile),
+    },
+    Setting {
+        key: "printer.parity_workaround",
+        take: |config, given| {
+            config.printer.parity_workaround = given.switch()?;
+            Ok(())
+        },
+        show: |config| config.printer.parity_workaround.to_string(),
     },
     Setting {
         key: "profiles.folder",
@@ -203,6 +214,24 @@ impl Given {
 fn set_if_some(place: &mut PathBuf, path: Option<PathBuf>) {
     if let Some(path) = path {
         *place = path;
+    }
+}
+
+fn port(given: &Given) -> Result<PortChoice, String> {
+    if given.text() == Ok("auto") {
+        return Ok(PortChoice::Auto);
+    }
+    let path = given.path().map_err(|why| format!("{why}, or \"auto\""))?;
+    Ok(PortChoice::Path(path.ok_or("must be the path of a serial port, or \"auto\"")?))
+}
+
+fn baud(given: &Given) -> Result<BaudChoice, String> {
+    match given.text() {
+        Ok("auto") => Ok(BaudChoice::Auto),
+        _ => match given.whole(1_200, 4_000_000) {
+            Ok(rate) => Ok(BaudChoice::Rate(rate)),
+            Err(why) => Err(format!("{why}, or \"auto\"")),
+        },
     }
 }
 

@@ -1,6 +1,5 @@
 //! The desk's task: takes one thing at a time, from whoever has something, and keeps the rest in step.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ pub(super) struct Clerk {
     pub(super) spool: Spool,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) snapshot: watch::Receiver<Snapshot>,
-    pub(super) port: (PathBuf, u32),
+    pub(super) port: crate::config::Printer,
     pub(super) outbound: mpsc::Sender<Outbound>,
     pub(super) hello: watch::Sender<HelloState>,
     pub(super) telemetry: watch::Sender<Telemetered>,
@@ -64,6 +63,8 @@ pub(super) struct Clerk {
     pub(super) preflight: Option<Preflight>,
     pub(super) following: Option<Following>,
     pub(super) connected: bool,
+    /// Whether the printer that answers is the one from before.
+    pub(super) trust: super::trust::Trust,
     /// Told as `printer.state` last.
     pub(super) printer_state: PrinterState,
     pub(super) printer_rev: u64,
@@ -156,6 +157,7 @@ impl Clerk {
             Ask::Pause { job, answer } => drop(answer.send(self.pause_here(job).await)),
             Ask::Resume { job, answer } => drop(answer.send(self.resume_here(job).await)),
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
+            Ask::AcceptPrinter(answer) => drop(answer.send(self.accept_printer().await)),
         }
     }
 

@@ -55,6 +55,7 @@ impl Clerk {
     pub(super) async fn follow_printer(&mut self) {
         let snapshot = self.snapshot.borrow().clone();
         self.changed = true;
+        self.judge(&snapshot).await;
         self.tell_printer(&snapshot).await;
         let Some(following) = &self.following else { return };
         let Some(run) = snapshot.run.filter(|run| run.id == following.run) else { return };
@@ -251,23 +252,24 @@ impl Clerk {
     }
 
     async fn tell_printer(&mut self, snapshot: &Snapshot) {
-        if snapshot.state == self.printer_state {
+        let (state, fault) = self.shown_state(snapshot);
+        if state == self.printer_state {
             return;
         }
-        let from = std::mem::replace(&mut self.printer_state, snapshot.state.clone());
+        let from = std::mem::replace(&mut self.printer_state, state.clone());
         self.printer_rev += 1;
         let stamp = self.clock.stamp();
-        let cause = snapshot.fault.as_ref().map_or("", |(fault, _)| fault.code());
+        let cause = fault.as_ref().map_or("", |(fault, _)| fault.code());
         let changed = EventData::PrinterState(PrinterStateChanged {
             from,
-            to: snapshot.state.clone(),
+            to: state,
             rev: self.printer_rev,
             bed_epoch: self.bed_epoch,
             cause: cause.to_owned(),
             extra: Extra::default(),
         });
         let mut writes = vec![event(&changed, None, &stamp)];
-        if let Some((fault, text)) = &snapshot.fault {
+        if let Some((fault, text)) = &fault {
             let error = EventData::PrinterError(PrinterError {
                 code: FaultCode(fault.code().to_owned()),
                 text: text.clone(),

@@ -17,6 +17,7 @@ mod moves;
 mod restore;
 mod show;
 mod start;
+mod trust;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ use crate::view::{JobView, LinkView, Refusal, Status};
 
 pub use clerk::{Remains, run};
 pub(crate) use show::PRINTER_ID;
+pub(crate) use trust::before;
 
 /// Questions that may wait; a local client waits when they do.
 const ASKS: usize = 32;
@@ -54,8 +56,8 @@ pub struct Parts {
     pub spool: Spool,
     /// The printer thread.
     pub printer: Printer,
-    /// Port and rate, as configured.
-    pub port: (PathBuf, u32),
+    /// Port, rate and profile, as configured.
+    pub port: crate::config::Printer,
     /// From the uplink.
     pub inbound: mpsc::Receiver<Inbound>,
     /// To the uplink.
@@ -77,6 +79,7 @@ enum Ask {
     Pause { job: Option<JobId>, answer: Answer },
     Resume { job: Option<JobId>, answer: Answer },
     Cancel { job: Option<JobId>, answer: Answer },
+    AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
 }
 
 type Answer = oneshot::Sender<Result<JobView, Refusal>>;
@@ -134,6 +137,10 @@ impl Counter for Desk {
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
         self.ask(|answer| Ask::Cancel { job, answer }).await?
+    }
+
+    async fn accept_printer(&self) -> Result<String, Refusal> {
+        self.ask(Ask::AcceptPrinter).await?
     }
 
     /// Goes straight to the printer thread: it waits for no queue and no database.

@@ -81,6 +81,7 @@ impl Clerk {
             preflight: None,
             following: None,
             connected: false,
+            trust: super::trust::Trust::default(),
             printer_state: PrinterState::Offline,
             printer_rev: 0,
             bed_epoch,

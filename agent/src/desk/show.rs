@@ -87,10 +87,11 @@ impl Clerk {
         let known = snapshot.known.as_deref();
         let pair = |reading: Reading| (reading.actual, reading.target);
         let temperatures = snapshot.temperatures.unwrap_or_default();
+        let (state, fault) = self.shown_state(&snapshot);
         PrinterView {
-            state: snapshot.state.clone(),
-            port: self.port.0.display().to_string(),
-            baud: self.port.1,
+            state,
+            port: known.map_or_else(|| self.port.port.to_string(), |known| known.port.display().to_string()),
+            baud: known.map_or_else(|| self.port.baud.rate().unwrap_or(0), |known| known.baud),
             profile: known.map(|known| known.profile.id.clone()),
             profile_verified: known.is_some_and(|known| {
                 known.profile.status == spoolway_firmware_profiles::profile::Status::Verified
@@ -102,7 +103,7 @@ impl Clerk {
             link_use: snapshot.link_use,
             lines_per_s: snapshot.lines_per_s,
             refusals: snapshot.stats.job_refusals,
-            fault: snapshot.fault.map(|(fault, text)| FaultView::new(fault, text)),
+            fault: fault.map(|(fault, text)| FaultView::new(fault, text)),
         }
     }
 
@@ -128,7 +129,7 @@ impl Clerk {
             profile: known.map_or_else(String::new, |known| known.profile.id.clone()),
             fw: known.map_or_else(String::new, crate::printer::Known::firmware),
             fingerprint: known.map_or_else(String::new, |known| known.report.fingerprint()),
-            state: snapshot.state.clone(),
+            state: self.shown_state(snapshot).0,
             state_rev: self.printer_rev,
             bed_epoch: self.bed_epoch,
             active_job: self.book.active().map(|entry| ActiveJob {
@@ -150,7 +151,7 @@ impl Clerk {
         extra.0.insert("link_use".to_owned(), rounded(f64::from(snapshot.link_use)).into());
         extra.0.insert("lines_per_s".to_owned(), rounded(f64::from(snapshot.lines_per_s)).into());
         Readings {
-            state: Some(snapshot.state.clone()),
+            state: Some(self.shown_state(snapshot).0),
             pct: active.map(percent),
             line: active.map(|entry| entry.detail.line),
             layer: active.map(|entry| entry.detail.layer),

@@ -62,7 +62,7 @@ impl Clerk {
                 .unwrap_or_else(|| (Fault::Busy, "the printer is not ready yet".to_owned()));
             return Err(Refusal::new(fault, text));
         }
-        Ok(())
+        self.check_trust(&snapshot)
     }
 
     pub(super) async fn begin_preflight(&mut self, id: &JobId, attempt: u32) {

@@ -119,6 +119,17 @@ impl Client {
         }
     }
 
+    /// Takes the printer that answers for the right one; gives what is now remembered of it.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn accept_printer(&mut self) -> Result<String, TalkError> {
+        match self.ask(&Request::AcceptPrinter)? {
+            Answer::Accepted { printer } => Ok(printer),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Stops the printer at once.
     ///
     /// # Errors
@@ -184,6 +195,7 @@ impl Client {
             Answer::Identity { .. } => "identity",
             Answer::Log { .. } => "log",
             Answer::Missed { .. } => "missed",
+            Answer::Accepted { .. } => "accepted",
             Answer::Done => "done",
             Answer::Refused { .. } => "refused",
         };

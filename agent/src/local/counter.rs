@@ -27,6 +27,8 @@ pub trait Counter: Clone + Send + Sync + 'static {
     fn resume(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Ends a job.
     fn cancel(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Takes the printer that answers for the right one; gives what is now remembered of it.
+    fn accept_printer(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
     /// Stops the printer at once.
     fn emergency_stop(&self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

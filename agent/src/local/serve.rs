@@ -170,6 +170,9 @@ impl Guest {
             Request::Pause { job_id } => job(counter.pause(job_id).await),
             Request::Resume { job_id } => job(counter.resume(job_id).await),
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
+            Request::AcceptPrinter => {
+                counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
+            }
             Request::Estop => counter.emergency_stop().await.map_or_else(refused, |()| Answer::Done),
         };
         self.say(&answer).await

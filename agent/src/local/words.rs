@@ -47,6 +47,8 @@ pub enum Request {
         #[serde(default)]
         job_id: Option<JobId>,
     },
+    /// Takes the printer that answers for the right one; [`Answer::Accepted`].
+    AcceptPrinter,
     /// Stops the printer at once; [`Answer::Done`].
     Estop,
     /// [`Answer::Log`] for each line, then [`Answer::Done`] unless the reader follows.
@@ -87,6 +89,11 @@ pub enum Answer {
         agent_id: AgentId,
         /// Its public key in base64.
         public_key: String,
+    },
+    /// The printer is taken for the right one.
+    Accepted {
+        /// What is now remembered of it.
+        printer: String,
     },
     /// A line of the log.
     Log {

@@ -48,7 +48,7 @@ struct Conversation<'a> {
 pub(super) async fn run(bench: &mut Bench, port: &mut Port, known: Arc<Known>) -> Result<Next, PortLost> {
     let now = bench.clock.now();
     let options = StreamOptions::from_profile(&known.profile, |capability| known.report.has(capability));
-    let rates = Rates::new(bench.options.baud, now);
+    let rates = Rates::new(bench.rates.now(), now);
     let mut conversation = Conversation {
         bench,
         streamer: Streamer::new(options, now),

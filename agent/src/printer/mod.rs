@@ -4,9 +4,15 @@
 //! snapshot of which only the latest counts, so that a slow reader never holds up a line.
 
 mod conversation;
+pub mod discover;
 mod faults;
 pub mod feeder;
+mod greet;
+mod holders;
+mod hotplug;
+mod open;
 mod port;
+mod probe;
 mod rates;
 mod sys;
 mod task;
@@ -25,21 +31,41 @@ use tokio::sync::{mpsc, watch};
 
 use crate::bus::ORDERS;
 use crate::clock::Clock;
+use crate::config::{BaudChoice, PortChoice};
+use discover::FoundPort;
 use feeder::Feed;
 
-pub use port::{OpenPortError, PortLost};
+pub use holders::{Holder, holders};
+pub use open::{LineOptions, OpenPortError};
+pub use port::PortLost;
+pub use probe::{ProbeError, probe};
 
 /// Which printer, and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct PrinterOptions {
-    /// Path of the serial port.
-    pub port: PathBuf,
+    /// The serial port.
+    pub port: PortChoice,
     /// Bits per second.
-    pub baud: u32,
+    pub baud: BaudChoice,
+    /// Whether the port is set to odd parity once before it is set to none.
+    pub parity_workaround: bool,
+    /// Where the printer was seen in an earlier life.
+    pub before: Before,
+    /// Where `/dev` and `/sys` are: `/` but for tests.
+    pub root: PathBuf,
     /// Profile by id; `None` to go by what the firmware says of itself.
     pub profile: Option<String>,
     /// All profiles.
     pub registry: Arc<Registry>,
+}
+
+/// What an earlier life of the agent knows of the port; it only matters where the configuration says `auto`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Before {
+    /// The port's name that stays the same.
+    pub port: Option<PathBuf>,
+    /// The rate at which the printer answered.
+    pub baud: Option<u32>,
 }
 
 /// What the desk wants of the printer.
@@ -114,6 +140,12 @@ pub struct Known {
     pub origin: String,
     /// What it says of itself.
     pub report: FirmwareReport,
+    /// The path at which it was opened.
+    pub port: PathBuf,
+    /// The rate at which it answered, in bits per second.
+    pub baud: u32,
+    /// What the system knows of its port; nothing of a pseudo-terminal.
+    pub found: Option<FoundPort>,
 }
 
 impl Known {

@@ -1,35 +1,25 @@
 //! The serial port as a descriptor that never blocks.
 //!
-//! tokio-serial opens and configures it; after that only readiness for reading is watched. A wake-up for every byte that
-//! the wire drains would cost several times what the streaming costs.
+//! Only readiness for reading is watched: a wake-up for every byte that the wire drains would cost several times what the
+//! streaming costs.
 
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::termios::{ControlModes, OptionalActions};
-use spoolway_protocol::Fault;
+use rustix::termios::{QueueSelector, tcflush};
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
+use tracing::{trace, warn};
 
-use super::sys::{take_descriptor, watch_reading};
+use super::open::{self, LineOptions, OpenPortError};
+use super::sys;
 
 /// Most bytes that one read takes; a firmware's longest burst (its capabilities) is about 1.5 KiB.
 const READ_BYTES: usize = 2048;
-
-/// The port could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path}: {detail}")]
-pub struct OpenPortError {
-    /// What it means.
-    pub fault: Fault,
-    /// Path of the port.
-    pub path: String,
-    /// The system's own words.
-    pub detail: String,
-}
+/// How long DTR stays down in a pulse: the reset capacitor of an Arduino needs a few milliseconds, its bootloader none.
+const DTR_PULSE: Duration = Duration::from_millis(250);
 
 /// The port went away: the cable was pulled, or the other end was closed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,6 +32,7 @@ pub(super) struct Port {
     descriptor: AsyncFd<OwnedFd>,
     buffer: Box<[u8; READ_BYTES]>,
     unwritten: Vec<u8>,
+    is_pty: bool,
 }
 
 impl Port {
@@ -49,22 +40,15 @@ impl Port {
     ///
     /// # Errors
     /// The port is missing, in use, forbidden, or cannot do the rate.
-    pub(super) fn open(path: &Path, baud: u32) -> Result<Self, OpenPortError> {
-        let text = path.display().to_string();
-        let failed = |fault, detail: String| OpenPortError { fault, path: text.clone(), detail };
-        if !path.exists() {
-            return Err(failed(Fault::PortMissing, "no such device".to_owned()));
-        }
-        let port = tokio_serial::new(text.as_str(), baud)
-            .open_native()
-            .map_err(|error| failed(fault_of(&error), error.to_string()))?;
-        let descriptor = take_descriptor(port);
-        let system = |error: Errno| failed(Fault::PortLost, error.to_string());
-        keep_dtr(&descriptor).map_err(system)?;
-        rustix::fs::fcntl_setfl(&descriptor, OFlags::NONBLOCK).map_err(system)?;
-        let descriptor =
-            watch_reading(descriptor).map_err(|error| failed(Fault::PortLost, error.to_string()))?;
-        Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new() })
+    pub(super) fn open(path: &Path, options: LineOptions) -> Result<Self, OpenPortError> {
+        let line = open::open(path, options)?;
+        let is_pty = open::is_pty(&line);
+        let descriptor = sys::watch_reading(line).map_err(|error| OpenPortError {
+            fault: spoolway_protocol::Fault::PortLost,
+            path: path.display().to_string(),
+            detail: error.to_string(),
+        })?;
+        Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new(), is_pty })
     }
 
     /// Waits for bytes and gives them.
@@ -121,6 +105,48 @@ impl Port {
         !self.unwritten.is_empty()
     }
 
+    /// Changes the rate; what is on its way is garbled, so nothing should be.
+    ///
+    /// # Errors
+    /// The port went away.
+    pub(super) fn set_line(&mut self, options: LineOptions) -> Result<(), PortLost> {
+        open::configure(self.descriptor.get_ref(), options).map_err(lost)?;
+        Ok(())
+    }
+
+    /// Whether the printer may hold us back with XOFF (profile `flow.xon_xoff` and `Cap:SERIAL_XON_XOFF:1`).
+    pub(super) fn set_xon_xoff(&mut self, on: bool) {
+        let set = open::set_xon_xoff(self.descriptor.get_ref(), on);
+        self.tolerate("XON/XOFF cannot be switched", set);
+    }
+
+    /// Forgets everything that was written and has not yet gone out, so that what is written next does not wait behind it.
+    /// A line may be cut in two by it: begin the next one with a line feed.
+    pub(super) fn discard_unwritten(&mut self) {
+        self.unwritten.clear();
+        let flushed = tcflush(self.descriptor.get_ref(), QueueSelector::OFlush);
+        self.tolerate("the kernel keeps what was written", flushed);
+    }
+
+    /// Drops DTR for a moment, which resets boards that have a capacitor for it; the last resort. Only this task waits.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the emergency stop of a conversation"))]
+    pub(super) async fn pulse_dtr(&mut self) {
+        let down = sys::set_dtr(self.descriptor.get_ref(), false);
+        self.tolerate("DTR cannot be dropped", down);
+        tokio::time::sleep(DTR_PULSE).await;
+        let up = sys::set_dtr(self.descriptor.get_ref(), true);
+        self.tolerate("DTR cannot be raised", up);
+    }
+
+    /// A pseudo-terminal has no modem lines and few settings; a wire that refuses deserves a word.
+    fn tolerate(&self, what: &'static str, done: Result<(), Errno>) {
+        match done {
+            Ok(()) => {}
+            Err(error) if self.is_pty => trace!(what, %error, "not on a pseudo-terminal"),
+            Err(error) => warn!(what, %error, "the port does not do as it is told"),
+        }
+    }
+
     fn write_some(&self, bytes: &[u8]) -> Result<usize, PortLost> {
         let mut written = 0;
         while written < bytes.len() {
@@ -135,34 +161,46 @@ impl Port {
     }
 }
 
-/// Without this the kernel drops DTR when the port is closed, and many boards take that as a reset.
-fn keep_dtr(descriptor: &OwnedFd) -> Result<(), Errno> {
-    let mut modes = rustix::termios::tcgetattr(descriptor)?;
-    modes.control_modes.remove(ControlModes::HUPCL);
-    rustix::termios::tcsetattr(descriptor, OptionalActions::Now, &modes)
-}
-
-fn fault_of(error: &tokio_serial::Error) -> Fault {
-    match error.kind() {
-        tokio_serial::ErrorKind::Io(ErrorKind::PermissionDenied) => Fault::PortPermission,
-        tokio_serial::ErrorKind::Io(ErrorKind::NotFound) => Fault::PortMissing,
-        tokio_serial::ErrorKind::Io(ErrorKind::ResourceBusy | ErrorKind::WouldBlock) => Fault::PortBusy,
-        tokio_serial::ErrorKind::NoDevice if error.to_string().to_lowercase().contains("busy") => {
-            Fault::PortBusy
-        }
-        _ => Fault::PortMissing,
-    }
+fn lost(error: Errno) -> PortLost {
+    PortLost(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::printer::open::tests::pair;
+
+    const PLAIN: LineOptions = LineOptions { baud: 115_200, parity_workaround: false };
 
     #[tokio::test]
-    async fn what_cannot_be_opened_is_named() {
-        let error = Port::open(Path::new("/dev/no-such-printer"), 115_200).unwrap_err();
-        assert_eq!((error.fault, error.path.as_str()), (Fault::PortMissing, "/dev/no-such-printer"));
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(Port::open(file.path(), 115_200).is_err(), "a plain file is no port");
+    async fn what_was_written_and_not_read_is_forgotten() {
+        let (master, path) = pair();
+        rustix::fs::fcntl_setfl(&master, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let mut port = Port::open(&path, PLAIN).unwrap();
+        // More than the kernel keeps for a terminal that nobody reads.
+        let line = [b'G'; 4096];
+        for _ in 0..100 {
+            port.write(&line).unwrap();
+        }
+        assert!(port.has_unwritten());
+        port.discard_unwritten();
+        assert!(!port.has_unwritten());
+        port.write(b"\nM112\n").unwrap();
+        let mut heard = vec![0; 1 << 20];
+        let count = rustix::io::read(&master, &mut heard).unwrap();
+        assert_eq!(&heard[..count], b"\nM112\n");
+    }
+
+    #[tokio::test]
+    async fn a_terminal_has_no_reset_line_and_nothing_is_lost_by_asking() {
+        let (master, path) = pair();
+        let mut port = Port::open(&path, PLAIN).unwrap();
+        port.pulse_dtr().await;
+        port.set_xon_xoff(true);
+        port.set_line(LineOptions { baud: 250_000, ..PLAIN }).unwrap();
+        rustix::io::write(&master, b"ok\n").unwrap();
+        assert_eq!(port.read().await.unwrap(), b"ok\n");
+        drop(master);
+        assert!(port.read().await.is_err());
     }
 }

@@ -1,18 +1,42 @@
-//! The one place that takes a bare file descriptor.
+//! The one place for what has no safe way: the ioctls of a serial line, and watching a descriptor.
 
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::ffi::{c_int, c_uint, c_ulong, c_ushort};
+use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Takes over the descriptor that a serial port gives away.
-pub(super) fn take_descriptor(port: impl IntoRawFd) -> OwnedFd {
-    let raw = port.into_raw_fd();
-    #[expect(unsafe_code, reason = "there is no safe way from a given-away descriptor to an owned one")]
-    // SAFETY: `into_raw_fd` hands over an open descriptor that nothing else owns or will close.
-    unsafe {
-        OwnedFd::from_raw_fd(raw)
-    }
+const TIOCMBIC: Opcode = libc::TIOCMBIC as Opcode;
+const TIOCMBIS: Opcode = libc::TIOCMBIS as Opcode;
+const TIOCGSERIAL: Opcode = libc::TIOCGSERIAL as Opcode;
+const TIOCSSERIAL: Opcode = libc::TIOCSSERIAL as Opcode;
+/// Hand bytes over as they come (`include/uapi/linux/tty_flags.h`, bit 13).
+const ASYNC_LOW_LATENCY: c_int = 1 << 13;
+
+/// `struct serial_struct` of `include/uapi/linux/serial.h`; the two addresses are never followed here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SerialStruct {
+    kind: c_int,
+    line: c_int,
+    port: c_uint,
+    irq: c_int,
+    flags: c_int,
+    xmit_fifo_size: c_int,
+    custom_divisor: c_int,
+    baud_base: c_int,
+    close_delay: c_ushort,
+    io_type: u8,
+    reserved: u8,
+    hub6: c_int,
+    closing_wait: c_ushort,
+    closing_wait2: c_ushort,
+    iomem_base: usize,
+    iomem_reg_shift: c_ushort,
+    port_high: c_uint,
+    iomap_base: c_ulong,
 }
 
 /// Watches a descriptor for bytes to read, and for nothing else.
@@ -21,4 +45,38 @@ pub(super) fn watch_reading(descriptor: OwnedFd) -> std::io::Result<AsyncFd<Owne
     // SAFETY: an `OwnedFd` keeps its descriptor open and unchanged until it is dropped, and it is dropped by the
     // `AsyncFd` that takes it here, after deregistration.
     unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(std::io::Error::from)
+}
+
+/// Raises or drops the line "data terminal ready" (ioctl_tty(2)).
+pub(super) fn set_dtr(line: impl AsFd, up: bool) -> Result<(), Errno> {
+    let dtr: c_int = libc::TIOCM_DTR;
+    #[expect(unsafe_code, reason = "rustix has no function for modem lines")]
+    // SAFETY: both requests read one `int` behind the pointer and keep nothing.
+    unsafe {
+        if up {
+            ioctl(line, Setter::<TIOCMBIS, c_int>::new(dtr))
+        } else {
+            ioctl(line, Setter::<TIOCMBIC, c_int>::new(dtr))
+        }
+    }
+}
+
+/// Asks the driver not to hold received bytes back; gives whether it does as asked.
+pub(super) fn ask_low_latency(line: impl AsFd) -> Result<bool, Errno> {
+    let read = || {
+        #[expect(unsafe_code, reason = "rustix has no function for driver settings")]
+        // SAFETY: on success the kernel has written a whole `serial_struct`, for which any bits are a value.
+        unsafe {
+            ioctl(line.as_fd(), Getter::<TIOCGSERIAL, SerialStruct>::new())
+        }
+    };
+    let mut settings = read()?;
+    settings.flags |= ASYNC_LOW_LATENCY;
+    #[expect(unsafe_code, reason = "rustix has no function for driver settings")]
+    // SAFETY: the request reads one `serial_struct` behind the pointer and keeps nothing; it is what the kernel gave
+    // itself, but for one flag that any user may set.
+    unsafe {
+        ioctl(line.as_fd(), Setter::<TIOCSSERIAL, SerialStruct>::new(settings))?;
+    }
+    Ok(read()?.flags & ASYNC_LOW_LATENCY != 0)
 }

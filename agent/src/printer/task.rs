@@ -1,9 +1,11 @@
 //! The printer thread's main loop: wait for the port, ask who is there, converse until it is lost.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_agent_core::greeting::{Greeted, Greeting, GreetingOptions, GreetingOutput, Unanswered};
+use spoolway_agent_core::backoff::{Backoff, BackoffOptions};
+use spoolway_agent_core::greeting::Greeted;
 use spoolway_firmware_profiles::identify;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
@@ -11,14 +13,30 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::conversation::{self, Next};
-use super::faults;
-use super::port::{OpenPortError, Port, PortLost};
-use super::wirelog::{Speaker, WireLog};
+use super::discover;
+use super::greet::{Patience, Rates};
+use super::hotplug::Hotplug;
+use super::open::{LineOptions, OpenPortError};
+use super::port::{Port, PortLost};
+use super::wirelog::WireLog;
 use super::{Known, Order, PrinterOptions, Run, RunEnd, RunPhase, Snapshot};
 use crate::clock::Clock;
 
 /// How often a port that cannot be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(1);
+/// A node that has just appeared gets its group, its names and its first settings from udev within this time.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Waits between a port that was lost and the next attempt, while nobody answers in between.
+const FLAPPING: BackoffOptions = BackoffOptions {
+    floor_ms: 20,
+    first_ms: 100,
+    max_ms: 2_000,
+    long_max_ms: 10_000,
+    long_after_ms: 60_000,
+    retry_after_max_ms: 0,
+};
+/// Set where the firmware sends XOFF when its ring fills up.
+const XON_XOFF: &str = "SERIAL_XON_XOFF";
 
 /// What lives as long as the thread.
 pub(super) struct Bench {
@@ -27,6 +45,15 @@ pub(super) struct Bench {
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) publish: watch::Sender<Snapshot>,
     pub(super) wirelog: WireLog,
+    /// Rates to try, and the one in use.
+    pub(super) rates: Rates,
+    /// How long each of several is tried.
+    pub(super) patience: Patience,
+    /// The path that was opened last.
+    opened: PathBuf,
+    /// Where the printer was seen last, under a name that stays.
+    stable: Option<PathBuf>,
+    backoff: Backoff,
     /// The cancel script has to run before anything else.
     pub(super) make_safe: bool,
 }
@@ -40,42 +67,100 @@ pub(super) async fn run(
     orders: mpsc::Receiver<Order>,
     publish: watch::Sender<Snapshot>,
 ) {
-    let wirelog = WireLog::default();
-    let mut bench = Bench { options, clock, orders, publish, wirelog, make_safe: false };
-    while let Ok(port) = bench.wait_for_port().await {
+    let mut bench = Bench::new(options, clock, orders, publish);
+    let mut rest = Duration::ZERO;
+    while let Ok(port) = bench.wait_for_port(rest).await {
         match bench.serve(port).await {
             Ok(Leave) => return,
-            Err(lost) => bench.lose(&lost),
+            Err(lost) => {
+                bench.lose(&lost);
+                // A port that comes and goes is not opened in a frenzy.
+                rest = bench.backoff.fail(bench.clock.now(), None);
+            }
         }
     }
 }
 
 impl Bench {
-    /// Tries to open the port until it is there.
-    async fn wait_for_port(&mut self) -> Result<Port, Leave> {
+    pub(super) fn new(
+        options: PrinterOptions,
+        clock: Clock,
+        orders: mpsc::Receiver<Order>,
+        publish: watch::Sender<Snapshot>,
+    ) -> Self {
+        let mut rates = Rates::new(options.baud, options.profile.as_deref(), &options.registry);
+        if let Some(baud) = options.before.baud {
+            rates.prefer(baud);
+        }
+        Self {
+            rates,
+            patience: Patience::default(),
+            opened: PathBuf::new(),
+            stable: options.before.port.clone(),
+            backoff: Backoff::new(FLAPPING, clock.now().as_micros()),
+            options,
+            clock,
+            orders,
+            publish,
+            wirelog: WireLog::default(),
+            make_safe: false,
+        }
+    }
+
+    /// Tries to open the port until it is there: at once when something is plugged in, and every second besides.
+    async fn wait_for_port(&mut self, rest: Duration) -> Result<Port, Leave> {
         let mut told: Option<OpenPortError> = None;
+        if !rest.is_zero() {
+            self.rest(rest, None).await?;
+        }
+        let mut hotplug: Option<Hotplug> = None;
         loop {
-            match Port::open(&self.options.port, self.options.baud) {
-                Ok(port) => {
-                    info!(port = %self.options.port.display(), baud = self.options.baud, "port opened");
-                    self.set_state(PrinterState::Connecting, None);
-                    return Ok(port);
+            match self.open_port() {
+                Ok(port) => return Ok(port),
+                Err(error) if told.as_ref() != Some(&error) => {
+                    warn!(code = error.fault.code(), %error, help = error.fault.help(), "cannot open the port");
+                    self.set_state(PrinterState::Offline, Some((error.fault, error.to_string())));
+                    told = Some(error);
                 }
-                Err(error) => {
-                    if told.as_ref() != Some(&error) {
-                        warn!(code = error.fault.code(), %error, help = error.fault.help(), "cannot open the port");
-                        self.set_state(PrinterState::Offline, Some((error.fault, error.to_string())));
-                        told = Some(error);
-                    }
-                }
+                Err(_) => {}
             }
-            let retry = tokio::time::sleep(REOPEN);
-            tokio::pin!(retry);
-            loop {
-                tokio::select! {
-                    order = self.orders.recv() => self.refuse(order)?,
-                    () = &mut retry => break,
+            // Made late: the usual start finds its port and needs no watch. What appears in between is seen a second later.
+            let hotplug = hotplug.get_or_insert_with(|| Hotplug::new(self.options.port.path()));
+            hotplug.watch();
+            self.rest(REOPEN, Some(hotplug)).await?;
+        }
+    }
+
+    pub(super) fn open_port(&mut self) -> Result<Port, OpenPortError> {
+        let path = discover::choose(&self.options.root, &self.options.port, self.stable.as_deref())?;
+        let port = Port::open(&path, self.line_options())?;
+        info!(port = %path.display(), baud = self.rates.now(), "port opened");
+        self.opened = path;
+        self.set_state(PrinterState::Connecting, None);
+        Ok(port)
+    }
+
+    pub(super) fn line_options(&self) -> LineOptions {
+        let profile = self.options.profile.as_deref().and_then(|id| self.options.registry.get(id).ok());
+        let asked = profile.is_some_and(|known| known.profile.serial.parity_workaround);
+        LineOptions { baud: self.rates.now(), parity_workaround: self.options.parity_workaround || asked }
+    }
+
+    /// Waits, but not longer than until something is plugged in; orders are heard all the while.
+    async fn rest(&mut self, time: Duration, mut hotplug: Option<&mut Hotplug>) -> Result<(), Leave> {
+        let end = tokio::time::sleep(time);
+        tokio::pin!(end);
+        loop {
+            let news = async {
+                match hotplug.as_deref_mut() {
+                    Some(hotplug) => hotplug.changed().await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                order = self.orders.recv() => self.refuse(order)?,
+                () = news => end.as_mut().reset(tokio::time::Instant::now() + SETTLE),
+                () = &mut end => return Ok(()),
             }
         }
     }
@@ -83,8 +168,12 @@ impl Bench {
     /// Asks who is there and converses, again and again on the same port.
     async fn serve(&mut self, mut port: Port) -> Result<Leave, PortLost> {
         loop {
+            // A firmware that was reset has forgotten that it had said stop.
+            port.set_xon_xoff(false);
             let Some(greeted) = self.greet(&mut port).await? else { return Ok(Leave) };
+            self.backoff.reset();
             let Some(known) = self.know(greeted) else { return Ok(Leave) };
+            port.set_xon_xoff(known.profile.flow.xon_xoff && known.report.has(XON_XOFF));
             match conversation::run(self, &mut port, known).await? {
                 Next::Leave => return Ok(Leave),
                 Next::Greet => {}
@@ -92,68 +181,11 @@ impl Bench {
         }
     }
 
-    async fn greet(&mut self, port: &mut Port) -> Result<Option<Greeted>, PortLost> {
-        let mut told = None;
-        loop {
-            let mut greeting = Greeting::new(GreetingOptions::default(), self.clock.now());
-            match self.ask(port, &mut greeting).await? {
-                Ask::Leave => return Ok(None),
-                Ask::Greeted(greeted) => return Ok(Some(greeted)),
-                Ask::Unanswered(why) => {
-                    if told != Some(why) {
-                        let fault = faults::of_silence(why);
-                        warn!(code = fault.code(), %why, help = fault.help(), "the printer does not answer");
-                        self.publish.send_modify(|snapshot| {
-                            if snapshot.state != PrinterState::Halted {
-                                snapshot.state = PrinterState::Error;
-                                snapshot.fault = Some((fault, why.to_string()));
-                            }
-                        });
-                        told = Some(why);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn ask(&mut self, port: &mut Port, greeting: &mut Greeting) -> Result<Ask, PortLost> {
-        loop {
-            let now = self.clock.now();
-            let until = match greeting.poll_output(now) {
-                GreetingOutput::Write(bytes) => {
-                    self.wirelog.note(now, Speaker::Agent, &bytes);
-                    port.write(&bytes)?;
-                    continue;
-                }
-                GreetingOutput::Greeted(greeted) => return Ok(Ask::Greeted(greeted)),
-                GreetingOutput::Unanswered(why) => return Ok(Ask::Unanswered(why)),
-                GreetingOutput::Wait(until) => until,
-            };
-            tokio::select! {
-                biased;
-                order = self.orders.recv() => {
-                    if matches!(order, Some(Order::EmergencyStop)) {
-                        // Nobody is known yet, and everybody who listens to G-code knows this one.
-                        port.write(b"\nM112\n")?;
-                    }
-                    if self.refuse(order).is_err() {
-                        return Ok(Ask::Leave);
-                    }
-                }
-                bytes = port.read() => {
-                    let bytes = bytes?;
-                    let now = self.clock.now();
-                    self.wirelog.note(now, Speaker::Printer, bytes);
-                    greeting.handle_bytes(now, bytes);
-                }
-                () = tokio::time::sleep(until - now) => {}
-            }
-        }
-    }
-
     /// Chooses the profile. A profile that the configuration names and nobody knows was refused at the start.
-    fn know(&mut self, greeted: Greeted) -> Option<Arc<Known>> {
+    pub(super) fn know(&mut self, greeted: Greeted) -> Option<Arc<Known>> {
         let registry = Arc::clone(&self.options.registry);
+        let found = discover::find(&self.options.root, &self.opened);
+        self.stable = found.as_ref().map(|found| found.stable().to_owned());
         let chosen = match &self.options.profile {
             Some(id) => registry.get(id).ok()?,
             None => identify(&registry, &greeted.banners, &greeted.report),
@@ -162,13 +194,16 @@ impl Bench {
             profile: chosen.profile.clone(),
             origin: chosen.origin.to_string(),
             report: greeted.report,
+            port: self.opened.clone(),
+            baud: self.rates.now(),
+            found,
         };
         info!(firmware = known.firmware(), profile = known.profile.id, "printer answers");
         Some(Arc::new(known))
     }
 
     /// An order that needs a printer that answers.
-    fn refuse(&mut self, order: Option<Order>) -> Result<(), Leave> {
+    pub(super) fn refuse(&mut self, order: Option<Order>) -> Result<(), Leave> {
         match order {
             None | Some(Order::Leave) => return Err(Leave),
             Some(Order::MakeSafe) => self.make_safe = true,
@@ -187,8 +222,8 @@ impl Bench {
 
     /// The cable was pulled, or the printer was switched off: a state, not an error of the agent.
     fn lose(&mut self, lost: &PortLost) {
-        let text = format!("{}: {lost}", self.options.port.display());
-        warn!(code = Fault::PortLost.code(), port = %self.options.port.display(), %lost, "port lost");
+        let text = format!("{}: {lost}", self.opened.display());
+        warn!(code = Fault::PortLost.code(), port = %self.opened.display(), %lost, "port lost");
         let interrupted = self.publish.borrow().run.as_ref().is_some_and(|run| !run.is_over());
         self.make_safe |= interrupted;
         let unsafe_yet = self.make_safe;
@@ -209,12 +244,6 @@ impl Bench {
             snapshot.fault = fault;
         });
     }
-}
-
-enum Ask {
-    Greeted(Greeted),
-    Unanswered(Unanswered),
-    Leave,
 }
 
 impl Run {

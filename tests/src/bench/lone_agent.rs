@@ -51,8 +51,8 @@ pub(super) struct Arguments {
 pub(super) fn play(arguments: Arguments) -> anyhow::Result<()> {
     let folder = arguments.folder;
     let mut config = Config::new(&Paths { config: folder.clone(), state: folder.clone(), runtime: folder });
-    config.printer.port = arguments.port;
-    config.printer.baud = arguments.baud;
+    config.printer.port = arguments.port.into();
+    config.printer.baud = arguments.baud.into();
     config.profiles.folder = arguments.profiles;
     config.spool.reserve_bytes = 0;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();

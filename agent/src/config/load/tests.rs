@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{DEFAULT_TOML, ProfileChoice};
+use crate::config::{BaudChoice, DEFAULT_TOML, PortChoice, ProfileChoice};
 
 fn paths_in(dir: &Path) -> Paths {
     Paths { config: dir.join("etc"), state: dir.join("state"), runtime: dir.join("run") }
@@ -43,9 +43,14 @@ fn what_is_shown_can_be_loaded_again() {
     let paths = paths_in(dir.path());
     let set = variables(&[
         ("SPOOLWAY_AGENT_RELAY_URL", "wss://relay.example:9"),
-        ("SPOOLWAY_AGENT_PRINTER_BAUD", "250000"),
+        ("SPOOLWAY_AGENT_PRINTER_BAUD", "auto"),
+        ("SPOOLWAY_AGENT_PRINTER_PORT", "auto"),
     ]);
     let loaded = load(&paths, None, set, &[]).unwrap();
+    assert_eq!(
+        (&loaded.config.printer.port, loaded.config.printer.baud),
+        (&PortChoice::Auto, BaudChoice::Auto)
+    );
     let file = dir.path().join("agent.toml");
     std::fs::write(&file, render(&loaded)).unwrap();
     let again = load(&paths, Some(&file), [], &[]).unwrap();
@@ -74,8 +79,8 @@ fn later_layers_win() {
     let flags = [Flag { key: "printer.port".into(), value: "/dev/flag".into() }];
     let loaded = load(&paths, None, set, &flags).unwrap();
     let config = &loaded.config;
-    assert_eq!(config.printer.port, Path::new("/dev/flag"));
-    assert_eq!(config.printer.baud, 57_600);
+    assert_eq!(config.printer.port.path(), Some(Path::new("/dev/flag")));
+    assert_eq!(config.printer.baud, 57_600.into());
     assert_eq!(config.printer.profile, ProfileChoice::Id("marlin".into()));
     assert_eq!(config.log.level, "info,spoolway_agent=debug");
     assert!(config.relay.allow_unbound);
