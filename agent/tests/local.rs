@@ -102,7 +102,7 @@ impl Counter for FakeDesk {
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {
-        self.note("accept".into());
+        self.note("accept");
         Ok("firmware=marlin".into())
     }
 

@@ -135,7 +135,7 @@ pub fn play(role: Role) -> anyhow::Result<()> {
             let mut config = spoolway_agent::config::Config::new(&paths);
             config.relay.url = Some(relay.parse().context("--relay")?);
             config.relay.ca_file = Some(ca);
-config.printer.port = port.into();
+            config.printer.port = port.into();
             config.printer.baud = baud.into();
             if profile != "auto" {
                 config.printer.profile = ProfileChoice::Id(profile);
