@@ -3,29 +3,29 @@
 use spoolway_agent_core::stream::Ending;
 use spoolway_firmware_profiles::flow::Window;
 
-use super::{End, Noise, Outcome, Scenario, World};
+use super::{End, Kind, Noise, Outcome, Scenario, World};
 use crate::check::{self, Circumstances, Course, Printed, Rules};
 use crate::printer::{Executed, Survivor, survivors};
 
-/// Whether bytes may find the ring full although nobody broke a rule: it is smaller than its profile says, or the window is
-/// meant to reach beyond it and narrows when that proves wrong.
+/// Whether bytes may find the ring full although nobody broke a rule: it is smaller than its profile says; the window is
+/// meant to reach beyond it and narrows when that proves wrong; an `ok` too many opened the window early; or a firmware that
+/// throws nothing away when it refuses a line still holds what counts as lost. All of these check the sequence.
 pub(super) fn may_drop(scenario: &Scenario) -> bool {
     let reaches_beyond = match scenario.profile.flow.window {
         Window::AdvancedOk => scenario.printer.advanced_ok,
         Window::BytesAndQueue => true,
         _ => false,
     };
-    scenario.noise == Noise::Overflow || reaches_beyond
+    reaches_beyond || (scenario.kind == Kind::Checked && scenario.noise != Noise::None)
 }
 
 impl World {
-    /// Notes how full the window is right now.
+    /// Notes how full the window is now that something was written, as long as nothing had to be sent again: a request for
+    /// lines puts back what counts as being on its way. One line may always go.
     pub(super) fn look_at_window(&mut self) {
         let (force, bytes) = (self.streamer.window_in_force(), self.streamer.bytes_in_flight());
-        let before = std::mem::replace(&mut self.bytes_in_flight, bytes);
-        // One line may always go, and what was on its way when the window was narrowed may still come in.
         let one_line = self.scenario.profile.framing.max_line_bytes as usize + 1;
-        if force.queue_lines == 0 && bytes > before.max(one_line) {
+        if self.is_undisturbed && force.queue_lines == 0 && bytes > one_line {
             self.fullness.bytes_above = self.fullness.bytes_above.max(bytes.saturating_sub(force.bytes));
         }
     }

@@ -3,7 +3,7 @@
 //! | link | bytes | replies | requests without reason | overrun |
 //! |---|---|---|---|---|
 //! | UART, sequence checked | damaged, lost, doubled, made up | lost, doubled, garbled, late | yes | yes |
-//! | UART, checksum only, one line at a time | damaged, lost, doubled, made up | lost, garbled, late | no | no |
+//! | UART, checksum only, one line at a time | lost | lost, garbled, late | no | no |
 //! | UART, unprotected or checksum only with a wider window | whole | lost, late | no | no |
 //! | USB or pseudo-terminal | whole | whole, late | where the sequence is checked | no: the sender waits |
 //!
@@ -132,11 +132,16 @@ fn faults(rng: &mut Rng, noise: Noise, kind: Kind, base: &PrinterOptions) -> Pri
             lost_ok: lost_ok / 8.0,
             garbled_reply: garbled_reply / 8.0,
             duplicated_ok: 0.0,
+            spurious_resend: 0.0,
             ..drawn
         },
-        Kind::Open => {
-            PrinterFaults { lost_ok: lost_ok / 8.0, garbled_reply: 0.0, duplicated_ok: 0.0, ..drawn }
-        }
+        Kind::Open => PrinterFaults {
+            lost_ok: lost_ok / 8.0,
+            garbled_reply: 0.0,
+            duplicated_ok: 0.0,
+            spurious_resend: 0.0,
+            ..drawn
+        },
         Kind::Whole => PrinterFaults { lost_ok: 0.0, garbled_reply: 0.0, duplicated_ok: 0.0, ..drawn },
     }
 }
@@ -162,10 +167,15 @@ pub(super) fn cable(
     };
     let (down, up) = match kind {
         Kind::Checked => (down, up),
-        Kind::OneLine => (down / 8.0, 0.0),
+        Kind::OneLine => (down / 4.0, 0.0),
         Kind::Open | Kind::Whole => (0.0, 0.0),
     };
-    let to_printer = LaneOptions { baud: board.tx_baud, faults: faults(down), ..LaneOptions::default() };
+    let damage = match kind {
+        // These firmwares take lines without a checksum: a line end out of nowhere makes two lines of one, and an `ok` more.
+        Kind::OneLine => LaneFaults { lose: down, ..LaneFaults::default() },
+        _ => faults(down),
+    };
+    let to_printer = LaneOptions { baud: board.tx_baud, faults: damage, ..LaneOptions::default() };
     let to_host = LaneOptions {
         baud: None,
         chunk_max: rng.range(1..=64) as usize,

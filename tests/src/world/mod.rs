@@ -119,8 +119,8 @@ struct World {
     person: Person,
     reset_at_us: Option<u64>,
     fullness: Fullness,
-    /// Bytes on their way at the last look.
-    bytes_in_flight: usize,
+    /// No line was refused or in question, and the window is as it was.
+    is_undisturbed: bool,
     aloud: bool,
 }
 
@@ -148,7 +148,7 @@ impl World {
             person: Person::new(&scenario),
             reset_at_us: scenario.reset_at_us,
             fullness: Fullness { may_drop: judge::may_drop(&scenario), ..Fullness::default() },
-            bytes_in_flight: 0,
+            is_undisturbed: true,
             aloud: false,
             scenario,
         }
@@ -161,7 +161,6 @@ impl World {
             if let Some(end) = end {
                 return end;
             }
-            self.look_at_window();
             let Some(next_us) = self.next_us(wake) else { return End::Hung };
             self.now_us = next_us.max(self.now_us);
             if self.scenario.unplug_at_us.is_some_and(|at| self.now_us >= at) {
@@ -184,7 +183,10 @@ impl World {
                 self.feed();
             }
             match self.streamer.poll_output(now) {
-                Output::Write(bytes) => self.write(&bytes),
+                Output::Write(bytes) => {
+                    self.write(&bytes);
+                    self.look_at_window();
+                }
                 Output::Event(Event::Synchronised) if !self.begun => {
                     self.begun = true;
                     self.ask_for_reports();
@@ -194,6 +196,13 @@ impl World {
                 Output::Event(Event::Stopped(reason)) => end = Some(End::Stopped(reason)),
                 Output::Event(event) => {
                     self.say('!', format!("{event:?}").as_bytes());
+                    self.is_undisturbed &= !matches!(
+                        event,
+                        Event::Refused { .. }
+                            | Event::Probed { .. }
+                            | Event::Reached(_)
+                            | Event::InDoubt { .. }
+                    );
                     self.person.hear(self.now_us, &mut self.rng, &event);
                 }
                 Output::Wait(wake) => return (wake, end),
