@@ -196,9 +196,9 @@ fn prusa_asks_for_acknowledged_lines_again_when_the_filament_ran_out() {
     }
     let before = bench.texts();
     bench.printer.set_faults(faults);
-    let replies = bench.ask(&frame(7, "G1 X7 F60"));
+    let mut replies = bench.ask(&frame(7, "G1 X7 F60"));
     assert_eq!(replies[0], "echo:busy: paused for user");
-    let replies = bench.pass(2 * SECOND);
+    replies.extend(bench.pass(2 * SECOND));
     let asked = replies.iter().find_map(|reply| reply.strip_prefix("Resend: "));
     let asked: usize = asked.and_then(|text| text.parse().ok()).expect("it asks");
     assert!(asked < 7, "{replies:?}");
