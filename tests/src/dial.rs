@@ -18,6 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 const DEAD: Duration = Duration::from_millis(DEAD_MS);
 
 /// Where the relay is and what it knows this backend by.
+#[derive(Clone)]
 pub struct Relay {
     /// Host as its certificate says it.
     pub host: String,

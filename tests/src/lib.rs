@@ -1,5 +1,6 @@
 //! Everything that proves the house: simulated worlds, the simulated printer, checkers, demo, bench and torture.
 
+pub mod agent_program;
 pub mod backend;
 pub mod bench;
 pub mod check;

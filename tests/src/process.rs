@@ -3,6 +3,7 @@
 //! A child says what its parent has to know in lines on its standard output and lives until its standard input
 //! ends. The kernel closes that pipe when the parent is gone, however it went, so no child is left behind.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Lines of a child that may wait for the parent; then the child waits.
 const LINES: usize = 64;
@@ -40,8 +43,24 @@ impl ChildProcess {
     /// The program or the log cannot be opened.
     pub fn spawn(name: &str, program: &Path, arguments: &[String], log: &Path) -> io::Result<Self> {
         let errors = File::options().create(true).append(true).open(log)?;
+        Self::spawn_with(name, program, arguments, &[], (errors, log.to_owned()))
+    }
+
+    /// The same with further environment variables and with its standard error in an open file, of which the path is
+    /// read for messages.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn spawn_with(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, OsString)],
+        (errors, log): (File, PathBuf),
+    ) -> io::Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -63,7 +82,7 @@ impl ChildProcess {
                 }
             }
         })?;
-        Ok(Self { name: name.to_owned(), child, input, lines, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, input, lines, log })
     }
 
     /// The process id.
@@ -104,6 +123,17 @@ impl ChildProcess {
     /// Closes its standard input, which tells it to end in order.
     pub fn ask_to_end(&mut self) {
         self.input = None;
+    }
+
+    /// SIGTERM, which programs that do not listen to a pipe end on in order.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn terminate(&mut self) -> io::Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
     }
 
     /// Waits for its end.

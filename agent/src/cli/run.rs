@@ -11,6 +11,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::telemetry::{self, StartLogError};
 
+/// How much less the threads that pack, unpack and read job bodies are worth than the others when the processor is scarce:
+/// on Linux a thread has a nice value of its own (sched(7)).
+const BLOCKING_NICE: i32 = 10;
+
 /// Runs the agent until it ends or is told to.
 pub(super) fn run<R, F>(config: &Config, agent: R) -> Result<(), Failure>
 where
@@ -20,7 +24,11 @@ where
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
     let _telemetry = telemetry::start(&config.log, &clock).map_err(no_log)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Packing and reading through files can wait; a line of the printer cannot.
+        .on_thread_start(|| drop(rustix::process::nice(BLOCKING_NICE)))
+        .build();
     let runtime = runtime.map_err(|error| no_log(StartLogError::Io(error)))?;
     let ended = runtime.block_on(async {
         let stop = CancellationToken::new();

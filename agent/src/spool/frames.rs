@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::compress_bound;
 
 use super::SpoolError;
 
@@ -40,8 +41,9 @@ pub(super) struct FrameHead {
     pub(super) raw_len: usize,
 }
 
-/// Opens a body for writing, alone. TRUNCATE and not DELETE: SQLite syncs the emptied journal, so that a
-/// power cut cannot bring it back and undo a commit that was reported as durable.
+/// Opens a body for writing, alone. TRUNCATE and not DELETE: SQLite syncs the emptied journal, so that a power cut cannot
+/// bring it back and undo a commit that was reported as durable. Frames are appended and not read again, so a small cache
+/// does; what does not fit is written ahead of the commit, which syncs it like everything else.
 pub(super) fn open_for_writing(path: &Path, max_page_count: Option<u32>) -> Result<Connection, SpoolError> {
     let conn = Connection::open(path)?;
     conn.execute_batch(
@@ -49,7 +51,7 @@ pub(super) fn open_for_writing(path: &Path, max_page_count: Option<u32>) -> Resu
          PRAGMA page_size = 4096;
          PRAGMA journal_mode = TRUNCATE;
          PRAGMA synchronous = FULL;
-         PRAGMA cache_size = -2048;
+         PRAGMA cache_size = -256;
          PRAGMA mmap_size = 0;
          PRAGMA temp_store = MEMORY;",
     )?;
@@ -106,6 +108,8 @@ pub(super) fn head(conn: &Connection, n: u64) -> Result<Option<FrameHead>, Spool
 /// Compresses frames with one context.
 pub(super) struct FrameWriter {
     compressor: Compressor<'static>,
+    /// Kept from frame to frame: an allocation of this size for each would leave holes in the heap.
+    packed: Vec<u8>,
 }
 
 impl FrameWriter {
@@ -113,7 +117,7 @@ impl FrameWriter {
         let mut compressor = Compressor::new(LEVEL)?;
         // Four bytes a frame find what the card changed before it reaches a printer.
         compressor.include_checksum(true)?;
-        Ok(Self { compressor })
+        Ok(Self { compressor, packed: Vec::with_capacity(compress_bound(FRAME_BYTES)) })
     }
 
     /// Inserts one frame; the caller has begun the transaction.
@@ -124,11 +128,12 @@ impl FrameWriter {
         head: FrameHead,
         raw: &[u8],
     ) -> Result<(), SpoolError> {
-        let packed = self.compressor.compress(raw)?;
+        self.packed.clear();
+        self.compressor.compress_to_buffer(raw, &mut self.packed)?;
         conn.prepare_cached(
             "INSERT INTO frame(n, first_byte, first_line, raw_len, zstd) VALUES(?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![n, head.first_byte, head.first_line, head.raw_len, packed])?;
+        .execute(params![n, head.first_byte, head.first_line, head.raw_len, self.packed])?;
         Ok(())
     }
 }

@@ -1,14 +1,20 @@
 //! Measures the house: every figure stands beside the limit of the same machine, measured in the same run.
 
-mod board;
-mod lone_agent;
+mod bars;
+pub(crate) mod board;
+pub(crate) mod cell;
 mod memory;
-mod part;
+pub(crate) mod part;
+mod peers;
+mod plans;
 mod raw;
 mod report;
+mod sender;
+mod startup;
 mod stream;
 mod usage;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +22,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::peers::Peers;
+use crate::agent_program::{self, AgentProgram};
 use crate::demo::roles::{self, Role};
 
 /// Exit code of wrong usage (sysexits.h).
@@ -33,25 +41,53 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// From a file to the printer's wire: link use, processor time and memory of the whole agent beside a raw sender.
+    /// From a file to the printer's wire: the whole agent beside a raw sender and other hosts.
     Stream(stream::Arguments),
-    /// The simulated printer; says its device, and in the end a report in JSON.
-    #[command(hide = true)]
-    Board(board::Arguments),
-    /// An agent without a relay.
-    #[command(hide = true)]
-    LoneAgent(lone_agent::Arguments),
+    #[command(flatten)]
+    Part(BenchRole),
     #[command(flatten)]
     House(Role),
 }
 
+/// Parts that are processes of their own, so that what they cost is not counted with others.
+#[derive(Debug, Subcommand)]
+pub enum BenchRole {
+    /// The simulated printer; says its device, and in the end a report in JSON.
+    #[command(hide = true)]
+    Board(board::Arguments),
+    /// The agent's own program.
+    #[command(hide = true)]
+    AgentProgram {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+}
+
+impl BenchRole {
+    /// Plays the part until the parent leaves.
+    ///
+    /// # Errors
+    /// What the part itself says.
+    pub fn play(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Board(arguments) => board::play(&arguments).map(|()| ExitCode::SUCCESS),
+            Self::AgentProgram { words } => agent_program::play(words).map_err(Into::into),
+        }
+    }
+}
+
 /// What every run needs.
 #[derive(Debug)]
-struct Site {
+pub(crate) struct Site {
     /// This program, which plays the other parts, too.
-    program: PathBuf,
+    pub(crate) program: PathBuf,
+    /// The agent.
+    pub(crate) agent: AgentProgram,
+    /// Other hosts, where they are wanted.
+    peers: Option<Peers>,
     /// Whether a board on a wire may run with real-time priority.
-    realtime: bool,
+    pub(crate) realtime: bool,
 }
 
 /// Everything `main` does: 0 unless something did not run, a line was lost, or a bar that was to be checked was missed.
@@ -68,8 +104,7 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Stream(arguments) => until_interrupted(stream::run(&arguments)),
-        Command::Board(arguments) => board::play(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::LoneAgent(arguments) => lone_agent::play(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Part(role) => role.play(),
         Command::House(role) => roles::play(role).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -93,7 +128,10 @@ fn until_interrupted(run: impl Future<Output = anyhow::Result<ExitCode>>) -> any
 }
 
 impl Site {
-    fn survey() -> anyhow::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, realtime: board::may_be_realtime() })
+    /// Looks at the machine; the program has to play every [`BenchRole`].
+    pub(crate) fn survey() -> anyhow::Result<Self> {
+        let program = std::env::current_exe()?;
+        let agent = AgentProgram::within(&program, "agent-program");
+        Ok(Self { program, agent, peers: None, realtime: board::may_be_realtime() })
     }
 }

@@ -22,29 +22,39 @@ const RIPPLE: (f64, f64) = (0.995_698_127_723_332_4, 0.092_656_561_819_697_61);
 
 /// G-code to print.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) bytes: Arc<[u8]>,
-    pub(super) commands: u64,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) commands: u64,
 }
 
 /// What a part is like.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct PartFigures {
-    pub(super) name: String,
-    pub(super) bytes: u64,
-    pub(super) commands: u64,
+pub(crate) struct PartFigures {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) commands: u64,
     /// Length of a command without number and checksum: a tenth, half and nine tenths are not longer.
-    pub(super) command_bytes: [usize; 3],
+    pub(crate) command_bytes: [usize; 3],
 }
 
 impl Part {
     /// The file, or the dense part when none is named.
-    pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = file else { return Ok(Self::new("dense vase", dense(DENSE_BYTES).into())) };
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Ok(Self::new(&name, bytes.into()))
+    }
+
+    /// So many moves that each take `1 / moves_per_s` seconds, in lines as long as those of the dense part.
+    pub(crate) fn paced(moves_per_s: u32, moves: usize) -> Self {
+        Self::new("moves of equal length", paced(moves_per_s, moves).into())
+    }
+
+    /// The part again and again, up to about so many bytes.
+    pub(crate) fn repeated(&self, bytes: usize) -> Arc<[u8]> {
+        self.bytes.repeat(bytes.div_ceil(self.bytes.len().max(1))).into()
     }
 
     fn new(name: &str, bytes: Arc<[u8]>) -> Self {
@@ -53,7 +63,7 @@ impl Part {
     }
 
     /// The beginning of the part: whole lines up to the first of these bounds.
-    pub(super) fn cut(&self, wire_bytes: usize, file_bytes: usize, commands: usize) -> Self {
+    pub(crate) fn cut(&self, wire_bytes: usize, file_bytes: usize, commands: usize) -> Self {
         let (mut sent, mut line) = (0, 0);
         for (at, command) in self.commands().enumerate().take(commands) {
             sent += framed_len(FIRST_NUMBER as usize + 1 + at, &command);
@@ -74,11 +84,11 @@ impl Part {
     }
 
     /// Each command as a printer has to carry it out.
-    pub(super) fn commands(&self) -> impl Iterator<Item = Vec<u8>> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = Vec<u8>> {
         Commands::of(Arc::clone(&self.bytes)).map(|command| command.text)
     }
 
-    pub(super) fn figures(&self) -> PartFigures {
+    pub(crate) fn figures(&self) -> PartFigures {
         let mut lengths: Vec<_> = self.commands().map(|command| command.len()).collect();
         lengths.sort_unstable();
         let at = |tenths: usize| lengths.get(lengths.len() * tenths / 10).copied().unwrap_or(0);
@@ -127,6 +137,22 @@ fn dense(bytes: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Steps of half a millimetre along a circle.
+fn paced(moves_per_s: u32, moves: usize) -> Vec<u8> {
+    const STEP_MM: f64 = 0.5;
+    let feed = STEP_MM * f64::from(moves_per_s) * 60.0;
+    let mut text = format!("G21\nG90\nM82\nG92 E0\nG1 X140 Y90 F{feed:.0}\n");
+    // The sine of so small an angle is the angle.
+    let radius = STEP_MM / STEP.1;
+    let mut at = (1.0, 0.0);
+    for n in 1..=moves {
+        at = turned(at, STEP);
+        let (x, y) = (100.0 + radius * at.0, 90.0 + radius * at.1);
+        let _ = writeln!(text, "G1 X{x:.3} Y{y:.3} E{:.5}", n as f64 * 0.021);
+    }
+    text.into_bytes()
+}
+
 fn turned((x, y): (f64, f64), (cos, sin): (f64, f64)) -> (f64, f64) {
     (x * cos - y * sin, x * sin + y * cos)
 }
@@ -149,6 +175,25 @@ mod tests {
         let [p10, p50, p90] = figures.command_bytes;
         assert!(24 <= p10 && p10 < p50 && p50 < p90 && p90 <= 32, "{figures:?}");
         assert!(figures.commands > 6_500, "{figures:?}");
+    }
+
+    #[test]
+    fn paced_moves_take_their_time_and_are_as_long_as_dense_ones() {
+        let part = Part::paced(222, 1_000);
+        assert_eq!(part.commands, 1_005);
+        let [p10, _, p90] = part.figures().command_bytes;
+        assert!(24 <= p10 && p90 <= 32, "{p10} {p90}");
+        let at = |line: usize| {
+            let text = String::from_utf8(part.commands().nth(line).unwrap()).unwrap();
+            let number =
+                |word: &str| text.split(word).nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+            let (x, y): (f64, f64) = (number("X"), number("Y"));
+            (x, y)
+        };
+        let ((x, y), (next_x, next_y)) = (at(500), at(501));
+        let seconds = (next_x - x).hypot(next_y - y) / (0.5 * 222.0);
+        assert!((seconds * 222.0 - 1.0).abs() < 0.01, "{seconds}");
+        assert!(part.repeated(100_000).len() >= 100_000);
     }
 
     #[test]

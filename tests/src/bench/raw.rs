@@ -17,11 +17,35 @@ const SILENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 /// Longest reply that is looked at.
 const REPLY_BYTES: usize = 256;
 
+/// Bytes in flight where lines are counted: more than so few lines ever have.
+pub(super) const WIDE_BYTES: usize = 1_000;
+/// Bytes in flight on a wire: what the ring of the board holds.
+const RING_BYTES: usize = 127;
+
 /// How much may be without its reply.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
-    pub(super) bytes: usize,
-    pub(super) lines: usize,
+    bytes: usize,
+    lines: usize,
+    /// The oldest lines are in the command queue of the board and take no room in its ring.
+    queue_lines: usize,
+}
+
+impl Window {
+    /// What the ring holds.
+    pub(super) fn ring() -> Self {
+        Self { bytes: RING_BYTES, lines: usize::MAX, queue_lines: 0 }
+    }
+
+    /// What the ring holds, behind a command queue of so many lines.
+    pub(super) fn ring_and_queue(queue_lines: usize) -> Self {
+        Self { queue_lines, ..Self::ring() }
+    }
+
+    /// So many lines.
+    pub(super) fn lines(lines: usize) -> Self {
+        Self { bytes: WIDE_BYTES, lines, queue_lines: 0 }
+    }
 }
 
 /// Why a job could not be sent.
@@ -65,7 +89,8 @@ impl Frames {
     fn reach(&self, acked: usize, sent: usize, window: Window) -> usize {
         let mut reach = sent;
         while reach < self.lines() && reach - acked < window.lines {
-            if reach > acked && self.ends[reach + 1] - self.ends[acked] > window.bytes {
+            let in_ring = self.ends[(acked + window.queue_lines).min(reach + 1)];
+            if reach > acked && self.ends[reach + 1] - in_ring > window.bytes {
                 break;
             }
             reach += 1;
@@ -174,13 +199,16 @@ mod tests {
     fn lines_are_numbered_summed_and_counted_against_the_window() {
         let frames = frames(&["G28", "G1 X1", "G1 X2"]);
         assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1001 G28*35\nN1002 G1 X1*82\nN1003 G1 X2*80\n");
-        let reach = |acked, sent, bytes, lines| frames.reach(acked, sent, Window { bytes, lines });
+        let window = |bytes, lines, queue_lines| Window { bytes, lines, queue_lines };
+        let reach = |acked, sent, bytes, lines| frames.reach(acked, sent, window(bytes, lines, 0));
         assert_eq!(reach(0, 0, 127, 8), 3);
         assert_eq!(reach(0, 0, 127, 2), 2);
         assert_eq!(reach(0, 0, 28, 8), 2);
         assert_eq!(reach(0, 0, 27, 8), 1);
         assert_eq!(reach(0, 0, 1, 8), 1, "a line alone always goes");
         assert_eq!(reach(1, 2, 30, 8), 3);
+        assert_eq!(frames.reach(0, 0, window(15, 8, 1)), 2, "the first line is in the queue");
+        assert_eq!(frames.reach(0, 0, window(1, 8, 4)), 3);
     }
 
     #[test]
@@ -188,7 +216,7 @@ mod tests {
         let board = PtyPrinter::open(PtyOptions::instant()).unwrap().spawn().unwrap();
         let commands: Vec<_> = (0..500).map(|n| format!("G1 X{n}")).collect();
         let commands: Vec<_> = commands.iter().map(String::as_str).collect();
-        send(board.path(), &frames(&commands), Window { bytes: 127, lines: 8 }).unwrap();
+        send(board.path(), &frames(&commands), Window::lines(8)).unwrap();
         let run = board.finish().unwrap();
         let mut digest = LineDigest::new();
         commands.iter().for_each(|command| digest.add(command.as_bytes()));

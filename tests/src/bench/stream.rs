@@ -1,52 +1,26 @@
-//! `stream`: raw sender and whole agent take turns on the same board, on wires and on a board that is never the limit.
+//! `stream`: raw sender, whole agent and other hosts take turns on the same boards, on wires and without.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use spoolway_agent::clock::{utc, wall_ms};
 
 use super::Site;
-use super::board::{Board, BoardReport};
-use super::lone_agent::LoneAgent;
+use super::bars::{self, Bar};
+use super::cell::Cell;
 use super::memory;
 use super::part::Part;
-use super::raw::{self, Frames, Window};
-use super::report::{Cell, Report, Sender};
+use super::peers::{Peer, Peers};
+use super::plans::{Makings, Section};
+use super::report::Report;
+use super::startup;
+use crate::agent_program::AgentProgram;
 
-/// Speeds of the wires: the two that printers mostly have.
-const WIRES: [u32; 2] = [115_200, 250_000];
-/// Turns of each sender in a cell.
-const TURNS: usize = 3;
-/// Below this the machine itself was too busy to fill the wire, and the turn is repeated.
-const QUIET: f64 = 0.97;
-/// Repetitions of a turn.
-const REPETITIONS: u32 = 2;
-/// Commands of a print on the board that is never the limit.
-const INSTANT_COMMANDS: usize = 200_000;
-/// Lines in flight there.
-const INSTANT_LINES: usize = 8;
-/// Bytes in flight there: more than so many lines ever have.
-pub(super) const WIDE_BYTES: usize = 1_000;
-/// Bytes in flight on a wire: what the ring of the board holds.
-const RING_BYTES: usize = 127;
-/// Size of the small file whose print shows that memory does not grow with the file.
-const SMALL_BYTES: usize = 1_000_000;
-/// A rate that the port takes where there is no wire.
-const NO_WIRE_BAUD: u32 = 1_000_000;
-
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Section {
-    /// Link use on a wire.
-    Wire,
-    /// Lines a second on a board that is never the limit.
-    Instant,
-    /// Memory of the agent between a relay and a printer.
-    Memory,
-}
+/// What is shown of the time of a run.
+const DATE: &str = "2026-01-01";
 
 /// How `stream` measures.
 #[derive(Debug, clap::Args)]
@@ -55,17 +29,46 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How long each print on a wire takes, in seconds
-    #[arg(long, default_value_t = 8.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 6.0, value_parser = seconds)]
     seconds: f64,
     /// Measure only this; may be given more than once
     #[arg(long, value_enum)]
     only: Vec<Section>,
+    /// Other hosts to measure beside
+    #[arg(long, value_enum, default_value_t = WantedPeers::All)]
+    peers: WantedPeers,
+    /// Where the other hosts are installed, once [default: a folder in the user's cache]
+    #[arg(long, value_name = "DIR")]
+    venv: Option<PathBuf>,
+    /// The agent's program [default: a copy within this program]
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// Print one line of JSON instead of tables
     #[arg(long)]
     json: bool,
     /// Exit with 1 when a bar is missed
     #[arg(long)]
     check: bool,
+}
+
+/// Which other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WantedPeers {
+    All,
+    Octoprint,
+    Printrun,
+    None,
+}
+
+impl WantedPeers {
+    fn list(self) -> &'static [Peer] {
+        match self {
+            Self::All => &[Peer::Octoprint, Peer::Printrun],
+            Self::Octoprint => &[Peer::Octoprint],
+            Self::Printrun => &[Peer::Printrun],
+            Self::None => &[],
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -78,39 +81,36 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Something did not run, or a line was lost.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let site = Site::survey()?;
+    let begin = Instant::now();
+    let wanted = |section: &Section| arguments.only.is_empty() || arguments.only.contains(section);
+    let sections: Vec<_> = Section::value_variants().iter().copied().filter(wanted).collect();
+    let mut site = Site::survey()?;
+    if let Some(program) = &arguments.agent {
+        site.agent = AgentProgram::at(&std::path::absolute(program)?);
+    }
+    let peers = arguments.peers.list();
+    let has_peers = sections.iter().any(|section| section.has_peers());
+    if has_peers && !peers.is_empty() {
+        site.peers = Some(Peers::install(arguments.venv.as_deref())?);
+    }
     let part = Part::read(arguments.file.as_deref())?;
-    let wanted = |section| arguments.only.is_empty() || arguments.only.contains(&section);
-    let mut report = Report::new(part.figures(), site.realtime);
-    if wanted(Section::Wire) {
-        for baud in WIRES {
-            let wire_bytes = f64::from(baud) / 10.0 * arguments.seconds;
-            let should_take = Duration::from_secs_f64(arguments.seconds);
-            let course = Course {
-                part: part.cut(wire_bytes as usize, usize::MAX, usize::MAX),
-                wire: Some(baud),
-                window: Window { bytes: RING_BYTES, lines: usize::MAX },
-                should_take,
-            };
-            report.cells.push(course.measure(&site).await.with_context(|| format!("wire at {baud} baud"))?);
-        }
+    let mut report = Report {
+        date: utc(wall_ms()).chars().take(DATE.len()).collect(),
+        part: part.figures(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        board_is_realtime: site.realtime,
+        agent_is_itself: site.agent.is_itself(),
+        seconds: 0.0,
+        cells: Vec::new(),
+        memory: Vec::new(),
+        start_ms: None,
+        bars: Vec::new(),
+    };
+    let makings = Makings { part: &part, seconds: arguments.seconds, peers };
+    for section in sections {
+        measure(&site, &makings, section, &mut report).await?;
     }
-    if wanted(Section::Instant) {
-        let course = Course {
-            part: part.cut(usize::MAX, usize::MAX, INSTANT_COMMANDS),
-            wire: None,
-            window: Window { bytes: WIDE_BYTES, lines: INSTANT_LINES },
-            should_take: Duration::ZERO,
-        };
-        report.cells.push(course.measure(&site).await.context("board without a wire")?);
-    }
-    if wanted(Section::Memory) {
-        for part in [part.cut(usize::MAX, SMALL_BYTES, usize::MAX), part] {
-            eprintln!("memory: {} bytes through a relay", part.bytes.len());
-            report.memory.push(memory::measure(&site, &part).await.context("print through a relay")?);
-        }
-    }
-    report.set_bars();
+    report.seconds = begin.elapsed().as_secs_f64();
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -120,68 +120,47 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// One kind of print that both senders do in turn.
-struct Course {
-    part: Part,
-    wire: Option<u32>,
-    window: Window,
-    should_take: Duration,
-}
-
-/// One print.
-pub(super) struct Turn {
-    pub(super) board: BoardReport,
-    pub(super) processor_time: Duration,
-}
-
-impl Course {
-    async fn measure(&self, site: &Site) -> anyhow::Result<Cell> {
-        let frames = Arc::new(Frames::of(self.part.commands()));
-        let (mut raw, mut agent, mut repeated) = (Vec::new(), Vec::new(), 0);
-        for turn in 1..=TURNS {
-            let mut left = REPETITIONS;
-            loop {
-                self.tell(turn);
-                let pair = (self.raw(site, &frames).await?, self.agent(site).await?);
-                let quiet = pair.0.board.link_use.is_none_or(|link_use| link_use >= QUIET);
-                if quiet || left == 0 {
-                    raw.push(pair.0);
-                    agent.push(pair.1);
-                    break;
-                }
-                left -= 1;
-                repeated += 1;
+async fn measure(
+    site: &Site,
+    makings: &Makings<'_>,
+    section: Section,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    match section {
+        Section::Memory => {
+            let figures = memory::measure(site, makings.part).await.context("print through a relay")?;
+            report.bars.extend(bars::of_memory(&figures));
+            report.memory = figures;
+        }
+        Section::Start => {
+            let milliseconds = startup::measure(site).await.context("start")?;
+            report.bars.push(bars::of_start(milliseconds));
+            report.start_ms = Some(milliseconds);
+        }
+        _ => {
+            for plan in makings.plans(section) {
+                let cell = plan.measure(site).await?;
+                report.bars.extend(section.bars(&cell));
+                report.cells.push(cell);
             }
         }
-        Ok(Cell::new(self.wire, self.part.commands, repeated, Sender::of(&raw), Sender::of(&agent)))
+    }
+    Ok(())
+}
+
+impl Section {
+    fn has_peers(self) -> bool {
+        matches!(self, Self::Instant | Self::Wire | Self::Planner)
     }
 
-    fn tell(&self, turn: usize) {
-        let wire = self.wire.map_or_else(|| "no wire".to_owned(), |baud| format!("{baud} baud"));
-        eprintln!("{wire}: turn {turn} of {TURNS}, {} commands", self.part.commands);
-    }
-
-    async fn raw(&self, site: &Site, frames: &Arc<Frames>) -> anyhow::Result<Turn> {
-        let dir = tempfile::Builder::new().prefix("spoolway-bench-").tempdir()?;
-        let file = dir.path().join("job.gcode");
-        std::fs::write(&file, &self.part.bytes)?;
-        let board = Board::start(site, dir.path(), &file, self.wire)?;
-        let (device, frames, window) = (board.device().to_owned(), Arc::clone(frames), self.window);
-        let sent = tokio::task::spawn_blocking(move || raw::send(&device, &frames, window)).await;
-        let processor_time = sent.context("the raw sender panicked")??;
-        Ok(Turn { board: board.finish()?, processor_time })
-    }
-
-    async fn agent(&self, site: &Site) -> anyhow::Result<Turn> {
-        let dir = tempfile::Builder::new().prefix("spoolway-bench-").tempdir()?;
-        let file = dir.path().join("job.gcode");
-        std::fs::write(&file, &self.part.bytes)?;
-        let board = Board::start(site, dir.path(), &file, self.wire)?;
-        let baud = self.wire.unwrap_or(NO_WIRE_BAUD);
-        let lines = self.wire.is_none().then_some(self.window.lines);
-        let mut agent = LoneAgent::start(site, dir.path(), board.device(), baud, lines).await?;
-        let processor_time = agent.print(&file, self.should_take).await?;
-        agent.finish()?;
-        Ok(Turn { board: board.finish()?, processor_time })
+    fn bars(self, cell: &Cell) -> Vec<Bar> {
+        match self {
+            Self::Instant => bars::of_instant(cell),
+            Self::Wire => bars::of_wire(cell),
+            Self::Planner => bars::of_planner(cell),
+            Self::Slow => bars::of_slow(cell),
+            Self::Stall => bars::of_stall(cell),
+            Self::Memory | Self::Start => Vec::new(),
+        }
     }
 }

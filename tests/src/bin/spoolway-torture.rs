@@ -1,11 +1,12 @@
-//! Tries to break the house: `seeds` runs simulated prints on bad cables in virtual time, `relay` kills the relay in the
-//! middle of a real one.
+//! Tries to break the house: `seeds` runs simulated prints on bad cables in virtual time, `relay-kill` kills the relay in
+//! the middle of a real one, and `isolation` disturbs everything around the printer thread.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use spoolway_tests::bench::BenchRole;
 use spoolway_tests::demo::roles::{self, Role};
-use spoolway_tests::torture::{relay, seeds};
+use spoolway_tests::torture::{isolation, relay, seeds};
 
 /// Tries to break the house.
 #[derive(Debug, Parser)]
@@ -22,20 +23,28 @@ enum Command {
     /// Kills the relay twice in the middle of a print, and compares with a print without kills.
     #[command(name = "relay-kill")]
     Relay(relay::Arguments),
+    /// Prints while the network swallows everything, syncs take two seconds, the log floods or another job arrives, and
+    /// compares the gaps between lines with those of undisturbed prints.
+    Isolation(isolation::Arguments),
     #[command(flatten)]
     Part(Role),
+    #[command(flatten)]
+    Bench(BenchRole),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Seeds(arguments) => seeds::main(&arguments),
         Command::Relay(arguments) => relay::main(&arguments),
-        Command::Part(role) => match roles::play(role) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("spoolway-torture: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Isolation(arguments) => told(isolation::run(&arguments)),
+        Command::Part(role) => told(roles::play(role).map(|()| ExitCode::SUCCESS)),
+        Command::Bench(role) => told(role.play()),
     }
+}
+
+fn told(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("spoolway-torture: {error:#}");
+        ExitCode::FAILURE
+    })
 }

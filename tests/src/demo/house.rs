@@ -13,6 +13,7 @@ use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegis
 use spoolway_relay::{auth, certs};
 
 use super::roles::PrinterReport;
+use crate::agent_program::{AgentProgram, AgentSetup};
 use crate::dial::Relay;
 use crate::process::ChildProcess;
 
@@ -21,7 +22,7 @@ const BEGIN: Duration = Duration::from_secs(20);
 /// How long a child may take to end in order.
 const END: Duration = Duration::from_secs(10);
 /// The name under which everybody dials the relay.
-const HOST: &str = "localhost";
+pub(crate) const HOST: &str = "localhost";
 /// The backend that owns the agent.
 const BACKEND: &str = "farm";
 
@@ -66,6 +67,7 @@ pub struct House {
     printer: Option<ChildProcess>,
     relay: ChildProcess,
     program: PathBuf,
+    agent_program: Option<AgentProgram>,
     agent_id: AgentId,
     port: u16,
     token: String,
@@ -81,23 +83,36 @@ impl House {
     /// # Errors
     /// A part does not begin; the text says which and what it said.
     pub fn start(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
+        Self::start_with(program, None, file, plan)
+    }
+
+    /// The same with an agent that is started as a service would start it: by its own command line, with a
+    /// configuration file and its usual bounds.
+    ///
+    /// # Errors
+    /// As [`House::start`].
+    pub fn start_with(
+        program: &Path,
+        agent_program: Option<&AgentProgram>,
+        file: &[u8],
+        plan: &PrinterPlan,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("spoolway-").tempdir()?;
-        let token = format!("{BACKEND}.{}", auth::new_secret().ok().context("the system has no randomness")?);
+        let token = new_token()?;
         let agent_id = register(dir.path(), &token)?;
         std::fs::write(job(dir.path()), file)?;
         let relay = start_relay(program, dir.path(), 0)?;
         let listens = heard(&relay)?;
-        let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.with_context(|| format!("the relay listens at {listens:?}"))?;
+        let port = port_of(&listens)?;
         let printer = start_printer(program, dir.path(), plan)?;
         let (device, baud) = match (&printer, plan) {
             (Some(printer), PrinterPlan::Simulated { baud, .. }) => (PathBuf::from(heard(printer)?), *baud),
             (_, PrinterPlan::Simulated { baud, .. }) => (PathBuf::new(), *baud),
             (_, PrinterPlan::Real { port, baud }) => (port.clone(), *baud),
         };
-        let agent = start_agent(program, dir.path(), port, (&device, baud))?;
-        let program = program.to_owned();
-        Ok(Self { agent, printer, relay, program, agent_id, port, token, device, baud, dir })
+        let agent = start_agent(program, agent_program, dir.path(), port, (&device, baud))?;
+        let (program, agent_program) = (program.to_owned(), agent_program.cloned());
+        Ok(Self { agent, printer, relay, program, agent_program, agent_id, port, token, device, baud, dir })
     }
 
     /// SIGKILL, and a new process in the same place.
@@ -114,7 +129,8 @@ impl House {
             }
             Part::Agent => {
                 self.agent.kill()?;
-                self.agent = start_agent(&self.program, dir, self.port, (&self.device, self.baud))?;
+                let (program, device) = (self.agent_program.as_ref(), (self.device.as_path(), self.baud));
+                self.agent = start_agent(&self.program, program, dir, self.port, device)?;
             }
         }
         Ok(())
@@ -180,6 +196,9 @@ impl House {
     /// # Errors
     /// A part does not end, or the printer gives no report.
     pub fn close(mut self) -> anyhow::Result<Option<PrinterReport>> {
+        if self.agent_program.is_some() {
+            self.agent.terminate()?;
+        }
         end(&mut self.agent)?;
         let report = match &mut self.printer {
             Some(printer) => {
@@ -194,8 +213,19 @@ impl House {
     }
 }
 
+/// What the backend logs in with.
+pub(crate) fn new_token() -> anyhow::Result<String> {
+    Ok(format!("{BACKEND}.{}", auth::new_secret().ok().context("the system has no randomness")?))
+}
+
+/// The port of `HOST:PORT`.
+pub(crate) fn port_of(listens: &str) -> anyhow::Result<u16> {
+    let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.with_context(|| format!("the relay listens at {listens:?}"))
+}
+
 /// Certificates, the backend and the agent with a new key.
-fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
+pub(crate) fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
     let directories = Directories::at(dir.join("relay"));
     certs::init(&directories.tls(), &[HOST.to_owned()])?;
     let identity = Identity::open(&dir.join("agent"))?;
@@ -220,7 +250,8 @@ fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
     Ok(identity.agent_id())
 }
 
-fn authority(dir: &Path) -> PathBuf {
+/// The authority of the relay's certificate.
+pub(crate) fn authority(dir: &Path) -> PathBuf {
     Directories::at(dir.join("relay")).tls().join("ca.pem")
 }
 
@@ -228,8 +259,8 @@ fn job(dir: &Path) -> PathBuf {
     dir.join("job.gcode")
 }
 
-/// Port 0 takes a free one.
-fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess> {
+/// Port 0 takes a free one; the first line says which.
+pub(crate) fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess> {
     let words = [
         "relay".to_owned(),
         format!("--folder={}", dir.join("relay").display()),
@@ -240,10 +271,17 @@ fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess
 
 fn start_agent(
     program: &Path,
+    agent_program: Option<&AgentProgram>,
     dir: &Path,
     port: u16,
     (device, baud): (&Path, u32),
-) -> io::Result<ChildProcess> {
+) -> anyhow::Result<ChildProcess> {
+    if let Some(agent_program) = agent_program {
+        let (folder, relay, authority) = (dir.join("agent"), format!("wss://{HOST}:{port}"), authority(dir));
+        let mut setup = AgentSetup::new(&folder, device, baud);
+        setup.relay = Some((&relay, &authority));
+        return Ok(agent_program.start(&setup, &dir.join("agent.log"))?.into_child());
+    }
     let words = [
         "agent".to_owned(),
         format!("--folder={}", dir.join("agent").display()),
@@ -252,7 +290,7 @@ fn start_agent(
         format!("--port={}", device.display()),
         format!("--baud={baud}"),
     ];
-    ChildProcess::spawn("agent", program, &words, &dir.join("agent.log"))
+    Ok(ChildProcess::spawn("agent", program, &words, &dir.join("agent.log"))?)
 }
 
 fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<Option<ChildProcess>> {
@@ -270,7 +308,7 @@ fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<O
 }
 
 /// A child's first line.
-fn heard(child: &ChildProcess) -> anyhow::Result<String> {
+pub(crate) fn heard(child: &ChildProcess) -> anyhow::Result<String> {
     child.line(BEGIN).with_context(|| child.log_tail())
 }
 

@@ -135,7 +135,7 @@ impl Printer {
         let verdict = verdict(&raw, self.counter, options);
         self.busy_until_us += options.parse_us;
         if self.rng.chance(options.faults.stall) {
-            self.busy_until_us += self.rng.range(0..=options.faults.stall_max_us);
+            self.busy_until_us += self.rng.range(options.faults.stall_min_us..=options.faults.stall_max_us);
         }
         match verdict {
             Verdict::Silent => self.statistics.lines_ignored += 1,

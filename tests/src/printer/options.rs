@@ -158,8 +158,10 @@ pub struct PrinterFaults {
     pub delayed_reply: f64,
     /// The longest delay of a reply.
     pub delay_max_us: u64,
-    /// For each line: the main loop stands still for up to `stall_max_us` after it.
+    /// For each line: the main loop stands still for `stall_min_us` to `stall_max_us` after it.
     pub stall: f64,
+    /// The shortest standstill.
+    pub stall_min_us: u64,
     /// The longest standstill.
     pub stall_max_us: u64,
     /// For each accepted line, where the firmware checks the sequence: it flushes its receiver and asks for the next line although nothing was wrong.

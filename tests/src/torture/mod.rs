@@ -1,4 +1,6 @@
 //! The modes of `spoolway-torture`.
 
+mod disturbances;
+pub mod isolation;
 pub mod relay;
 pub mod seeds;
