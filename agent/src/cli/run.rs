@@ -27,7 +27,7 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Packing and reading through files can wait; a line of the printer cannot.
-        .on_thread_start(|| drop(rustix::process::nice(BLOCKING_NICE)))
+        .on_thread_start(yield_to_the_printer)
         .build();
     let runtime = runtime.map_err(|error| no_log(StartLogError::Io(error)))?;
     let ended = runtime.block_on(async {
@@ -41,6 +41,11 @@ where
     // A thread that hangs in a dead file system does not keep the agent from ending.
     runtime.shutdown_background();
     Ok(ended?)
+}
+
+/// Anybody may make a thread nicer; one that cannot be works all the same.
+fn yield_to_the_printer() {
+    let _ = rustix::process::nice(BLOCKING_NICE);
 }
 
 /// The first signal asks the agent to end; the second ends it.

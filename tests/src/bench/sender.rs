@@ -112,7 +112,8 @@ impl Sender {
             }
         };
         let Cost { processor_time, peak_bytes, narrowed } = cost;
-        Ok(Turn { board: board.finish()?, processor_time, peak_bytes, narrowed })
+        let may_do_more = matches!(self, Self::Peer(_));
+        Ok(Turn { board: board.finish_with(may_do_more)?, processor_time, peak_bytes, narrowed })
     }
 }
 
@@ -132,8 +133,16 @@ async fn agent(
     let processor_time = processor_time.with_context(|| agent.log_tail())?;
     let peak_bytes = Some(peak_memory_bytes(agent.id())?);
     agent.finish()?;
-    let narrowed = std::fs::read_to_string(&log)?.contains("narrowed");
+    let narrowed = says_narrowed(&std::fs::read_to_string(&log)?);
     Ok(Cost { processor_time, peak_bytes, narrowed })
+}
+
+/// Whether a log tells of a window that was narrowed at least once: the agent logs how often with each change.
+fn says_narrowed(log: &str) -> bool {
+    log.split("narrowed").skip(1).any(|rest| {
+        let number = rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '\n');
+        number.starts_with(|c: char| c.is_ascii_digit() && c != '0')
+    })
 }
 
 /// The processor time of a print, from the moment it was asked for.
@@ -187,6 +196,14 @@ impl Dialect {
 mod tests {
     use super::*;
     use spoolway_firmware_profiles::{Registry, Window};
+
+    #[test]
+    fn a_narrowed_window_is_read_from_the_log() {
+        assert!(says_narrowed(r#"{"text":"window","fields":{"bytes":"127","narrowed":"2"}}"#));
+        assert!(says_narrowed("window changed InForce { lines: 32, narrowed: 1 }"));
+        assert!(!says_narrowed("InForce { lines: 32, narrowed: 0 }\n1"));
+        assert!(!says_narrowed("window changed"));
+    }
 
     #[test]
     fn each_dialect_is_a_profile_that_the_agent_takes() {
