@@ -59,7 +59,6 @@ fn run(seed: u64, step_us: Option<u64>) -> Outcome {
         delayed_reply: 0.05,
         delay_max_us: 20_000,
         stall: 0.05,
-        stall_min_us: 0,
         stall_max_us: 30_000,
         spurious_resend: 0.01,
         brown_out: 0.003,

@@ -52,9 +52,12 @@ impl Part {
         Self::new("moves of equal length", paced(moves_per_s, moves).into())
     }
 
-    /// The part again and again, up to about so many bytes.
+    /// The part again and again, up to so many bytes in whole lines.
     pub(crate) fn repeated(&self, bytes: usize) -> Arc<[u8]> {
-        self.bytes.repeat(bytes.div_ceil(self.bytes.len().max(1))).into()
+        let mut whole = self.bytes.repeat(bytes.div_ceil(self.bytes.len().max(1)));
+        let end = whole[..bytes.min(whole.len())].iter().rposition(|&byte| byte == b'\n');
+        whole.truncate(end.map_or(0, |end| end + 1));
+        whole.into()
     }
 
     fn new(name: &str, bytes: Arc<[u8]>) -> Self {
@@ -193,7 +196,8 @@ mod tests {
         let ((x, y), (next_x, next_y)) = (at(500), at(501));
         let seconds = (next_x - x).hypot(next_y - y) / (0.5 * 222.0);
         assert!((seconds * 222.0 - 1.0).abs() < 0.01, "{seconds}");
-        assert!(part.repeated(100_000).len() >= 100_000);
+        let repeated = part.repeated(100_000);
+        assert!((99_900..=100_000).contains(&repeated.len()) && repeated.ends_with(b"\n"));
     }
 
     #[test]
