@@ -9,7 +9,7 @@ use crate::report::FirmwareReport;
 /// The profile for a printer that printed `banners` after its reset and gave `report` when asked.
 ///
 /// A profile fits when one of its banners or firmware names is there (if it lists any), one of its machine types is (if
-/// it lists any) and all its capabilities are on. Of those that fit the greatest priority wins, then the longest text
+/// it lists any), all its capabilities are on and the port has one of its USB ids (if it lists any). Of those that fit the greatest priority wins, then the longest text
 /// that matched, then the first id. When none fits it is the generic one.
 #[must_use]
 pub fn identify<'a>(registry: &'a Registry, banners: &[String], report: &FirmwareReport) -> &'a KnownProfile {
@@ -26,6 +26,9 @@ pub fn identify<'a>(registry: &'a Registry, banners: &[String], report: &Firmwar
 /// How many bytes of text matched; `None` when the rule does not fit or has nothing to go by.
 fn fit(rule: &Identify, banners: &[String], report: &FirmwareReport) -> Option<usize> {
     if !rule.capabilities.iter().all(|name| report.has(name)) {
+        return None;
+    }
+    if !(rule.usb.is_empty() || report.usb.as_ref().is_some_and(|id| rule.usb.contains(id))) {
         return None;
     }
     let mut matched = None;

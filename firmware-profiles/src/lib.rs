@@ -16,12 +16,12 @@
 //!
 //! let registry = Registry::built_in();
 //! let mut report = FirmwareReport::default();
-//! report.feed("FIRMWARE_NAME:Marlin 2.1.2 (Dec 16 2022) PROTOCOL_VERSION:1.0 MACHINE_TYPE:Ender-3 V2");
+//! report.feed("FIRMWARE_NAME:Marlin 2.1.2 (Dec 16 2022) PROTOCOL_VERSION:1.0 MACHINE_TYPE:My Own Corexy");
 //! report.feed("Cap:AUTOREPORT_TEMP:1");
 //!
 //! let known = identify(&registry, &[], &report);
 //! assert_eq!(known.profile.id, "marlin");
-//! assert_eq!(report.machine_type.as_deref(), Some("Ender-3 V2"));
+//! assert_eq!(report.machine_type.as_deref(), Some("My Own Corexy"));
 //! ```
 
 pub mod error;

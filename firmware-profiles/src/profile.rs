@@ -72,6 +72,9 @@ pub struct Identify {
     /// Capabilities (`Cap:NAME:1`) that must all be on.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// USB ids of the port, `vendor:product` in small hexadecimal digits (`1d50:6029`); when given, one must match as well.
+    #[serde(default)]
+    pub usb: Vec<String>,
     /// Among several that match, the greatest wins.
     #[serde(default)]
     pub priority: i32,
@@ -268,6 +271,11 @@ pub struct Scripts {
     pub unpark: Vec<String>,
     /// When a job is cancelled or was interrupted: leaves the machine safe (heaters, fan and steppers off).
     pub cancel: Vec<String>,
+}
+
+impl Scripts {
+    /// What may stand in braces in `park` and `unpark`. What is put there is at most 12 characters long.
+    pub const PLACEHOLDERS: [&str; 7] = ["x", "y", "z", "e", "f", "positioning", "extruder"];
 }
 
 /// Temperature reporting and its limits.

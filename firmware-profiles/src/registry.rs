@@ -20,8 +20,23 @@ pub const MAX_FILE_BYTES: u64 = 256 * 1024;
 
 /// File names and texts of the profiles inside the program.
 static BUILT_IN: &[(&str, &str)] = &[
+    ("anycubic.toml", include_str!("../profiles/anycubic.toml")),
+    ("creality.toml", include_str!("../profiles/creality.toml")),
+    ("flashforge.toml", include_str!("../profiles/flashforge.toml")),
     ("generic.toml", include_str!("../profiles/generic.toml")),
+    ("grbl.toml", include_str!("../profiles/grbl.toml")),
+    ("grblhal.toml", include_str!("../profiles/grblhal.toml")),
+    ("klipper.toml", include_str!("../profiles/klipper.toml")),
+    ("malyan.toml", include_str!("../profiles/malyan.toml")),
     ("marlin.toml", include_str!("../profiles/marlin.toml")),
+    ("marlin-cdc.toml", include_str!("../profiles/marlin-cdc.toml")),
+    ("prusa-buddy.toml", include_str!("../profiles/prusa-buddy.toml")),
+    ("prusa-mk.toml", include_str!("../profiles/prusa-mk.toml")),
+    ("repetier.toml", include_str!("../profiles/repetier.toml")),
+    ("reprapfirmware.toml", include_str!("../profiles/reprapfirmware.toml")),
+    ("smoothieware.toml", include_str!("../profiles/smoothieware.toml")),
+    ("teacup.toml", include_str!("../profiles/teacup.toml")),
+    ("ultimaker2.toml", include_str!("../profiles/ultimaker2.toml")),
 ];
 
 /// A profile and where it came from.

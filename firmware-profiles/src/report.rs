@@ -33,6 +33,9 @@ pub struct FirmwareReport {
     pub source_url: Option<String>,
     /// Capabilities by name, and whether each is on. At most 128.
     pub capabilities: BTreeMap<String, bool>,
+    /// USB id of the port, `vendor:product` in small hexadecimal digits (`1d50:6029`). The printer does not tell it: whoever
+    /// opens the port sets it. `None` for a port that is not on a USB device.
+    pub usb: Option<String>,
 }
 
 impl FirmwareReport {

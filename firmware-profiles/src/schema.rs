@@ -74,6 +74,7 @@ static IDENTIFY: &[Key] = &[
     may("firmware_names", Kind::Texts),
     may("machine_types", Kind::Texts),
     may("capabilities", Kind::Texts),
+    may("usb", Kind::Texts),
     may("priority", Kind::Integer),
 ];
 

@@ -38,9 +38,10 @@ fn by_name_by_banner_or_generic() {
     assert_eq!(chosen(&built_in, &[], &["FIRMWARE_NAME:MARLIN"]), "marlin");
     assert_eq!(chosen(&built_in, &["start", " echo:Marlin bugfix-2.0.x"], &[]), "marlin");
     assert_eq!(chosen(&built_in, &["start"], &["ok"]), "generic");
-    assert_eq!(chosen(&built_in, &[], &["ok FIRMWARE_NAME:Klipper"]), "generic");
+    assert_eq!(chosen(&built_in, &[], &["ok FIRMWARE_NAME:Klipper"]), "klipper");
+    assert_eq!(chosen(&built_in, &[], &["ok FIRMWARE_NAME:Own Klipper"]), "generic");
     assert_eq!(chosen(&built_in, &[], &["FIRMWARE_NAME:Virtual Marlin 1.0"]), "generic");
-    assert_eq!(chosen(&built_in, &[], &["NAME. Malyan VER: 2.9"]), "generic");
+    assert_eq!(chosen(&built_in, &[], &["NAME. Malyan VER: 2.9"]), "malyan");
 }
 
 #[test]
@@ -59,8 +60,8 @@ fn the_greatest_priority_wins_then_the_longest_text_then_the_first_id() {
 #[test]
 fn machine_type_and_capabilities_must_match_as_well() {
     let registry = registry(&[
-        ("ender", "firmware_names = ['Marlin']\nmachine_types = ['Ender-3']\npriority = 1"),
-        ("quick", "banners = ['Quick']\ncapabilities = ['EMERGENCY_PARSER']\npriority = 2"),
+        ("ender", "firmware_names = ['Marlin']\nmachine_types = ['Ender-3']\npriority = 10"),
+        ("quick", "banners = ['Quick']\ncapabilities = ['EMERGENCY_PARSER']\npriority = 11"),
         ("machine", "machine_types = ['Delta X']"),
     ]);
     let ender = "FIRMWARE_NAME:Marlin 2.0 MACHINE_TYPE:ender-3 v2";
@@ -71,4 +72,18 @@ fn machine_type_and_capabilities_must_match_as_well() {
     assert_eq!(chosen(&registry, &["Quick 1"], &[ender, "Cap:EMERGENCY_PARSER:0"]), "ender");
     assert_eq!(chosen(&registry, &["Quick 1"], &[ender, "Cap:EMERGENCY_PARSER:1"]), "quick");
     assert_eq!(chosen(&registry, &[], &["FIRMWARE_NAME:Own MACHINE_TYPE:Delta X2"]), "machine");
+}
+
+#[test]
+fn the_usb_id_must_match_as_well_and_an_unknown_one_does_not() {
+    let registry =
+        registry(&[("cable", "firmware_names = ['Marlin']\nusb = ['1d50:6029', '0483:5740']\npriority = 9")]);
+    let chosen_on = |usb: Option<&str>| {
+        let mut report = FirmwareReport { usb: usb.map(str::to_owned), ..FirmwareReport::default() };
+        report.feed("FIRMWARE_NAME:Marlin 2.1.2");
+        identify(&registry, &[], &report).profile.id.clone()
+    };
+    assert_eq!(chosen_on(Some("0483:5740")), "cable");
+    assert_eq!(chosen_on(Some("1a86:7523")), "marlin");
+    assert_eq!(chosen_on(None), "marlin");
 }

@@ -11,6 +11,7 @@ const MAX_ID_BYTES: usize = 48;
 const MAX_NAME_CHARS: usize = 80;
 const MAX_SOURCES: usize = 64;
 const MAX_TEXTS: usize = 32;
+const MAX_USB_IDS: usize = 64;
 const MAX_TEXT_CHARS: usize = 128;
 
 pub(super) fn check(profile: &Profile, origin: &Origin, findings: &mut Findings) {
@@ -77,10 +78,21 @@ fn check_identify(identify: &Identify, findings: &mut Findings) {
     for (at, name) in identify.capabilities.iter().enumerate() {
         capability(findings, &format!("identify.capabilities[{at}]"), name);
     }
-    if !identify.capabilities.is_empty() && lists.iter().all(|(_, texts)| texts.is_empty()) {
+    if identify.usb.len() > MAX_USB_IDS {
+        let problem = format!("must have at most {MAX_USB_IDS} entries");
+        findings.add("identify.usb", length(&identify.usb), problem);
+    }
+    for (at, id) in identify.usb.iter().enumerate().filter(|(_, id)| !is_usb_id(id)) {
         let problem =
-            "many firmwares share capabilities: give banners, firmware_names or machine_types as well";
-        findings.add("identify.capabilities", identify.capabilities.clone(), problem);
+            "must be vendor and product as `lsusb` shows them, such as \"1d50:6029\", in small letters";
+        findings.add(format!("identify.usb[{at}]"), id.as_str(), problem);
+    }
+    if lists.iter().all(|(_, texts)| texts.is_empty()) {
+        let shared = [("capabilities", &identify.capabilities), ("usb", &identify.usb)];
+        for (name, texts) in shared.into_iter().filter(|(_, texts)| !texts.is_empty()) {
+            let problem = "many firmwares share these: give banners, firmware_names or machine_types as well";
+            findings.add(format!("identify.{name}"), texts.clone(), problem);
+        }
     }
     if !(-1000..=1000).contains(&identify.priority) {
         findings.add("identify.priority", identify.priority, "must be -1000 to 1000");
@@ -93,6 +105,13 @@ fn recognisable(text: &str) -> bool {
         && !text.starts_with(' ')
         && text.chars().count() <= MAX_TEXT_CHARS
         && !text.chars().any(char::is_control)
+}
+
+/// Whether a text is four small hexadecimal digits, a colon and four more.
+fn is_usb_id(text: &str) -> bool {
+    let digits =
+        |part: &str| part.len() == 4 && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    text.split_once(':').is_some_and(|(vendor, product)| digits(vendor) && digits(product))
 }
 
 fn length(list: &[String]) -> i64 {

@@ -2,11 +2,16 @@
 
 use super::{capability, within};
 use crate::error::Findings;
-use crate::profile::{Emergency, Profile};
+use crate::profile::{Emergency, HostWaits, Profile, Scripts};
 
 const MAX_SCRIPT_LINES: usize = 64;
 const MAX_BLOCKING: usize = 64;
 const MAX_WORD_BYTES: usize = 16;
+
+/// Stands for the number of the button in `emergency.prompt_reply`.
+const CHOICE: &str = "{choice}";
+/// As long as anything that is put in place of a placeholder.
+const LONGEST_FILLING: &str = "-12345.67890";
 
 pub(super) fn check_blocking(commands: &[String], findings: &mut Findings) {
     if commands.len() > MAX_BLOCKING {
@@ -38,6 +43,9 @@ pub(super) fn check_emergency(profile: &Profile, findings: &mut Findings) {
             check_line(key, text, profile, findings);
         }
     }
+    if let Some(text) = &emergency.prompt_reply {
+        check_prompt_reply(text, profile, findings);
+    }
     if let Some(name) = &emergency.capability {
         capability(findings, "emergency.capability", name);
         if commands.iter().all(|(_, command)| command.is_none()) {
@@ -57,28 +65,65 @@ pub(super) fn check_emergency(profile: &Profile, findings: &mut Findings) {
     }
 }
 
+fn check_prompt_reply(text: &str, profile: &Profile, findings: &mut Findings) {
+    let key = "emergency.prompt_reply";
+    if text.matches(CHOICE).count() != 1 {
+        findings.add(key, text, format!("must hold `{CHOICE}` once, where the number of the button goes"));
+    } else if text.replace(CHOICE, "").contains(['{', '}']) {
+        findings.add(key, text, format!("must hold no braces but those of `{CHOICE}`"));
+    } else {
+        check_filled_line(key, text, &text.replace(CHOICE, LONGEST_FILLING), profile, findings);
+    }
+}
+
 pub(super) fn check_scripts(profile: &Profile, findings: &mut Findings) {
     let scripts = &profile.scripts;
     if scripts.cancel.is_empty() {
         findings.missing("scripts.cancel", "must have a line: a cancelled job has to leave the machine safe");
     }
+    match (scripts.park.is_empty(), scripts.unpark.is_empty()) {
+        (false, true) => {
+            findings.missing("scripts.unpark", "missing; a head that was parked has to come back")
+        }
+        (true, false) => {
+            findings.missing("scripts.park", "missing; `scripts.unpark` takes back what it moved")
+        }
+        _ => {}
+    }
     let all = [
-        ("scripts.connect", &scripts.connect),
-        ("scripts.pause", &scripts.pause),
-        ("scripts.resume", &scripts.resume),
-        ("scripts.park", &scripts.park),
-        ("scripts.unpark", &scripts.unpark),
-        ("scripts.cancel", &scripts.cancel),
+        ("scripts.connect", &scripts.connect, false),
+        ("scripts.pause", &scripts.pause, false),
+        ("scripts.resume", &scripts.resume, false),
+        ("scripts.park", &scripts.park, true),
+        ("scripts.unpark", &scripts.unpark, true),
+        ("scripts.cancel", &scripts.cancel, false),
     ];
-    for (key, lines) in all {
+    for (key, lines, filled) in all {
         if lines.len() > MAX_SCRIPT_LINES {
             let length = i64::try_from(lines.len()).unwrap_or(i64::MAX);
             findings.add(key, length, format!("must have at most {MAX_SCRIPT_LINES} lines"));
         }
         for (at, line) in lines.iter().enumerate() {
-            check_line(&format!("{key}[{at}]"), line, profile, findings);
+            check_script_line(&format!("{key}[{at}]"), line, filled, profile, findings);
         }
     }
+}
+
+/// Notes a line of a script that cannot be sent; `filled` where placeholders may stand.
+fn check_script_line(key: &str, line: &str, filled: bool, profile: &Profile, findings: &mut Findings) {
+    let fill = |line: String, name: &&str| line.replace(&format!("{{{name}}}"), LONGEST_FILLING);
+    let text =
+        if filled { Scripts::PLACEHOLDERS.iter().fold(line.to_owned(), fill) } else { line.to_owned() };
+    if !text.contains(['{', '}']) {
+        return check_filled_line(key, line, &text, profile, findings);
+    }
+    let problem = if filled {
+        let known: Vec<String> = Scripts::PLACEHOLDERS.iter().map(|name| format!("{{{name}}}")).collect();
+        format!("must hold no braces but those of {}", known.join(" "))
+    } else {
+        "must hold no braces: only `scripts.park` and `scripts.unpark` are filled in".to_owned()
+    };
+    findings.add(key, line, problem);
 }
 
 pub(super) fn check_temperature(profile: &Profile, findings: &mut Findings) {
@@ -92,6 +137,7 @@ pub(super) fn check_temperature(profile: &Profile, findings: &mut Findings) {
         capability(findings, "temperature.auto_report.capability", &report.capability);
         check_line("temperature.auto_report.command", &report.command, profile, findings);
     }
+    check_host_waits(profile, findings);
     let limits = &temperature.limits;
     let degrees = [
         ("temperature.limits.hotend_max", Some(limits.hotend_max), 600.0),
@@ -107,9 +153,31 @@ pub(super) fn check_temperature(profile: &Profile, findings: &mut Findings) {
     }
 }
 
-/// Notes a command line that cannot be sent as it stands: the agent adds number and checksum, and firmwares differ in
-/// what they do with comments.
+fn check_host_waits(profile: &Profile, findings: &mut Findings) {
+    let (key, temperature) = ("temperature.host_waits", &profile.temperature);
+    let word = match temperature.host_waits {
+        HostWaits::Never => return,
+        HostWaits::WhenDeaf => "when-deaf",
+        HostWaits::Always => "always",
+    };
+    if temperature.query.is_empty() {
+        findings.add(key, word, "needs `temperature.query`: the agent has to see when it is warm");
+    }
+    if temperature.host_waits == HostWaits::WhenDeaf && profile.emergency.capability.is_none() {
+        let problem = "needs `emergency.capability`, by which a firmware says that it listens; else it must be \
+                       \"never\" or \"always\"";
+        findings.add(key, word, problem);
+    }
+}
+
+/// Notes a command line that cannot be sent as it stands.
 fn check_line(key: &str, line: &str, profile: &Profile, findings: &mut Findings) {
+    check_filled_line(key, line, line, profile, findings);
+}
+
+/// Notes a command line that cannot be sent once its placeholders are filled: the agent adds number and checksum, and
+/// firmwares differ in what they do with comments.
+fn check_filled_line(key: &str, said: &str, line: &str, profile: &Profile, findings: &mut Findings) {
     let most = profile.framing.max_command_bytes();
     let problem = if line.trim().is_empty() {
         "must not be blank: many firmwares never acknowledge a blank line".to_owned()
@@ -124,7 +192,7 @@ fn check_line(key: &str, line: &str, profile: &Profile, findings: &mut Findings)
     } else {
         return;
     };
-    findings.add(key, line, problem);
+    findings.add(key, said, problem);
 }
 
 /// Whether a line begins with `N<digit>` or holds a `*`.

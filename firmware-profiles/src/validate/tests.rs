@@ -115,6 +115,9 @@ fn what_a_profile_says_about_itself() {
         (&[("identify.firmware_names", "[\"\"]")], "identify.firmware_names[0]", "printable"),
         (&[("identify.capabilities", "[\"Cap:X\"]")], "identify.capabilities[0]", "capital letters"),
         (&[("identify", "{ capabilities = [\"EEPROM\"] }")], "identify.capabilities", "give banners"),
+        (&[("identify.usb", "[\"1d50:6029\", \"1D50:6029\"]")], "identify.usb[1]", "as `lsusb` shows"),
+        (&[("identify.usb", "[\"1d50\"]")], "identify.usb[0]", "as `lsusb` shows"),
+        (&[("identify", "{ usb = [\"1d50:6029\"] }")], "identify.usb", "give banners"),
         (&[("identify.priority", "5000")], "identify.priority", "-1000 to 1000"),
     ]);
 }
@@ -268,10 +271,47 @@ fn commands_of_the_agent() {
 }
 
 #[test]
+fn placeholders() {
+    each_causes_one_finding(&[
+        (&[("scripts.park", "-")], "scripts.park", "`scripts.unpark` takes back"),
+        (&[("scripts.unpark", "[]")], "scripts.unpark", "has to come back"),
+        (
+            &[("scripts.park", "[\"G1 X{X}\"]")],
+            "scripts.park[0]",
+            "those of {x} {y} {z} {e} {f} {positioning}",
+        ),
+        (&[("scripts.unpark", "[\"G1 X{x\"]")], "scripts.unpark[0]", "no braces but"),
+        (&[("scripts.unpark", "[\"G1 X{{x}}\"]")], "scripts.unpark[0]", "no braces but"),
+        (&[("scripts.cancel", "[\"G1 X{x}\"]")], "scripts.cancel[0]", "only `scripts.park`"),
+        (&[("scripts.connect", "[\"M117 }\"]")], "scripts.connect[0]", "only `scripts.park`"),
+        (&[("emergency.prompt_reply", "\"M876\"")], "emergency.prompt_reply", "must hold `{choice}` once"),
+        (
+            &[("emergency.prompt_reply", "\"M876 S{choice} P{choice}\"")],
+            "emergency.prompt_reply",
+            "must hold `{choice}` once",
+        ),
+        (&[("emergency.prompt_reply", "\"M876 S{choice} {x}\"")], "emergency.prompt_reply", "no braces but"),
+        (&[("emergency.prompt_reply", "\"M876 S{choice};\"")], "emergency.prompt_reply", "comment"),
+    ]);
+    // A filled placeholder counts as 12 bytes of the 79 that a command has.
+    let line = |letters: usize| format!("[\"G1 X{{x}} {}\"]", "y".repeat(letters));
+    let (fits, too_long) = (line(62), line(63));
+    assert!(changed(&[("scripts.unpark", &fits)]).is_ok());
+    each_causes_one_finding(&[(&[("scripts.unpark", &too_long)], "scripts.unpark[0]", "at most 79 bytes")]);
+}
+
+#[test]
 fn temperatures() {
     each_causes_one_finding(&[
         (&[("temperature.query", "\"M105;\"")], "temperature.query", "comment"),
         (&[("temperature.query_interval_ms", "100")], "temperature.query_interval_ms", "500 to 600000"),
+        (&[("temperature.query", "\"\"")], "temperature.host_waits", "needs `temperature.query`"),
+        (
+            &[("temperature.query", "\"\""), ("temperature.host_waits", "\"always\"")],
+            "temperature.host_waits",
+            "see when it is warm",
+        ),
+        (&[("emergency.capability", "-")], "temperature.host_waits", "needs `emergency.capability`"),
         (&[("temperature.auto_report.capability", "\"\"")], "temperature.auto_report.capability", "capital"),
         (&[("temperature.auto_report.command", "\"\"")], "temperature.auto_report.command", "blank"),
         (
