@@ -6,7 +6,8 @@ use crate::profile::{Emergency, HostWaits, Profile, Scripts};
 
 const MAX_SCRIPT_LINES: usize = 64;
 const MAX_BLOCKING: usize = 64;
-const MAX_WORD_BYTES: usize = 16;
+/// Klipper spells its commands out (`BED_MESH_CALIBRATE`).
+const MAX_WORD_BYTES: usize = 32;
 
 /// Stands for the number of the button in `emergency.prompt_reply`.
 const CHOICE: &str = "{choice}";
