@@ -148,20 +148,56 @@ fn wrong_usage_exits_64_and_help_exits_0() {
 }
 
 #[test]
-fn profiles_are_listed_and_checked() {
+fn profiles_are_listed_and_the_unverified_ones_marked() {
     let home = tempfile::tempdir().unwrap();
     let list = agent(home.path(), &["profiles"]);
     assert_eq!(code(&list), 0);
-    assert!(stdout(&list).contains("\ngeneric ") && stdout(&list).contains("\nmarlin "), "{}", stdout(&list));
+    let text = stdout(&list);
+    let row = |id: &str| text.lines().find(|line| line.starts_with(&format!("{id} "))).unwrap();
+    for id in ["generic", "flashforge"] {
+        assert!(row(id).contains(" unverified ") && row(id).ends_with("built in"), "{}", row(id));
+    }
+    assert!(row("marlin").contains(" verified ") && text.lines().count() > 17, "{text}");
+}
+
+#[test]
+fn a_profile_is_shown_with_its_origin_and_can_be_used_as_it_is_shown() {
+    let home = home_with("");
+    let shown = stdout(&agent(home.path(), &["profiles", "show", "marlin"]));
+    assert!(shown.starts_with("# Profile `marlin`, built in.\n") && shown.contains("\n[flow]\n"), "{shown}");
+    let folder = home.path().join("etc/profiles");
+    std::fs::create_dir(&folder).unwrap();
+    let mine = shown.replace("id = \"marlin\"", "id = \"attic\"").replace("priority = 0", "priority = 5");
+    std::fs::write(folder.join("attic.toml"), mine).unwrap();
+    let attic = agent(home.path(), &["profiles", "show", "attic"]);
+    assert!(stdout(&attic).starts_with("# Profile `attic`, /"), "{}", stdout(&attic));
+    assert!(stdout(&attic).contains("etc/profiles/attic.toml.\n"), "{}", stdout(&attic));
+
+    std::fs::write(folder.join("broken.toml"), "id = ").unwrap();
+    let broken = agent(home.path(), &["profiles", "show", "broken"]);
+    assert_eq!(code(&broken), 78);
+    assert!(stderr(&broken).contains("broken.toml, line 1, column 6"), "{}", stderr(&broken));
+    let unknown = agent(home.path(), &["profiles", "show", "marlim"]);
+    assert_eq!(code(&unknown), 78);
+    assert!(stderr(&unknown).contains("known are anycubic, attic, "), "{}", stderr(&unknown));
+}
+
+#[test]
+fn a_profile_is_checked_and_what_is_probably_not_meant_is_told() {
+    let home = tempfile::tempdir().unwrap();
     let file = home.path().join("mine.toml");
     std::fs::write(&file, "id = \"mine\"\nspeed = 3\n").unwrap();
     let bad = agent(home.path(), &["profiles", "check", file.to_str().unwrap()]);
     assert_eq!(code(&bad), 78);
     let text = stderr(&bad);
-    assert!(text.contains("mine.toml") && text.contains("speed") && text.contains("[profile.bad]"), "{text}");
+    assert!(text.contains("mine.toml") && text.contains("[profile.bad]"), "{text}");
+    assert!(text.contains("speed = 3: unknown key") && text.contains("(line 2)"), "{text}");
 
-    let generic = concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware-profiles/profiles/generic.toml");
-    let good = agent(home.path(), &["profiles", "check", generic]);
+    let hides = home.path().join("marlin.toml");
+    std::fs::write(&hides, stdout(&agent(home.path(), &["profiles", "show", "marlin"]))).unwrap();
+    let good = agent(home.path(), &["profiles", "check", hides.to_str().unwrap()]);
     assert_eq!(code(&good), 0, "{}", stderr(&good));
-    assert!(stdout(&good).contains("`generic`"));
+    let text = stdout(&good);
+    assert!(text.contains("profile `marlin` (Marlin) is fine."), "{text}");
+    assert!(text.contains("  note: it takes the place of the built-in profile `marlin`"), "{text}");
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::lines::Lines;
+
 /// Most findings kept for one file; more than that is not a profile with mistakes but another kind of file.
 const MAX_FINDINGS: usize = 64;
 
@@ -51,14 +53,17 @@ pub struct Finding {
     pub value: Option<String>,
     /// What is wrong and what is allowed.
     pub problem: String,
+    /// Line of the file, from 1: of the key, or of the section that lacks it.
+    pub line: Option<usize>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Some(value) => write!(f, "{} = {value}: {}", self.key, self.problem),
-            None => write!(f, "{}: {}", self.key, self.problem),
+            Some(value) => write!(f, "{} = {value}: {}", self.key, self.problem)?,
+            None => write!(f, "{}: {}", self.key, self.problem)?,
         }
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
     }
 }
 
@@ -84,7 +89,7 @@ impl Findings {
 
     fn push(&mut self, key: String, value: Option<String>, problem: String) {
         if self.0.len() < MAX_FINDINGS {
-            self.0.push(Finding { key, value, problem });
+            self.0.push(Finding { key, value, problem, line: None });
         }
     }
 
@@ -92,7 +97,12 @@ impl Findings {
         self.0.is_empty()
     }
 
-    pub(crate) fn into_vec(self) -> Vec<Finding> {
+    /// All of them, each with its line in `text`.
+    pub(crate) fn into_vec(mut self, text: &str) -> Vec<Finding> {
+        let lines = Lines::of(text);
+        for finding in &mut self.0 {
+            finding.line = lines.find(&finding.key);
+        }
         self.0
     }
 }
@@ -109,7 +119,7 @@ pub(crate) fn shorten(text: &str) -> String {
 #[derive(Debug, Error)]
 pub enum ProfileError {
     /// The text is not TOML.
-    #[error("{origin}, line {line}, column {column}: {message}")]
+    #[error("{origin}, line {line}, column {column}: {message}\n{excerpt}")]
     Syntax {
         /// The file.
         origin: Origin,
@@ -119,6 +129,8 @@ pub enum ProfileError {
         column: usize,
         /// What the TOML reader expected.
         message: String,
+        /// The line itself, and a mark below the column.
+        excerpt: String,
     },
     /// The text is TOML and not a valid profile.
     #[error("{origin}: {}", list(.findings))]
@@ -179,6 +191,20 @@ pub enum ProfileError {
 }
 
 impl ProfileError {
+    /// The name of the file without folder and `.toml`, when the error is about one file.
+    #[must_use]
+    pub fn file_stem(&self) -> Option<&str> {
+        match self {
+            Self::Syntax { origin, .. } | Self::Invalid { origin, .. } | Self::NotText { origin, .. } => {
+                origin.stem()
+            }
+            Self::TooLarge { path, .. } | Self::Read { path, .. } | Self::NotAFile { path } => {
+                path.file_stem()?.to_str()
+            }
+            Self::Folder { .. } | Self::TooMany { .. } => None,
+        }
+    }
+
     /// The findings, when the file could be read and was not a valid profile; else empty.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {

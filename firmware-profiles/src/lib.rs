@@ -24,10 +24,12 @@
 //! assert_eq!(report.machine_type.as_deref(), Some("My Own Corexy"));
 //! ```
 
+pub mod advice;
 pub mod error;
 pub mod flow;
 pub mod identify;
 pub mod limits;
+mod lines;
 pub mod profile;
 pub mod registry;
 pub mod reply;
@@ -37,6 +39,7 @@ mod schema;
 mod shape;
 pub mod validate;
 
+pub use advice::advice;
 pub use error::{Finding, Origin, ProfileError, UnknownProfile};
 pub use flow::{Ack, Flow, Window};
 pub use identify::identify;

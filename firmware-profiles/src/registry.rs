@@ -1,5 +1,6 @@
 //! All profiles that can be chosen: the built-in set, overlaid with the files of one folder.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
@@ -46,6 +47,23 @@ pub struct KnownProfile {
     pub profile: Profile,
     /// Where it came from, for diagnostics.
     pub origin: Origin,
+}
+
+impl KnownProfile {
+    /// The text that it was read from; a file is read again.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError`] when the file is gone or cannot be read any more.
+    pub fn text(&self) -> Result<Cow<'static, str>, ProfileError> {
+        match &self.origin {
+            Origin::BuiltIn(name) => {
+                let found = BUILT_IN.iter().find(|(known, _)| known == name);
+                Ok(Cow::Borrowed(found.map_or("", |(_, text)| text)))
+            }
+            Origin::File(path) => read_text(path).map(Cow::Owned),
+        }
+    }
 }
 
 /// All profiles that can be chosen, by id. [`GENERIC`] is always among them.
@@ -118,6 +136,13 @@ impl Registry {
         self.profiles.values()
     }
 
+    /// The same set with one more profile, which takes the place of one of the same id.
+    #[must_use]
+    pub fn with(mut self, profile: Profile, origin: Origin) -> Self {
+        self.put(profile, origin);
+        self
+    }
+
     fn put(&mut self, profile: Profile, origin: Origin) {
         self.profiles.insert(profile.id.clone(), KnownProfile { profile, origin });
     }
@@ -149,8 +174,16 @@ fn list(folder: &Path) -> Result<(BTreeSet<String>, Option<ProfileError>), Profi
 }
 
 /// Reads and checks one file.
-fn read(path: &Path) -> Result<Profile, ProfileError> {
-    let origin = Origin::File(path.to_owned());
+///
+/// # Errors
+///
+/// [`ProfileError`] when it cannot be read, is too large, no text, or no valid profile.
+pub fn read(path: &Path) -> Result<Profile, ProfileError> {
+    parse(&Origin::File(path.to_owned()), &read_text(path)?)
+}
+
+/// The text of a file.
+fn read_text(path: &Path) -> Result<String, ProfileError> {
     let failed = |source| ProfileError::Read { path: path.to_owned(), source };
     // Asked before opening: opening a pipe would wait for its writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
@@ -161,7 +194,8 @@ fn read(path: &Path) -> Result<Profile, ProfileError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ProfileError::TooLarge { path: path.to_owned(), limit_bytes: MAX_FILE_BYTES });
     }
-    let text = str::from_utf8(&bytes)
-        .map_err(|error| ProfileError::NotText { origin: origin.clone(), offset: error.valid_up_to() })?;
-    parse(&origin, text)
+    String::from_utf8(bytes).map_err(|error| ProfileError::NotText {
+        origin: Origin::File(path.to_owned()),
+        offset: error.utf8_error().valid_up_to(),
+    })
 }

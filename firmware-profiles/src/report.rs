@@ -3,7 +3,7 @@
 //! The answer is one line of `KEY:value` pairs without any quoting, whose values hold spaces, followed by `Cap:NAME:0|1`
 //! lines. Firmwares differ: Klipper puts the pairs behind the `ok`, Smoothieware parts them with commas and writes some
 //! keys with `X-` in front, RepRapFirmware puts a space behind the colon, Malyan says `NAME` and `VER`, or `NAME.`
-//! without any colon, and Teacup writes `cap:` small.
+//! without any colon, Flashforge gives each of its own names a line, and Teacup writes `cap:` small.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,12 @@ impl FirmwareReport {
         let line = clip(line, MAX_LINE_BYTES).trim_matches(|c: char| c.is_whitespace() || c.is_control());
         if let Some(capability) = strip_prefix_ignoring_case(line, "cap:") {
             return self.take_capability(capability);
+        }
+        if let Some(kind) = strip_prefix_ignoring_case(line, "machine type:") {
+            return put(&mut self.machine_type, kind.trim());
+        }
+        if let Some(version) = strip_prefix_ignoring_case(line, "firmware:") {
+            return put(&mut self.version, version.trim());
         }
         // `NAME. Malyan`: what stands between it and the first key.
         let dotted = strip_prefix_ignoring_case(line, "name. ");

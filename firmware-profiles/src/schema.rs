@@ -30,12 +30,12 @@ impl Kind {
     pub(crate) fn allowed(&self) -> String {
         match self {
             Self::Text => "a text in quotes".to_owned(),
-            Self::Texts => "a list of texts, each in quotes".to_owned(),
-            Self::Count => format!("a whole number from 0 to {}", u32::MAX),
-            Self::Counts => format!("a list of whole numbers from 0 to {}", u32::MAX),
+            Self::Texts => "a list of texts, each in quotes, such as [\"ok\"]".to_owned(),
+            Self::Count => format!("a whole number from 0 to {}, without quotes", u32::MAX),
+            Self::Counts => format!("a list of whole numbers from 0 to {}, such as [115200]", u32::MAX),
             Self::Integer => format!("a whole number from {} to {}", i32::MIN, i32::MAX),
             Self::Number => "a number".to_owned(),
-            Self::Switch => "true or false".to_owned(),
+            Self::Switch => "true or false, without quotes".to_owned(),
             Self::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
             Self::Table(_) => "a section with keys of its own".to_owned(),
         }

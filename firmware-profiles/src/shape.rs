@@ -27,7 +27,11 @@ fn check_table(table: &mut Table, keys: &'static [Key], above: &str, findings: &
         match table.get_mut(key.name) {
             Some(value) => check_value(value, key, &path, findings),
             None if key.required => {
-                findings.missing(path, format!("missing; must be {}", key.kind.allowed()));
+                let allowed = match key.kind {
+                    Kind::Table(_) => format!("a section, `[{path}]`"),
+                    _ => key.kind.allowed(),
+                };
+                findings.missing(path, format!("missing; must be {allowed}"));
             }
             None => {}
         }
@@ -46,7 +50,12 @@ fn check_value(value: &mut Value, key: &'static Key, path: &str, findings: &mut 
         return;
     }
     if !fits(value, &key.kind) {
-        findings.add(path, value.clone(), format!("must be {}", key.kind.allowed()));
+        let meant = match (&key.kind, &*value) {
+            (Kind::Choice(names), Value::String(text)) => most_alike(text, names.iter().copied()),
+            _ => None,
+        };
+        let meant = meant.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
+        findings.add(path, value.clone(), format!("must be {}{meant}", key.kind.allowed()));
     }
 }
 
@@ -86,14 +95,18 @@ fn nearest(name: &str, keys: &'static [Key], above: &str) -> Option<String> {
             elsewhere = Some(path.to_owned());
         }
     });
-    let tolerated = (name.chars().count() / 3).max(2);
-    elsewhere.or_else(|| {
-        keys.iter()
-            .map(|key| (edits(name, key.name), key))
-            .filter(|(distance, _)| *distance <= tolerated)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, key)| join(above, key.name))
-    })
+    elsewhere.or_else(|| most_alike(name, keys.iter().map(|key| key.name)).map(|name| join(above, name)))
+}
+
+/// The known word that is spelt most alike, if any is spelt much alike.
+fn most_alike<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length > MAX_COMPARED_CHARS {
+        return None;
+    }
+    let alike =
+        known.map(|name| (edits(word, name), name)).filter(|(distance, _)| *distance <= (length / 3).max(2));
+    alike.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// How many letters must be put in, taken out or exchanged to make `a` of `b` (Levenshtein).

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::error::{Findings, Origin, ProfileError};
+use crate::lines::{excerpt, line_and_column};
 use crate::profile::Profile;
 use crate::{rules, shape};
 
@@ -15,10 +16,10 @@ use crate::{rules, shape};
 /// valid profile. Rules that relate several keys are looked at only once every key has a value of the right kind.
 pub fn parse(origin: &Origin, text: &str) -> Result<Profile, ProfileError> {
     let table = text.parse::<Table>().map_err(|error| syntax(origin, text, &error))?;
-    from_table(origin, table)
+    from_table(origin, text, table)
 }
 
-fn from_table(origin: &Origin, mut table: Table) -> Result<Profile, ProfileError> {
+fn from_table(origin: &Origin, text: &str, mut table: Table) -> Result<Profile, ProfileError> {
     let mut findings = Findings::default();
     shape::check(&mut table, &mut findings);
     let profile = Profile::deserialize(table);
@@ -30,16 +31,15 @@ fn from_table(origin: &Origin, mut table: Table) -> Result<Profile, ProfileError
     }
     match profile {
         Ok(profile) if findings.is_empty() => Ok(profile),
-        _ => Err(ProfileError::Invalid { origin: origin.clone(), findings: findings.into_vec() }),
+        _ => Err(ProfileError::Invalid { origin: origin.clone(), findings: findings.into_vec(text) }),
     }
 }
 
 fn syntax(origin: &Origin, text: &str, error: &toml::de::Error) -> ProfileError {
     let offset = error.span().map_or(text.len(), |span| span.start.min(text.len()));
-    let before = String::from_utf8_lossy(&text.as_bytes()[..offset]);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    ProfileError::Syntax { origin: origin.clone(), line, column, message: error.message().to_owned() }
+    let (line, column) = line_and_column(text, offset);
+    let (origin, message) = (origin.clone(), error.message().to_owned());
+    ProfileError::Syntax { origin, line, column, message, excerpt: excerpt(text, line, column) }
 }
 
 #[cfg(test)]

@@ -127,9 +127,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the firmware profiles, or check one.
+    /// List the firmware profiles, show or check one.
     #[command(
-        after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles check ./voron.toml"
+        after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles show marlin > attic.toml\n  \
+                      spoolway-agent profiles check ./attic.toml"
     )]
     Profiles {
         /// Without one, they are listed.
@@ -156,6 +157,12 @@ pub(super) enum PrinterAction {
 /// What to do with profiles.
 #[derive(Debug, Subcommand)]
 pub(super) enum ProfilesAction {
+    /// Print a profile as its file says it.
+    #[command(after_help = "Example:\n  spoolway-agent profiles show marlin > attic.toml")]
+    Show {
+        /// Its id.
+        id: String,
+    },
     /// Check a profile's file.
     #[command(after_help = "Example:\n  spoolway-agent profiles check ./voron.toml")]
     Check {

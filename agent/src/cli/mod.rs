@@ -86,6 +86,9 @@ where
             logs::logs(&whereabouts, follow, lines, level, json, &mut out)
         }
         Command::Profiles { action: None } => profiles::list(&whereabouts, &mut out),
+        Command::Profiles { action: Some(args::ProfilesAction::Show { id }) } => {
+            profiles::show(&whereabouts, &id, &mut out)
+        }
         Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => {
             profiles::check(&file, &mut out)
         }

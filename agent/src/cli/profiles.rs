@@ -1,57 +1,80 @@
-//! `profiles`: what can be chosen, and whether a file is a good profile.
+//! `profiles`: what can be chosen, what one says, and whether a file is a good profile.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
-use spoolway_firmware_profiles::registry::MAX_FILE_BYTES;
-use spoolway_firmware_profiles::{Origin, Profile, ProfileError, Registry, parse};
+use spoolway_firmware_profiles::profile::Status;
+use spoolway_firmware_profiles::registry::{self, KnownProfile};
+use spoolway_firmware_profiles::{Origin, ProfileError, Registry, advice};
 use spoolway_protocol::Fault;
 
-use super::paint::{Paint, fit, plain};
+use super::paint::{Paint, fit, plain, wrap};
 use super::{Failure, Whereabouts};
+
+/// Columns that every terminal has.
+const COLUMNS: usize = 80;
 
 /// Lists the profiles; one that cannot be used is told at the end and is no reason to hide the others.
 pub(super) fn list(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = whereabouts.load(&[])?;
-    let (registry, errors) = Registry::load(loaded.config.profiles.folder.as_deref());
+    let (registry, errors) = load(whereabouts)?;
     let paint = Paint::of(&std::io::stdout());
-    writeln!(out, "{}", paint.bold(&format!("{:<16} {:<36} {}", "ID", "NAME", "FROM")))?;
+    writeln!(out, "{}", paint.bold(&format!("{:<16} {:<34} {:<10} {}", "ID", "NAME", "STATUS", "FROM")))?;
     for known in registry.iter() {
-        let from = match &known.origin {
-            Origin::BuiltIn(_) => "built in".to_owned(),
-            Origin::File(path) => path.display().to_string(),
-        };
-        let profile = &known.profile;
-        writeln!(out, "{:<16} {:<36} {}", fit(&profile.id, 16), fit(&profile.name, 36), plain(&from))?;
+        writeln!(out, "{}", row(known, paint))?;
     }
     out.flush()?;
     match errors.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::of(Fault::ProfileBad, first.to_string())),
+        Some(first) => Err(bad(first)),
     }
 }
 
-/// Checks a file.
-pub(super) fn check(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
-    let profile = read(file).map_err(|error| Failure::of(Fault::ProfileBad, error.to_string()))?;
-    writeln!(out, "{}: profile `{}` ({}) is fine.", file.display(), profile.id, plain(&profile.name))?;
+fn row(known: &KnownProfile, paint: Paint) -> String {
+    let profile = &known.profile;
+    let from = match &known.origin {
+        Origin::BuiltIn(_) => "built in".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    };
+    let status = match profile.status {
+        Status::Verified => format!("{:<10}", "verified"),
+        Status::Unverified => paint.yellow(&format!("{:<10}", "unverified")),
+    };
+    format!("{:<16} {:<34} {status} {}", fit(&profile.id, 16), fit(&profile.name, 34), plain(&from))
+}
+
+/// Prints a profile as its file says it, with a line above it that says where it came from.
+pub(super) fn show(whereabouts: &Whereabouts, id: &str, out: &mut impl Write) -> Result<(), Failure> {
+    let (registry, errors) = load(whereabouts)?;
+    let known = registry.get(id).map_err(|unknown| {
+        // The file of this name may be there and broken.
+        let broken = errors.iter().find(|error| error.file_stem() == Some(id));
+        broken.map_or_else(|| Failure::of(Fault::ProfileUnknown, unknown.to_string()), bad)
+    })?;
+    let text = known.text().map_err(|error| bad(&error))?;
+    let origin = match &known.origin {
+        Origin::BuiltIn(_) => "built in".to_owned(),
+        Origin::File(path) => plain(&path.display().to_string()),
+    };
+    writeln!(out, "# Profile `{id}`, {origin}.\n\n{}", text.trim_end())?;
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Profile, ProfileError> {
-    let failed = |source| ProfileError::Read { path: file.to_owned(), source };
-    // Asked before opening: opening a pipe would wait for its writer.
-    if !std::fs::metadata(file).map_err(failed)?.is_file() {
-        return Err(ProfileError::NotAFile { path: file.to_owned() });
+/// Checks a file, and tells what is allowed and probably not meant.
+pub(super) fn check(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
+    let profile = registry::read(file).map_err(|error| bad(&error))?;
+    writeln!(out, "{}: profile `{}` ({}) is fine.", file.display(), profile.id, plain(&profile.name))?;
+    let paint = Paint::of(&std::io::stdout());
+    for note in advice(&profile, &Origin::File(file.to_owned())) {
+        let note = wrap(&plain(&format!("{note}.")), COLUMNS - 8).join("\n        ");
+        writeln!(out, "{} {note}", paint.yellow("  note:"))?;
     }
-    let mut bytes = Vec::new();
-    File::open(file).map_err(failed)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ProfileError::TooLarge { path: file.to_owned(), limit_bytes: MAX_FILE_BYTES });
-    }
-    let origin = Origin::File(file.to_owned());
-    let text = str::from_utf8(&bytes)
-        .map_err(|error| ProfileError::NotText { origin: origin.clone(), offset: error.valid_up_to() })?;
-    parse(&origin, text)
+    Ok(())
+}
+
+fn load(whereabouts: &Whereabouts) -> Result<(Registry, Vec<ProfileError>), Failure> {
+    Ok(Registry::load(whereabouts.load(&[])?.config.profiles.folder.as_deref()))
+}
+
+fn bad(error: &ProfileError) -> Failure {
+    Failure::of(Fault::ProfileBad, error.to_string())
 }

@@ -32,19 +32,6 @@ fn chosen(registry: &Registry, banners: &[&str], lines: &[&str]) -> String {
 }
 
 #[test]
-fn by_name_by_banner_or_generic() {
-    let built_in = Registry::built_in();
-    assert_eq!(chosen(&built_in, &[], &["FIRMWARE_NAME:Marlin 2.0.9 (x) PROTOCOL_VERSION:1.0"]), "marlin");
-    assert_eq!(chosen(&built_in, &[], &["FIRMWARE_NAME:MARLIN"]), "marlin");
-    assert_eq!(chosen(&built_in, &["start", " echo:Marlin bugfix-2.0.x"], &[]), "marlin");
-    assert_eq!(chosen(&built_in, &["start"], &["ok"]), "generic");
-    assert_eq!(chosen(&built_in, &[], &["ok FIRMWARE_NAME:Klipper"]), "klipper");
-    assert_eq!(chosen(&built_in, &[], &["ok FIRMWARE_NAME:Own Klipper"]), "generic");
-    assert_eq!(chosen(&built_in, &[], &["FIRMWARE_NAME:Virtual Marlin 1.0"]), "generic");
-    assert_eq!(chosen(&built_in, &[], &["NAME. Malyan VER: 2.9"]), "malyan");
-}
-
-#[test]
 fn the_greatest_priority_wins_then_the_longest_text_then_the_first_id() {
     let registry = registry(&[
         ("a-fork", "firmware_names = ['Marlin 2.0.9-fork']"),

@@ -69,6 +69,36 @@ fn malyan_in_both_spellings() {
 }
 
 #[test]
+fn flashforge_gives_each_of_its_own_names_a_line() {
+    let report = report(&[
+        "CMD M115 Received.",
+        "Machine Type: Flashforge Finder",
+        "Machine Name: My Finder",
+        "Firmware: v1.5 20170419",
+        "SN: SNMOMC9900728",
+        "X: 140 Y: 140 Z: 140",
+        "Tool Count: 1",
+        "ok",
+    ]);
+    assert_eq!(report.machine_type.as_deref(), Some("Flashforge Finder"));
+    assert_eq!(report.version.as_deref(), Some("v1.5 20170419"));
+    assert_eq!(report.name, None);
+}
+
+#[test]
+fn hephestos_gives_each_pair_a_line_and_prusa_a_space_behind_the_colon() {
+    let bq = report(&["FIRMWARE_NAME:Marlin", "FIRMWARE_VERSION:2.2.0", "MACHINE_TYPE:Hephestos_2"]);
+    assert_eq!(bq.name.as_deref(), Some("Marlin"));
+    assert_eq!(bq.version.as_deref(), Some("2.2.0"));
+    assert_eq!(bq.machine_type.as_deref(), Some("Hephestos_2"));
+    let prusa = report(&["FIRMWARE_NAME: Prusa-Firmware 3.13.3 based on Marlin FIRMWARE_URL: \
+                          https://github.com/prusa3d/Prusa-Firmware MACHINE_TYPE: Prusa i3 MK3S EXTRUDER_COUNT: 1"]);
+    assert_eq!(prusa.name.as_deref(), Some("Prusa-Firmware 3.13.3 based on Marlin"));
+    assert_eq!(prusa.version.as_deref(), Some("3.13.3"));
+    assert_eq!(prusa.machine_type.as_deref(), Some("Prusa i3 MK3S"));
+}
+
+#[test]
 fn others() {
     let duet = report(&["FIRMWARE_NAME: RepRapFirmware for Duet 2 WiFi/Ethernet FIRMWARE_VERSION: 3.4.5 \
                          ELECTRONICS: Duet WiFi 1.02 or later FIRMWARE_DATE: 2022-11-30"]);
