@@ -30,6 +30,13 @@ const PRINTERS: &[Printer] = &[
     ),
     ("grbl", "1a86:7523", &["Grbl 1.1h ['$' for help]", "[MSG:'$H'|'$X' to unlock]"], &["error:20"]),
     ("grblhal", "0483:5740", &["GrblHAL 1.1f ['$' or '$HELP' for help]"], &["error:20"]),
+    ("grbl", "", &["[VER:1.1h.20190830:]", "[OPT:V,15,128]"], &[]),
+    (
+        "grblhal",
+        "0483:5740",
+        &["[VER:1.1f.20260817:]", "[OPT:VNML+,100,1024,3,0]", "[FIRMWARE:grblHAL]"],
+        &[],
+    ),
     // A virtual printer that is no firmware at all.
     (
         "generic",
