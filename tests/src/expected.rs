@@ -15,7 +15,8 @@ use crate::check::rewritten;
 use crate::printer::{Executed, ExecutedSink};
 
 /// Commands that a host may put in between: temperatures, identity, line numbers.
-const HOST_COMMANDS: [&str; 8] = ["M105", "M110", "M113", "M115", "M118", "M155", "M876", "$I"];
+const HOST_COMMANDS: [&str; 10] =
+    ["M105", "M110", "M113", "M115", "M118", "M155", "M555", "M601", "M876", "$I"];
 /// Commands that are followed by a text or a name, in which parentheses are just characters.
 const TEXT_COMMANDS: [&str; 9] = ["M0", "M1", "M16", "M23", "M28", "M30", "M32", "M117", "M118"];
 /// How much of a line a difference shows.

@@ -5,7 +5,8 @@ use spoolway_firmware_profiles::{HostWaits, Profile};
 use crate::printer::Executed;
 
 /// Questions and settings of the host; none of them moves or heats anything.
-const HOST_COMMANDS: [&[u8]; 8] = [b"M105", b"M110", b"M113", b"M115", b"M118", b"M155", b"M876", b"$I"];
+const HOST_COMMANDS: [&[u8]; 10] =
+    [b"M105", b"M110", b"M113", b"M115", b"M118", b"M155", b"M555", b"M601", b"M876", b"$I"];
 
 /// What may stand between the lines of a job.
 #[derive(Debug, Clone, Default)]
