@@ -2,12 +2,15 @@
 //!
 //! | channel | bound | when it is full |
 //! |---|---|---|
-//! | uplink to desk ([`Inbound`]) | [`INBOUND`] | the uplink reads no further from its socket; TCP pushes back |
+//! | uplink to desk ([`Inbound`]) | [`INBOUND`], and [`HELD`] before it | a command is refused as `busy` and sent again by its backend, a piece of a file is dropped and asked for again |
 //! | desk to uplink ([`Outbound`]) | [`OUTBOUND`] | the message is dropped: receipts are repeated with the next copy of their command, chunk requests by their machine's time-out |
 //! | desk to uplink ([`HelloState`], [`Readings`]) | latest wins | never full |
 //! | uplink to desk ([`LinkView`](crate::view::LinkView)) | latest wins | never full |
-//! | desk to printer ([`Order`](crate::printer::Order)) | [`ORDERS`] | the desk waits; the printer thread takes orders before anything else |
+//! | anybody to printer ([`EmergencyStop`](crate::printer::EmergencyStop)) | a flag | never full; the printer thread looks at it before anything else |
+//! | desk to printer ([`Order`](crate::printer::Order)) | [`ORDERS`] | the desk waits; the printer thread takes orders before any line |
 //! | printer to desk ([`Snapshot`](crate::printer::Snapshot)) | latest wins | never full; how a run ended stays in it until the next run |
+//! | printer to consoles ([`Tap`](crate::printer::Tap)) | 512 pieces | a slow watcher misses the oldest and is told how many |
+//! | printer to its dump | 4 conversations | the file misses one, the log has its end |
 //! | feeder to printer | 8 batches of 128 commands | the feeder waits |
 
 use spoolway_protocol::command::{Command, CommandReceipt};
@@ -19,6 +22,8 @@ use spoolway_protocol::transfer::{ChunkEnd, ChunkErr, ChunkGet};
 
 /// Messages of the relay that may wait for the desk.
 pub const INBOUND: usize = 64;
+/// Messages of the relay that are held for the desk when [`INBOUND`] are waiting, so that a stop behind them is still read.
+pub const HELD: usize = 32;
 /// Messages that may wait for the relay.
 pub const OUTBOUND: usize = 256;
 /// Orders that may wait for the printer thread.
@@ -41,6 +46,8 @@ pub enum Inbound {
         ttl_ms: Option<u64>,
         /// How old it was when it arrived, in milliseconds.
         age_ms: u64,
+        /// It is an emergency stop, and the uplink has stopped the machine already.
+        has_stopped: bool,
     },
     /// A piece of a job file.
     Chunk {

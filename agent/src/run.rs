@@ -66,6 +66,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             clock: clock.clone(),
             store: store.clone(),
             inbound: seams.to_desk,
+            stop: printer.stop.clone(),
             outbound: seams.to_relay,
             hello: seams.hello_seen,
             telemetered: seams.telemetry_seen,
@@ -200,5 +201,6 @@ fn printer_options(config: &Config, registry: &Arc<Registry>, before: Before) ->
             ProfileChoice::Id(id) => Some(id.clone()),
         },
         registry: Arc::clone(registry),
+        dump_folder: Some(config.state_dir.clone()),
     }
 }

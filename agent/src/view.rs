@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{Fault, JobId, JobState};
+use spoolway_protocol::{Fault, JobId, JobState, PromptId};
 
 /// The whole agent at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,18 @@ pub struct PrinterView {
     pub firmware: Option<String>,
     /// Window in force, in words (`127 bytes, 32 lines`).
     pub window: Option<String>,
+    /// How the wire does in the present or last job.
+    #[serde(default)]
+    pub wire: Option<WireView>,
+    /// The question that the firmware asks.
+    #[serde(default)]
+    pub prompt: Option<PromptView>,
+    /// What the firmware has said last for a person.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Whether somebody has said at the printer that it is ready, where it has a button for that.
+    #[serde(default)]
+    pub ready: Option<bool>,
     /// Hot ends: actual and target in degrees Celsius.
     pub tools: Vec<(f32, Option<f32>)>,
     /// Bed: actual and target.
@@ -54,6 +66,55 @@ pub struct PrinterView {
     pub refusals: u64,
     /// What is wrong, if anything is.
     pub fault: Option<FaultView>,
+}
+
+/// How the wire does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WireView {
+    /// Rule of the window, in the profile's words.
+    pub rule: String,
+    /// Un-acknowledged bytes at most.
+    pub window_bytes: u64,
+    /// Un-acknowledged lines at most.
+    pub window_lines: u64,
+    /// Lines that are taken to lie in the firmware's own queue.
+    pub queue_lines: u64,
+    /// How often the window was narrowed because the firmware dropped bytes.
+    pub narrowed: u32,
+    /// Time from a line to its acknowledgement, in ms: half are not above.
+    pub rtt_ms_p50: f64,
+    /// The same: 99 of 100 are not above.
+    pub rtt_ms_p99: f64,
+    /// Time between two acknowledged lines, in ms: 999 of 1000 are not above.
+    pub gap_ms_p999: f64,
+    /// How long the planner has stood empty, by estimate, in ms.
+    pub starved_ms: f64,
+    /// How often that was so.
+    pub starvations: u64,
+    /// Lines sent again per line sent, 0 to 1.
+    pub resend_ratio: f32,
+}
+
+/// A question of the firmware.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptView {
+    /// Its name.
+    pub prompt_id: PromptId,
+    /// What is asked.
+    pub text: String,
+    /// What can be answered, by place from 0.
+    pub choices: Vec<String>,
+}
+
+/// A line of the conversation with the printer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireLineView {
+    /// When, in ms since the agent's machine was started.
+    pub at_ms: u64,
+    /// `agent` or `printer`.
+    pub from: String,
+    /// What was said.
+    pub text: String,
 }
 
 /// A job.

@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, Request};
 use spoolway_agent::local::{Client, Counter, Counterpart, TalkError, bind, serve};
+use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
 use spoolway_agent::view::{JobView, LinkView, PrinterView, Refusal, Status};
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{AgentId, Fault, JobId, JobState};
+use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
 struct FakeDesk {
     asked: Arc<Mutex<Vec<String>>>,
     jobs: usize,
+    tap: Tap,
 }
 
 impl FakeDesk {
@@ -66,6 +68,10 @@ impl Counter for FakeDesk {
                 profile_verified: false,
                 firmware: None,
                 window: None,
+                wire: None,
+                prompt: None,
+                note: None,
+                ready: None,
                 tools: vec![(20.5, None)],
                 bed: Some((21.0, Some(60.0))),
                 link_use: 0.25,
@@ -93,8 +99,24 @@ impl Counter for FakeDesk {
         self.moved("pause", job, JobState::Paused)
     }
 
-    async fn resume(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
+    async fn resume(&self, job: Option<JobId>, doubt: Option<Doubt>) -> Result<JobView, Refusal> {
+        if doubt.is_none() {
+            return Err(Refusal::new(Fault::CommUncertain, "lines 4 to 7 are in doubt"));
+        }
         self.moved("resume", job, JobState::Printing)
+    }
+
+    async fn answer(&self, prompt: Option<PromptId>, choice: u32) -> Result<(), Refusal> {
+        self.note(format!("answer {prompt:?} {choice}"));
+        Ok(())
+    }
+
+    async fn send(&self, command: String) -> Result<Vec<String>, Refusal> {
+        Ok(vec![format!("echo:{command}")])
+    }
+
+    fn watch(&self) -> Watcher {
+        self.tap.watch()
     }
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
@@ -162,10 +184,20 @@ async fn every_request_reaches_the_desk_and_is_answered() {
         let job = client.job(&Request::Pause { job_id: Some(id.clone()) }).unwrap();
         assert_eq!(job.state, JobState::Paused);
         assert_eq!(
-            client.job(&Request::Resume { job_id: Some(id.clone()) }).unwrap().state,
+            client
+                .job(&Request::Resume { job_id: Some(id.clone()), doubt: Some(Doubt::Lost) })
+                .unwrap()
+                .state,
             JobState::Printing
         );
         assert_eq!(client.job(&Request::Cancel { job_id: Some(id) }).unwrap().state, JobState::Cancelled);
+        let Err(TalkError::Refused(fault)) = client.job(&Request::Resume { job_id: None, doubt: None })
+        else {
+            panic!("refused")
+        };
+        assert_eq!(fault.code, "comm.uncertain");
+        client.answer(Some("q-1".parse().unwrap()), 2).unwrap();
+        assert_eq!(client.send("M503").unwrap(), ["echo:M503"]);
         client.emergency_stop().unwrap();
         let Err(TalkError::Refused(fault)) = client.job(&Request::Cancel { job_id: None }) else {
             panic!("refused")
@@ -178,6 +210,7 @@ async fn every_request_reaches_the_desk_and_is_answered() {
         "pause Some(JobId(\"j-7\"))".into(),
         "resume Some(JobId(\"j-7\"))".into(),
         "cancel Some(JobId(\"j-7\"))".into(),
+        "answer Some(PromptId(\"q-1\")) 2".into(),
         "estop".into(),
         "cancel None".into(),
     ];

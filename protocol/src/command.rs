@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
+use crate::prompt::PromptAnswerArgs;
 use crate::raw::{B64, DecodeError, Extra, Raw};
 
 kinds!(
@@ -22,6 +23,8 @@ kinds!(
         JobResume(ResumeArgs) = "job.resume",
         /// Stop the printer at once.
         PrinterEstop(EstopArgs) = "printer.estop",
+        /// Answer a question of the firmware.
+        PromptAnswer(PromptAnswerArgs) = "prompt.answer",
     }
 );
 

@@ -7,8 +7,9 @@ use crate::command::CommandStatus;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
 use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
-use crate::job::{JobState, Outcome};
+use crate::job::{JobState, LineSpan, Outcome};
 use crate::printer::PrinterState;
+use crate::prompt::{PromptClosed, PromptOpened};
 use crate::raw::{DecodeError, Extra, Raw};
 
 kinds!(
@@ -32,6 +33,10 @@ kinds!(
         JobResult(Box<JobResult>) = "job.result",
         /// A file is complete and its digest fits.
         FileVerified(FileVerified) = "file.verified",
+        /// The firmware asks a person something.
+        PromptOpened(PromptOpened) = "prompt.opened",
+        /// The question is no longer open.
+        PromptClosed(PromptClosed) = "prompt.closed",
         /// A command came to its end.
         CmdResult(CmdResult) = "cmd.result",
         /// Events were dropped.
@@ -224,6 +229,9 @@ pub struct JobStateChanged {
     /// Why: a fault code or a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Lines of the file of which nobody knows whether the printer has carried them out; `job.resume` has to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<LineSpan>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

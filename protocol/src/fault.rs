@@ -66,7 +66,7 @@ faults! {
     FirmwareHalted = "firmware.halted", "The firmware stopped itself for safety.",
         "Read the firmware's message, mend the heater, thermistor or endstop it names, then reset the printer.";
     CommUncertain = "comm.uncertain", "It is not certain which lines the printer has carried out.",
-        "Look at the print before going on; if the layer is damaged, clear the bed and start the job anew.";
+        "Look at the print, then resume and say whether the lines were executed or lost; if the layer is damaged, cancel the job.";
     CommTooManyRefusals = "comm.too_many_refusals", "The printer refused too many lines.",
         "Use a shorter, shielded USB cable away from motor wires, or lower the baud rate.";
     CommSyncFailed = "comm.sync_failed", "The agent and the firmware could not agree on a line number.",
@@ -123,6 +123,12 @@ faults! {
         "Update the agent.";
     CommandBadArgs = "command.bad_args", "The command's arguments are wrong.",
         "Correct the field that the detail names.";
+    CommandNotAllowed = "command.not_allowed", "This command is not sent to a printer by hand.",
+        "Send a harmless question such as M503 or M114; a job does the rest.";
+    PromptClosed = "prompt.closed", "The printer's question is not open any more, or cannot be answered from here.",
+        "Look at the questions that are open, and at the printer's own display.";
+    PrinterAsked = "printer.asked", "The printer itself asked for this.",
+        "Look at the printer: it may be out of filament, or somebody has used its buttons.";
     PreconditionFailed = "command.precondition_failed", "What the command presupposes does not hold.",
         "Look at the printer's present state, and give the command again if it is still wanted.";
     AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",

@@ -123,6 +123,10 @@ name_id!(
     FileId
 );
 name_id!(
+    /// A question of a firmware, named by its agent.
+    PromptId
+);
+name_id!(
     /// A message, unique for its sender; a UUID of version 7 by convention.
     MsgId
 );

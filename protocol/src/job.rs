@@ -133,6 +133,28 @@ impl Outcome {
     }
 }
 
+/// What a person says of lines in doubt, after a look at the print. Closed: nobody may guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The printer has carried them out; the job goes on behind them.
+    Executed,
+    /// It has not; they are sent again.
+    Lost,
+}
+
+/// Lines of a file, both ends included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LineSpan {
+    /// The first, counted from 1.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 /// `job.start`: print it now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StartArgs {
@@ -179,6 +201,9 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     /// The job.
     pub job_id: JobId,
+    /// What became of the lines in doubt; needed when the job's state named some, and refused when it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

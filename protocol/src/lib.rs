@@ -32,6 +32,7 @@ pub mod limits;
 pub mod message;
 pub mod offer;
 pub mod printer;
+pub mod prompt;
 pub mod raw;
 pub mod route;
 pub mod schema;
@@ -45,9 +46,10 @@ pub use envelope::{Envelope, Lane, Stamp};
 pub use event::{Event, EventData};
 pub use fault::{Fault, FaultCode};
 pub use ids::{
-    Address, AgentId, BackendId, BootId, CmdId, Epoch, FileId, JobId, MsgId, PrinterId, Seq, Sha256Hex,
+    Address, AgentId, BackendId, BootId, CmdId, Epoch, FileId, JobId, MsgId, PrinterId, PromptId, Seq,
+    Sha256Hex,
 };
-pub use job::{JobState, Outcome};
+pub use job::{Doubt, JobState, Outcome};
 pub use message::Message;
 pub use raw::{B64, Extra, Raw};
 pub use route::Route;

@@ -72,9 +72,53 @@ pub struct Readings {
     /// 99th percentile of the time in which the printer had no line to work on, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ms_p99: Option<f64>,
+    /// 99.9th percentile of the time between two acknowledged lines of this job, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_ms_p999: Option<f64>,
+    /// Median time from a line's last byte to its acknowledgement, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms_p50: Option<f64>,
+    /// 99th percentile of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms_p99: Option<f64>,
+    /// How long the planner has stood empty in this job, by estimate, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starved_ms: Option<f64>,
+    /// Share of the wire in use over the last second, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_use: Option<f64>,
+    /// Lines acknowledged over the last second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines_per_s: Option<f64>,
+    /// Lines sent again per line sent, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resend_ratio: Option<f64>,
+    /// How much may be on its way to the printer at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowInForce>,
     /// Lines the printer asked for again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resend: Option<u64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// How much may be on its way to the printer at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowInForce {
+    /// By which rule of the profile (`bytes`, `advanced-ok`, ...).
+    pub rule: String,
+    /// Un-acknowledged bytes.
+    pub bytes: u64,
+    /// Un-acknowledged lines.
+    pub lines: u64,
+    /// Of which this many are counted on to be in the firmware's own queue; 0 when it is not known.
+    #[serde(default)]
+    pub queue_lines: u64,
+    /// How often it was narrowed because the firmware dropped bytes.
+    #[serde(default)]
+    pub narrowed: u32,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -10,7 +10,7 @@ use spoolway_protocol::version::{BACKEND_PATH, PROTO};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-pub(crate) use tokio_tungstenite::tungstenite::Message as Frame;
+pub use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes, client::IntoClientRequest, http::HeaderValue};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -45,14 +45,18 @@ pub enum ConnectionError {
 }
 
 /// What is needed to dial, again and again.
-pub(crate) struct Dialler {
+pub struct Dialler {
     relay: Relay,
     name: ServerName<'static>,
     tls: TlsConnector,
 }
 
 impl Dialler {
-    pub(crate) fn new(relay: Relay) -> Result<Self, ConnectionError> {
+    /// Reads the authority's certificate.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Setup`].
+    pub fn new(relay: Relay) -> Result<Self, ConnectionError> {
         let failed = |error: &dyn std::fmt::Display| ConnectionError::Setup(error.to_string());
         let name = ServerName::try_from(relay.host.clone()).map_err(|error| failed(&error))?;
         let authority = CertificateDer::from_pem_file(&relay.ca_file).map_err(|error| failed(&error))?;
@@ -67,7 +71,10 @@ impl Dialler {
     }
 
     /// One attempt.
-    pub(crate) async fn dial(&self) -> Result<Socket, ConnectionError> {
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub async fn dial(&self) -> Result<Socket, ConnectionError> {
         match timeout(Duration::from_millis(HANDSHAKE_MS), self.attempt()).await {
             Ok(Err(Error::Http(answer))) if answer.status() == 401 => Err(ConnectionError::Token),
             Ok(attempt) => Ok(Socket { websocket: attempt?, dead_at: Instant::now() + DEAD }),
@@ -88,18 +95,25 @@ impl Dialler {
 }
 
 /// A connection that stands.
-pub(crate) struct Socket {
+pub struct Socket {
     websocket: WebSocketStream<TlsStream<TcpStream>>,
     dead_at: Instant,
 }
 
 impl Socket {
-    pub(crate) async fn send(&mut self, frames: Vec<Frame>) -> Result<(), ConnectionError> {
+    /// Sends frames, in order.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn send(&mut self, frames: Vec<Frame>) -> Result<(), ConnectionError> {
         Ok(self.websocket.send_all(&mut stream::iter(frames.into_iter().map(Ok))).await?)
     }
 
     /// The next text, until the connection is closed or silent. It may be dropped at any time.
-    pub(crate) async fn next_text(&mut self) -> Result<Utf8Bytes, ConnectionError> {
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn next_text(&mut self) -> Result<Utf8Bytes, ConnectionError> {
         loop {
             let frame = timeout_at(self.dead_at, self.websocket.next()).await;
             self.dead_at = Instant::now() + DEAD;
@@ -112,7 +126,7 @@ impl Socket {
     }
 
     /// Says goodbye. Nothing depends on it: the relay notices a socket that is merely dropped, too.
-    pub(crate) async fn close(mut self) {
+    pub async fn close(mut self) {
         drop(self.websocket.close(None).await);
     }
 }

@@ -299,7 +299,7 @@ fn a_paused_print_goes_on_where_it_stood() {
     let paused = bench.until_state(&id, JobState::Paused);
     assert_eq!(bench.status().printer.state, PrinterState::Paused);
     assert!(paused.commands_acked < paused.commands_total);
-    bench.client().job(&Request::Resume { job_id: None }).unwrap();
+    bench.client().job(&Request::Resume { job_id: None, doubt: None }).unwrap();
     bench.until_state(&id, JobState::Completed);
     assert_eq!(bench.finish(), expected(&file));
 }

@@ -1,11 +1,13 @@
 //! The agent's state machines: told the bytes and the time, they know no port, socket, clock or disk.
 
+pub mod allow;
 pub mod backoff;
 pub mod gcode;
 pub mod greeting;
 pub mod job;
 pub mod link;
 pub mod moment;
+pub mod prompt;
 pub mod reply;
 pub mod stream;
 pub mod temperature;

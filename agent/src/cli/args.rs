@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use spoolway_protocol::JobId;
+use spoolway_protocol::{Doubt, JobId};
 
 use super::{Failure, absolute};
 use crate::config::Flag;
@@ -79,10 +79,13 @@ pub(super) enum Command {
         job: Option<JobId>,
     },
     /// Go on with a paused job.
-    #[command(after_help = "Example:\n  spoolway-agent resume")]
+    #[command(after_help = "Example:\n  spoolway-agent resume\n  spoolway-agent resume --doubt executed")]
     Resume {
         /// The job; else the one that holds the printer.
         job: Option<JobId>,
+        /// What became of the lines in doubt that `status` names: executed, or lost (then they are sent again).
+        #[arg(long, value_parser = parse_doubt, value_name = "executed|lost")]
+        doubt: Option<Doubt>,
     },
     /// Cancel a job.
     #[command(after_help = "Example:\n  spoolway-agent cancel job-7731")]
@@ -110,6 +113,32 @@ pub(super) enum Command {
         /// What.
         #[command(subcommand)]
         action: PrinterAction,
+    },
+    /// Show what the printer asks, with the answers that it offers.
+    #[command(after_help = "Example:\n  spoolway-agent prompts")]
+    Prompts {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answer what the printer asks.
+    #[command(after_help = "Example:\n  spoolway-agent answer 0\n  spoolway-agent answer Purge more")]
+    Answer {
+        /// The number of the answer as `prompts` shows it, or its words.
+        #[arg(required = true)]
+        choice: Vec<String>,
+    },
+    /// Watch the conversation with the printer, and send it single harmless commands.
+    #[command(
+        after_help = "Example:\n  spoolway-agent console\n  spoolway-agent console send M503\n\nEach line that is typed is sent. Reports and questions are sent at any time (M105, M114, M115, M119, M503, ...),\ntemperatures within the limits of the profile while no job runs, and nothing else."
+    )]
+    Console {
+        /// As one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Without one, the conversation is shown.
+        #[command(subcommand)]
+        action: Option<ConsoleAction>,
     },
     /// Show the agent's log.
     #[command(after_help = "Example:\n  spoolway-agent logs -f --level warn")]
@@ -152,6 +181,18 @@ pub(super) enum PrinterAction {
     /// The printer that answers is the right one, although it is not the one from before.
     #[command(after_help = "Example:\n  spoolway-agent printer accept")]
     Accept,
+}
+
+/// What to do with the conversation.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConsoleAction {
+    /// Send one command and show what the printer says to it.
+    #[command(after_help = "Example:\n  spoolway-agent console send M503")]
+    Send {
+        /// The command.
+        #[arg(required = true)]
+        command: Vec<String>,
+    },
 }
 
 /// What to do with profiles.
@@ -227,6 +268,14 @@ impl RunFlags {
         let given =
             given.into_iter().filter_map(|(key, value)| Some(Flag { key: key.to_owned(), value: value? }));
         Ok(given.chain(self.set).collect())
+    }
+}
+
+fn parse_doubt(text: &str) -> Result<Doubt, String> {
+    match text {
+        "executed" => Ok(Doubt::Executed),
+        "lost" => Ok(Doubt::Lost),
+        _ => Err("must be executed or lost".to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod console;
 mod detect;
 mod fail;
 mod id;
@@ -10,6 +11,7 @@ mod logs;
 mod paint;
 mod print;
 mod profiles;
+mod prompts;
 mod run;
 mod settings;
 mod status;
@@ -73,8 +75,8 @@ where
         Command::Pause { job } => {
             act::act(&whereabouts, &Request::Pause { job_id: job }, "Pausing", &mut out)
         }
-        Command::Resume { job } => {
-            act::act(&whereabouts, &Request::Resume { job_id: job }, "Resuming", &mut out)
+        Command::Resume { job, doubt } => {
+            act::act(&whereabouts, &Request::Resume { job_id: job, doubt }, "Resuming", &mut out)
         }
         Command::Cancel { job } => {
             act::act(&whereabouts, &Request::Cancel { job_id: job }, "Cancelling", &mut out)
@@ -82,6 +84,12 @@ where
         Command::Estop => act::emergency_stop(&whereabouts, &mut out),
         Command::Detect { port, json } => detect::detect(&whereabouts, port, json, &mut out),
         Command::Printer { action: args::PrinterAction::Accept } => act::accept(&whereabouts, &mut out),
+        Command::Prompts { json } => prompts::prompts(&whereabouts, json, &mut out),
+        Command::Answer { choice } => prompts::answer(&whereabouts, &choice.join(" "), &mut out),
+        Command::Console { action: None, json } => console::console(&whereabouts, json, &mut out),
+        Command::Console { action: Some(args::ConsoleAction::Send { command }), .. } => {
+            console::send(&whereabouts, &command.join(" "), &mut out)
+        }
         Command::Logs { follow, lines, level, json } => {
             logs::logs(&whereabouts, follow, lines, level, json, &mut out)
         }

@@ -9,7 +9,7 @@ use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
 use crate::clock::wall_ms;
-use crate::view::{FaultView, JobView, LinkView, PrinterView, Status};
+use crate::view::{FaultView, JobView, LinkView, PrinterView, Status, WireView};
 
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
@@ -78,11 +78,35 @@ impl Screen {
             );
             self.row("Wire", &fit(&wire, COLUMNS - NAME));
         }
+        if let Some(wire) = &printer.wire {
+            for words in wire_words(wire) {
+                self.row("", &fit(&words, COLUMNS - NAME));
+            }
+        }
+        self.asked(printer);
         let heat = temperatures(printer);
         if !heat.is_empty() {
             self.row("Heat", &fit(&heat, COLUMNS - NAME));
         }
         self.fault(printer.fault.as_ref());
+    }
+
+    /// What the firmware says to a person.
+    fn asked(&mut self, printer: &PrinterView) {
+        if let Some(prompt) = &printer.prompt {
+            let choices = prompt.choices.iter().enumerate();
+            let choices: Vec<_> = choices.map(|(number, label)| format!("{number} {label}")).collect();
+            let text = self.paint.yellow(&fit(&prompt.text, COLUMNS - NAME));
+            self.row("Asks", &text);
+            let answers = if choices.is_empty() { "0 go on".to_owned() } else { choices.join(", ") };
+            self.row("", &fit(&format!("`spoolway-agent answer N`: {answers}"), COLUMNS - NAME));
+        }
+        if let Some(note) = &printer.note {
+            self.row("Says", &fit(note, COLUMNS - NAME));
+        }
+        if printer.ready == Some(false) {
+            self.row("", "somebody has set it to not ready");
+        }
     }
 
     fn job(&mut self, job: Option<&JobView>, printer: &PrinterView) {
@@ -111,9 +135,9 @@ impl Screen {
                 job.commands_acked, job.commands_total, job.line
             ),
         );
-        if let Some(reason) = &job.reason {
-            let reason = self.paint.yellow(&fit(reason, COLUMNS - NAME));
-            self.row("", &reason);
+        for line in job.reason.iter().flat_map(|reason| wrap(&plain(reason), COLUMNS - NAME)) {
+            let line = self.paint.yellow(&line);
+            self.row("", &line);
         }
     }
 
@@ -165,6 +189,18 @@ fn temperatures(printer: &PrinterView) -> String {
     tools.chain(printer.bed.map(|heat| one("bed".to_owned(), heat))).collect::<Vec<_>>().join(", ")
 }
 
+/// The window's rule, and how the wire does in this job.
+fn wire_words(wire: &WireView) -> [String; 2] {
+    let narrowed = if wire.narrowed > 0 { format!(", narrowed {}x", wire.narrowed) } else { String::new() };
+    [
+        format!("rule {}{narrowed}, {:.2} % sent again", wire.rule, wire.resend_ratio * 100.0),
+        format!(
+            "round trip {:.1} ms, p99 {:.1} ms; gap p99.9 {:.0} ms; starved {:.0} ms",
+            wire.rtt_ms_p50, wire.rtt_ms_p99, wire.gap_ms_p999, wire.starved_ms
+        ),
+    ]
+}
+
 fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -175,6 +211,7 @@ mod tests {
 
     use super::super::jobs::tests::job;
     use super::*;
+    use crate::view::PromptView;
 
     fn full() -> Status {
         Status {
@@ -191,6 +228,26 @@ mod tests {
                     "Marlin 2.1.2.4 \x1b[31m(Dec 16 2023 12:00:00) with a very long name that goes on".into(),
                 ),
                 window: Some("127 bytes, 32 lines".into()),
+                wire: Some(WireView {
+                    rule: "advanced-ok".into(),
+                    window_bytes: 127,
+                    window_lines: 32,
+                    queue_lines: 4,
+                    narrowed: 1,
+                    rtt_ms_p50: 3.24,
+                    rtt_ms_p99: 9.8,
+                    gap_ms_p999: 24.0,
+                    starved_ms: 12.0,
+                    starvations: 2,
+                    resend_ratio: 0.0002,
+                }),
+                prompt: Some(PromptView {
+                    prompt_id: "q-1".parse().unwrap(),
+                    text: "Filament runout T0".into(),
+                    choices: vec!["Continue".into(), "Purge more".into()],
+                }),
+                note: Some("Time 0:05".into()),
+                ready: Some(false),
                 tools: vec![(214.8, Some(215.0))],
                 bed: Some((60.1, Some(60.0))),
                 link_use: 0.84,
@@ -214,13 +271,19 @@ mod tests {
     #[test]
     fn everything_fits_one_screen() {
         let text = Screen::of(&full(), 61_000, Paint::none());
-        assert!(text.lines().count() <= 20, "{text}");
+        assert!(text.lines().count() <= 24, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
         for part in [
             "Agent     7ZZZZZZZZZZZZZZZZZZZZZZZZZ  version 0.1.0, up 3 h 12 min\n",
             "Printer   printing on /dev/serial/by-id/",
             "; profile marlin\n",
             "Wire      84 % in use, 312 lines/s, 1 refusal; window 127 bytes, 32 lines\n",
+            "          rule advanced-ok, narrowed 1x, 0.02 % sent again\n",
+            "          round trip 3.2 ms, p99 9.8 ms; gap p99.9 24 ms; starved 12 ms\n",
+            "Asks      Filament runout T0\n",
+            "          `spoolway-agent answer N`: 0 Continue, 1 Purge more\n",
+            "Says      Time 0:05\n",
+            "          somebody has set it to not ready\n",
             "Heat      nozzle 214.8 -> 215 °C, bed 60.1 -> 60 °C\n",
             "          [##################----------------------]  47 %  layer 61/130\n",
             "          470 of 1000 commands, line 470 of the file\n",
@@ -243,6 +306,10 @@ mod tests {
             firmware: None,
             profile: None,
             window: None,
+            wire: None,
+            prompt: None,
+            note: None,
+            ready: None,
             tools: Vec::new(),
             bed: None,
             fault: Some(FaultView::new(Fault::PortMissing, "/dev/ttyUSB0 is not there")),

@@ -1,11 +1,13 @@
 //! The desk's task: takes one thing at a time, from whoever has something, and keeps the rest in step.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::Inbox;
 use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{CmdId, PromptId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +19,7 @@ use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::printer::{Order, Snapshot};
+use crate::printer::{EmergencyStop, Order, Snapshot};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::view::LinkView;
@@ -26,6 +28,8 @@ use crate::view::LinkView;
 const DONE: usize = 16;
 /// How long a clean stop waits for the printer to end what is on its way and to run the cancel script.
 const SAFE_STOP: Duration = Duration::from_secs(30);
+/// Emergency stops that are remembered as made.
+const STOPS: usize = 64;
 /// Jobs that wait for a time, and telemetry, are looked at this often.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -50,6 +54,9 @@ pub(super) struct Clerk {
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) orders: mpsc::Sender<Order>,
+    pub(super) stop: EmergencyStop,
+    /// Commands that had stopped the machine before they came to this desk.
+    pub(super) stopped_ahead: VecDeque<CmdId>,
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) port: crate::config::Printer,
     pub(super) outbound: mpsc::Sender<Outbound>,
@@ -68,6 +75,8 @@ pub(super) struct Clerk {
     /// Told as `printer.state` last.
     pub(super) printer_state: PrinterState,
     pub(super) printer_rev: u64,
+    /// The question of the firmware that was told as open: its number at the printer thread, and its name.
+    pub(super) prompt: Option<(u64, PromptId)>,
     pub(super) bed_epoch: u64,
     pub(super) runs: u64,
     pub(super) began: Moment,
@@ -155,7 +164,12 @@ impl Clerk {
             Ask::Jobs(answer) => drop(answer.send(self.jobs())),
             Ask::Print { path, name, answer } => self.import(path, name, answer),
             Ask::Pause { job, answer } => drop(answer.send(self.pause_here(job).await)),
-            Ask::Resume { job, answer } => drop(answer.send(self.resume_here(job).await)),
+            Ask::Resume { job, doubt, answer } => {
+                drop(answer.send(self.resume_here(job, doubt).await));
+            }
+            Ask::Prompt { prompt, choice, answer } => {
+                drop(answer.send(self.answer_prompt(prompt.as_ref(), choice).await));
+            }
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::AcceptPrinter(answer) => drop(answer.send(self.accept_printer().await)),
         }
@@ -171,7 +185,14 @@ impl Clerk {
                 self.connected = false;
                 self.fetch_connected(false);
             }
-            Inbound::Command { command, ttl_ms, age_ms, .. } => self.take_command(*command, ttl_ms, age_ms),
+            Inbound::Command { command, ttl_ms, age_ms, has_stopped, .. } => {
+                if has_stopped {
+                    self.stopped_ahead.truncate(STOPS - 1);
+                    self.stopped_ahead.push_front(command.cmd_id);
+                }
+                // What has been done cannot expire any more.
+                self.take_command(*command, ttl_ms.filter(|_| !has_stopped), age_ms);
+            }
             Inbound::Chunk { stream, offset, payload } => self.fetch_chunk(stream, offset, &payload),
             Inbound::ChunkEnd(end) => self.fetch_end(&end),
             Inbound::ChunkErr(err) => self.fetch_err(&err),

@@ -16,7 +16,6 @@ use super::clerk::Clerk;
 use super::events::event;
 use super::restore::{CMD_SEQ, StoredCommand, meta};
 use crate::bus::Outbound;
-use crate::printer::Order;
 use crate::store::{NewCommand, Write};
 use crate::view::Refusal;
 
@@ -105,13 +104,20 @@ impl Clerk {
                 self.end_command(cmd_id, done);
             }
             CommandArgs::JobResume(resume) => {
-                let done = self.resume_here(Some(resume.job_id)).await.map(drop);
+                let done = self.resume_here(Some(resume.job_id), resume.doubt).await.map(drop);
                 self.end_command(cmd_id, done);
             }
             CommandArgs::PrinterEstop(_) => {
                 warn!(actor = command.actor.id, "emergency stop");
-                let sent = self.orders.send(Order::EmergencyStop).await;
-                let done = sent.map_err(|_| Refusal::new(Fault::PortLost, "the printer thread has ended"));
+                // The uplink has mostly pulled it already; a second one must not hit a machine that was reset meanwhile.
+                if !self.stopped_ahead.contains(&cmd_id) {
+                    self.stop.pull();
+                }
+                let heard = super::check_heard(&self.snapshot.borrow());
+                self.end_command(cmd_id, heard);
+            }
+            CommandArgs::PromptAnswer(answer) => {
+                let done = self.answer_prompt(Some(&answer.prompt_id), answer.choice).await;
                 self.end_command(cmd_id, done);
             }
             CommandArgs::Unknown { kind, .. } => {
@@ -205,6 +211,9 @@ impl Clerk {
                         | Fault::JobNotReady
                         | Fault::JobUnknown
                         | Fault::CommandUnknown
+                        | Fault::CommandNotAllowed
+                        | Fault::PromptClosed
+                        | Fault::CommUncertain
                         | Fault::Busy
                 );
                 let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };

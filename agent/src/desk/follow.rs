@@ -15,7 +15,7 @@ use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
 use super::restore::{LastSeen, PROGRESS, meta};
-use crate::printer::{Run, RunEnd, RunPhase, Snapshot};
+use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot};
 use crate::store::{AttemptEnd, Write};
 
 /// A milestone each so many percent.
@@ -57,15 +57,18 @@ impl Clerk {
         self.changed = true;
         self.judge(&snapshot).await;
         self.tell_printer(&snapshot).await;
+        self.tell_prompt(&snapshot).await;
         let Some(following) = &self.following else { return };
         let Some(run) = snapshot.run.filter(|run| run.id == following.run) else { return };
         self.keep_progress(&run);
         match &run.phase {
             RunPhase::Starting => {}
-            RunPhase::Printing => self.reach(JobState::Printing).await,
+            RunPhase::Printing => self.reach(JobState::Printing, Reason::default()).await,
             RunPhase::Paused => {
-                self.reach(JobState::Printing).await;
-                self.reach(JobState::Paused).await;
+                let reason = Reason::of_cause(run.cause.as_ref());
+                self.reach(JobState::Printing, Reason::default()).await;
+                self.reach(JobState::Paused, reason.clone()).await;
+                self.explain(reason);
             }
             RunPhase::Ended(end) => return self.conclude(&run, end.clone()).await,
         }
@@ -73,7 +76,7 @@ impl Clerk {
     }
 
     /// Moves the job that is followed, unless it is there already.
-    async fn reach(&mut self, to: JobState) {
+    async fn reach(&mut self, to: JobState, reason: Reason) {
         let Some(id) = self.following.as_ref().map(|following| following.job_id.clone()) else { return };
         let state = self.book.entries[&id].job.state();
         let wanted = matches!(
@@ -85,7 +88,15 @@ impl Clerk {
             if state == JobState::Paused || to == JobState::Paused {
                 info!(job = %id, line = self.book.entries[&id].detail.line, "print is now {to}");
             }
-            self.move_job(&id, to, Reason::default(), Vec::new()).await;
+            self.move_job(&id, to, reason, Vec::new()).await;
+        }
+    }
+
+    /// Why a job is held may change while it is: missing replies may come after all.
+    fn explain(&mut self, reason: Reason) {
+        let Some(following) = &self.following else { return };
+        if let Some(entry) = self.book.entries.get_mut(&following.job_id) {
+            entry.detail.because(reason.fault, reason.text);
         }
     }
 
@@ -147,6 +158,11 @@ impl Clerk {
                 let text =
                     format!("the agent was stopped behind line {line}; heaters, fan and motors are off");
                 (JobState::Interrupted, Reason::fault(Fault::AgentRestarted, text))
+            }
+            RunEnd::Cancelled if matches!(run.cause, Some(Cause::Printer(_))) => {
+                let asked = run.cause.as_ref().map(Cause::text).unwrap_or_default();
+                let text = format!("{asked}; behind line {line}; heaters, fan and motors are off");
+                (JobState::Cancelled, Reason::fault(Fault::PrinterAsked, text))
             }
             RunEnd::Cancelled => {
                 let text = format!("cancelled behind line {line}; heaters, fan and motors are off");

@@ -9,7 +9,7 @@ use spoolway_protocol::job::JobState;
 use spoolway_protocol::limits::CHUNK_PAYLOAD_BYTES;
 use spoolway_protocol::offer::{FileSpec, OfferArgs, Retain, StartRule};
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::{Fault, JobId};
+use spoolway_protocol::{Doubt, Fault, JobId};
 use tracing::info;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use super::clerk::{Clerk, Done};
 use super::commands::unknown_job;
 use super::events::event;
 use super::moves::Reason;
-use crate::printer::Order;
+use crate::printer::{Cause, Order};
 use crate::spool::{SpoolError, SpooledBody};
 use crate::store::Write;
 use crate::view::{JobView, Refusal};
@@ -130,10 +130,22 @@ impl Clerk {
         self.view_of(&id).ok_or_else(|| unknown_job(&id))
     }
 
-    pub(super) async fn resume_here(&mut self, job: Option<JobId>) -> Result<JobView, Refusal> {
+    /// Lines in doubt are not resumed over by mistake: somebody has to look and to say.
+    pub(super) async fn resume_here(
+        &mut self,
+        job: Option<JobId>,
+        doubt: Option<Doubt>,
+    ) -> Result<JobView, Refusal> {
         let id = self.chosen(job)?;
         self.expect_state(&id, &[JobState::Printing, JobState::Paused])?;
-        drop(self.orders.send(Order::Resume).await);
+        let cause = self.snapshot.borrow().run.as_ref().and_then(|run| run.cause.clone());
+        if let (Some(cause @ Cause::Doubt { .. }), None) = (&cause, doubt) {
+            return Err(Refusal::new(cause.fault(), cause.text()));
+        }
+        if let Some(doubt) = doubt {
+            info!(job = %id, ?doubt, ?cause, "resumed with a word on the lines in doubt");
+        }
+        drop(self.orders.send(Order::Resume { doubt }).await);
         self.view_of(&id).ok_or_else(|| unknown_job(&id))
     }
 

@@ -14,6 +14,7 @@ mod fetch;
 mod follow;
 mod local_jobs;
 mod moves;
+mod prompts;
 mod restore;
 mod show;
 mod start;
@@ -22,15 +23,18 @@ mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use spoolway_protocol::{Fault, JobId};
+use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{Doubt, Fault, JobId, PromptId};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::local::Counter;
-use crate::printer::{Order, Printer};
+use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::{JobView, LinkView, Refusal, Status};
@@ -41,6 +45,9 @@ pub(crate) use trust::before;
 
 /// Questions that may wait; a local client waits when they do.
 const ASKS: usize = 32;
+
+/// How long somebody waits for the replies to a single command; a printer that is busy takes longer.
+const REPLIES: Duration = Duration::from_secs(10);
 
 /// Everything the desk works with.
 pub struct Parts {
@@ -77,9 +84,10 @@ enum Ask {
     Jobs(oneshot::Sender<Vec<JobView>>),
     Print { path: PathBuf, name: Option<String>, answer: Answer },
     Pause { job: Option<JobId>, answer: Answer },
-    Resume { job: Option<JobId>, answer: Answer },
+    Resume { job: Option<JobId>, doubt: Option<Doubt>, answer: Answer },
     Cancel { job: Option<JobId>, answer: Answer },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
+    Prompt { prompt: Option<PromptId>, choice: u32, answer: oneshot::Sender<Result<(), Refusal>> },
 }
 
 type Answer = oneshot::Sender<Result<JobView, Refusal>>;
@@ -89,6 +97,9 @@ type Answer = oneshot::Sender<Result<JobView, Refusal>>;
 pub struct Desk {
     asks: mpsc::Sender<Ask>,
     orders: mpsc::Sender<Order>,
+    stop: EmergencyStop,
+    tap: Tap,
+    snapshot: watch::Receiver<Snapshot>,
 }
 
 impl Desk {
@@ -96,7 +107,9 @@ impl Desk {
     #[must_use]
     pub fn new(printer: &Printer) -> (Self, Asks) {
         let (asks, inbox) = mpsc::channel(ASKS);
-        (Self { asks, orders: printer.orders.clone() }, Asks(inbox))
+        let Printer { orders, stop, tap, snapshot, .. } = printer;
+        let (orders, stop) = (orders.clone(), stop.clone());
+        (Self { asks, orders, stop, tap: tap.clone(), snapshot: snapshot.clone() }, Asks(inbox))
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
@@ -109,6 +122,18 @@ impl Desk {
 /// Where the desk's task listens for questions.
 #[derive(Debug)]
 pub struct Asks(mpsc::Receiver<Ask>);
+
+/// A stop that nobody can have heard is never taken for one that was made.
+fn check_heard(snapshot: &Snapshot) -> Result<(), Refusal> {
+    if snapshot.state != PrinterState::Offline {
+        return Ok(());
+    }
+    let (fault, text) = snapshot
+        .fault
+        .clone()
+        .unwrap_or_else(|| (Fault::PortLost, "the printer's port is not open".to_owned()));
+    Err(Refusal::new(fault, format!("the stop could not be sent, switch the machine off: {text}")))
+}
 
 fn stopping() -> Refusal {
     Refusal::new(Fault::AgentRestarted, "the agent is stopping")
@@ -131,8 +156,8 @@ impl Counter for Desk {
         self.ask(|answer| Ask::Pause { job, answer }).await?
     }
 
-    async fn resume(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
-        self.ask(|answer| Ask::Resume { job, answer }).await?
+    async fn resume(&self, job: Option<JobId>, doubt: Option<Doubt>) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Resume { job, doubt, answer }).await?
     }
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
@@ -143,8 +168,36 @@ impl Counter for Desk {
         self.ask(Ask::AcceptPrinter).await?
     }
 
+    async fn answer(&self, prompt: Option<PromptId>, choice: u32) -> Result<(), Refusal> {
+        self.ask(|answer| Ask::Prompt { prompt, choice, answer }).await?
+    }
+
+    /// Goes to the printer thread, which judges it: nobody else knows for certain whether a job is under way.
+    async fn send(&self, command: String) -> Result<Vec<String>, Refusal> {
+        let (aside, replies) = Aside::new(command);
+        let order = Order::SendAside(Box::new(aside));
+        let asked = async {
+            self.orders.send(order).await.map_err(|_| stopping())?;
+            let gone = || Refusal::new(Fault::PortLost, "the printer went away before it answered");
+            replies.await.map_err(|_| gone())?
+        };
+        let slow = |_| {
+            let text = format!(
+                "no answer within {} s; the printer carries it out when it comes to it",
+                REPLIES.as_secs()
+            );
+            Refusal::new(Fault::FirmwareSilent, text)
+        };
+        timeout(REPLIES, asked).await.map_err(slow)?
+    }
+
+    fn watch(&self) -> Watcher {
+        self.tap.watch()
+    }
+
     /// Goes straight to the printer thread: it waits for no queue and no database.
     async fn emergency_stop(&self) -> Result<(), Refusal> {
-        self.orders.send(Order::EmergencyStop).await.map_err(|_| stopping())
+        self.stop.pull();
+        check_heard(&self.snapshot.borrow())
     }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use spoolway_protocol::event::EventData;
-use spoolway_protocol::job::JobState;
+use spoolway_protocol::event::{EventData, JobStateChanged};
+use spoolway_protocol::job::{JobState, LineSpan};
+use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, JobId};
 use tracing::{error, warn};
 
 use super::book::json;
 use super::clerk::Clerk;
 use super::events::event;
+use crate::printer::Cause;
 use crate::store::{Durability, StoreError, Write};
 
 /// After a refused write no new job is taken in hand for so long.
@@ -20,11 +22,25 @@ const STORE_REST: Duration = Duration::from_secs(5);
 pub(super) struct Reason {
     pub(super) fault: Option<Fault>,
     pub(super) text: Option<String>,
+    /// Lines of the file of which nobody knows whether they were carried out.
+    pub(super) doubt: Option<LineSpan>,
 }
 
 impl Reason {
     pub(super) fn fault(fault: Fault, text: impl Into<String>) -> Self {
-        Self { fault: Some(fault), text: Some(text.into()) }
+        Self { fault: Some(fault), text: Some(text.into()), doubt: None }
+    }
+
+    /// Why the printer thread holds a job or gave it up.
+    pub(super) fn of_cause(cause: Option<&Cause>) -> Self {
+        let Some(cause) = cause else { return Self::default() };
+        let doubt = match cause {
+            Cause::Doubt { first, last } => {
+                Some(LineSpan { first: *first, last: *last, extra: Extra::default() })
+            }
+            Cause::Printer(_) => None,
+        };
+        Self { doubt, ..Self::fault(cause.fault(), cause.text()) }
     }
 }
 
@@ -54,7 +70,7 @@ impl Clerk {
         let entry = self.book.entries.get_mut(id)?;
         let expected_rev = entry.job.rev();
         let changed = match entry.job.move_to(to, reason.fault.map(Fault::code)) {
-            Ok(changed) => changed,
+            Ok(changed) => JobStateChanged { doubt: reason.doubt.clone(), ..changed },
             Err(unlawful) => {
                 warn!(%unlawful, "a job was not moved");
                 return None;

@@ -1,5 +1,6 @@
 //! Begins where the last run ended: jobs, commands, and what was left half done.
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,8 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, printer, port, inbound, .. } = parts;
         let Parts { outbound, hello, telemetry, link, .. } = parts;
         let inbox = restore_inbox(&store, &clock).await?;
-        let (orders, snapshot) = (printer.orders.clone(), printer.snapshot.clone());
+        let (orders, stop, snapshot) =
+            (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
         let bed_epoch = number(&store, BED_EPOCH).await?;
         let mut clerk = Self {
             began: clock.now(),
@@ -68,6 +70,8 @@ impl Clerk {
             store,
             spool,
             orders,
+            stop,
+            stopped_ahead: VecDeque::new(),
             snapshot,
             port,
             outbound,
@@ -84,6 +88,7 @@ impl Clerk {
             trust: super::trust::Trust::default(),
             printer_state: PrinterState::Offline,
             printer_rev: 0,
+            prompt: None,
             bed_epoch,
             runs: 0,
             stopping: false,

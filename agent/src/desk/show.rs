@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use spoolway_agent_core::stream::InForce;
 use spoolway_agent_core::temperature::Reading;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::{ActiveJob, PrinterState, PrinterSummary};
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::telemetry::{Readings, WindowInForce};
 use spoolway_protocol::{JobId, PrinterId};
 
 use super::book::Entry;
 use super::clerk::Clerk;
 use crate::bus::{HelloState, Telemetered};
 use crate::printer::Snapshot;
-use crate::view::{FaultView, JobView, PrinterView, Status};
+use crate::view::{FaultView, JobView, PrinterView, Status, WireView};
 
 /// One process, one printer.
 pub(crate) const PRINTER_ID: &str = "p0";
@@ -97,7 +98,11 @@ impl Clerk {
                 known.profile.status == spoolway_firmware_profiles::profile::Status::Verified
             }),
             firmware: known.map(crate::printer::Known::firmware),
-            window: known.map(window_words),
+            window: snapshot.window.as_ref().filter(|_| known.is_some()).map(window_words),
+            wire: known.and_then(|_| wire_view(&snapshot)),
+            prompt: self.prompt_view(&snapshot),
+            note: snapshot.note.clone(),
+            ready: snapshot.ready,
             tools: temperatures.tools.iter().flatten().copied().map(pair).collect(),
             bed: temperatures.bed.map(pair),
             link_use: snapshot.link_use,
@@ -147,9 +152,8 @@ impl Clerk {
 
     fn readings(&self, snapshot: &Snapshot) -> Readings {
         let active = self.book.active();
-        let mut extra = Extra::default();
-        extra.0.insert("link_use".to_owned(), rounded(f64::from(snapshot.link_use)).into());
-        extra.0.insert("lines_per_s".to_owned(), rounded(f64::from(snapshot.lines_per_s)).into());
+        let (wire, ms) = (&snapshot.wire, |us: u64| Some(rounded(us as f64 / 1e3)));
+        let measured = active.is_some();
         Readings {
             state: Some(self.shown_state(snapshot).0),
             pct: active.map(percent),
@@ -157,7 +161,21 @@ impl Clerk {
             layer: active.map(|entry| entry.detail.layer),
             t: temperatures(snapshot),
             resend: Some(snapshot.stats.job_refusals),
-            extra,
+            link_use: Some(rounded(f64::from(snapshot.link_use))),
+            lines_per_s: Some(rounded(f64::from(snapshot.lines_per_s))),
+            rtt_ms_p50: ms(wire.rtt_p50_us).filter(|_| measured),
+            rtt_ms_p99: ms(wire.rtt_p99_us).filter(|_| measured),
+            gap_ms_p999: ms(wire.gap_p999_us).filter(|_| measured),
+            starved_ms: ms(wire.starved_us).filter(|_| measured),
+            resend_ratio: measured.then(|| (f64::from(wire.resend_ratio) * 1e6).round() / 1e6),
+            window: snapshot.window.as_ref().filter(|_| measured).map(|window| WindowInForce {
+                rule: window.rule.to_owned(),
+                bytes: window.bytes as u64,
+                lines: window.lines as u64,
+                queue_lines: window.queue_lines as u64,
+                narrowed: window.narrowed,
+                extra: Extra::default(),
+            }),
             ..Readings::default()
         }
     }
@@ -183,12 +201,27 @@ fn percent(entry: &Entry) -> f64 {
     rounded(100.0 * detail.commands_acked as f64 / detail.commands_total.max(1) as f64)
 }
 
-fn window_words(known: &crate::printer::Known) -> String {
-    let options = spoolway_agent_core::stream::StreamOptions::from_profile(&known.profile, |capability| {
-        known.report.has(capability)
-    });
-    match options.reach.lines {
+fn window_words(window: &InForce) -> String {
+    match window.lines {
         1 => "one line".to_owned(),
-        lines => format!("{} bytes, {lines} lines", options.reach.bytes),
+        lines => format!("{} bytes, {lines} lines", window.bytes),
     }
+}
+
+fn wire_view(snapshot: &Snapshot) -> Option<WireView> {
+    let (window, wire) = (snapshot.window.as_ref()?, &snapshot.wire);
+    let ms = |us: u64| us as f64 / 1e3;
+    Some(WireView {
+        rule: window.rule.to_owned(),
+        window_bytes: window.bytes as u64,
+        window_lines: window.lines as u64,
+        queue_lines: window.queue_lines as u64,
+        narrowed: window.narrowed,
+        rtt_ms_p50: ms(wire.rtt_p50_us),
+        rtt_ms_p99: ms(wire.rtt_p99_us),
+        gap_ms_p999: ms(wire.gap_p999_us),
+        starved_ms: ms(wire.starved_us),
+        starvations: wire.starvations,
+        resend_ratio: wire.resend_ratio,
+    })
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use spoolway_protocol::AgentId;
+use spoolway_protocol::{AgentId, PromptId};
 
 use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::view::{FaultView, JobView, Status};
@@ -141,6 +141,28 @@ impl Client {
         }
     }
 
+    /// Answers the question of the firmware that is open.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn answer(&mut self, prompt_id: Option<PromptId>, choice: u32) -> Result<(), TalkError> {
+        match self.ask(&Request::Answer { prompt_id, choice })? {
+            Answer::Done => Ok(()),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Sends a single command to the printer; its replies.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn send(&mut self, command: &str) -> Result<Vec<String>, TalkError> {
+        match self.ask(&Request::Send { command: command.to_owned() })? {
+            Answer::Replies { lines } => Ok(lines),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Asks, and gives the first line of the answer.
     ///
     /// # Errors
@@ -148,7 +170,7 @@ impl Client {
     pub fn ask(&mut self, request: &Request) -> Result<Answer, TalkError> {
         let patience = match request {
             Request::Print { .. } => Some(IMPORT),
-            Request::Logs { follow: true, .. } => None,
+            Request::Logs { follow: true, .. } | Request::Console => None,
             _ => Some(ANSWER),
         };
         let mut line = serde_json::to_vec(request)
@@ -196,6 +218,8 @@ impl Client {
             Answer::Log { .. } => "log",
             Answer::Missed { .. } => "missed",
             Answer::Accepted { .. } => "accepted",
+            Answer::Wire { .. } => "wire",
+            Answer::Replies { .. } => "replies",
             Answer::Done => "done",
             Answer::Refused { .. } => "refused",
         };

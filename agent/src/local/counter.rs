@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use spoolway_protocol::JobId;
+use spoolway_protocol::{Doubt, JobId, PromptId};
 
+use crate::printer::Watcher;
 use crate::view::{JobView, Refusal, Status};
 
 /// Takes orders and says how things stand.
@@ -23,12 +24,26 @@ pub trait Counter: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Holds a job.
     fn pause(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
-    /// Goes on with a job.
-    fn resume(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Goes on with a job; `doubt` says what became of lines in doubt.
+    fn resume(
+        &self,
+        job: Option<JobId>,
+        doubt: Option<Doubt>,
+    ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Ends a job.
     fn cancel(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Takes the printer that answers for the right one; gives what is now remembered of it.
     fn accept_printer(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
+    /// Answers the question of the firmware that is open; another one than `prompt` is not answered.
+    fn answer(
+        &self,
+        prompt: Option<PromptId>,
+        choice: u32,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Sends a single harmless command; its replies.
+    fn send(&self, command: String) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+    /// Watches the conversation with the printer from now on.
+    fn watch(&self) -> Watcher;
     /// Stops the printer at once.
     fn emergency_stop(&self) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::counter::Counter;
 use super::listen::Doorway;
 use super::words::{Answer, MAX_LINE_BYTES, Request};
+use crate::printer::{Speaker, Watched, Watcher, WireLine};
 use crate::telemetry::{Level, LogRing};
-use crate::view::{FaultView, JobView, Refusal};
+use crate::view::{FaultView, JobView, Refusal, WireLineView};
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
-/// Those of them that may follow the log, so that there is always one left for an emergency stop.
+/// Those of them that may follow the log or the conversation with the printer, so that there is always one left for an emergency stop.
 const FOLLOWERS: usize = 8;
 /// A connection that asks nothing for so long is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -120,6 +121,11 @@ fn unreadable(path: &Path, error: &io::Error) -> FaultView {
     fault
 }
 
+fn view_of(line: WireLine) -> WireLineView {
+    let from = if line.speaker == Speaker::Agent { "agent" } else { "printer" };
+    WireLineView { at_ms: line.at.as_millis(), from: from.to_owned(), text: line.text }
+}
+
 struct Guest {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
@@ -168,7 +174,14 @@ impl Guest {
                 Ok(path) => job(counter.print_file(path, name).await),
             },
             Request::Pause { job_id } => job(counter.pause(job_id).await),
-            Request::Resume { job_id } => job(counter.resume(job_id).await),
+            Request::Resume { job_id, doubt } => job(counter.resume(job_id, doubt).await),
+            Request::Answer { prompt_id, choice } => {
+                counter.answer(prompt_id, choice).await.map_or_else(refused, |()| Answer::Done)
+            }
+            Request::Send { command } => {
+                counter.send(command).await.map_or_else(refused, |lines| Answer::Replies { lines })
+            }
+            Request::Console => return self.show_wire(counter.watch(), followers).await,
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
             Request::AcceptPrinter => {
                 counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
@@ -208,6 +221,25 @@ impl Guest {
         }
     }
 
+    async fn refuse_follower(&mut self) -> io::Result<()> {
+        self.refuse(Fault::Busy, format!("{FOLLOWERS} readers follow the log or the printer already")).await
+    }
+
+    /// The conversation with the printer as it goes on; whoever reads slowly misses some of it and holds nobody up.
+    async fn show_wire(&mut self, mut watcher: Watcher, followers: &Semaphore) -> io::Result<()> {
+        let Ok(_place) = followers.try_acquire() else { return self.refuse_follower().await };
+        loop {
+            tokio::select! {
+                _ = self.reader.fill_buf() => return Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                watched = watcher.next() => match watched {
+                    Some(Watched::Line(line)) => self.say(&Answer::Wire { line: view_of(line) }).await?,
+                    Some(Watched::Missed(pieces)) => self.say(&Answer::Missed { lines: pieces }).await?,
+                    None => return self.say(&Answer::Done).await,
+                },
+            }
+        }
+    }
+
     async fn tell_logs(
         &mut self,
         logs: &LogRing,
@@ -219,7 +251,7 @@ impl Guest {
         let (last, mut follower) = logs.follow(lines, level);
         let place = if follow { Some(followers.try_acquire()) } else { None };
         if let Some(Err(_)) = place {
-            return self.refuse(Fault::Busy, format!("{FOLLOWERS} readers follow the log already")).await;
+            return self.refuse_follower().await;
         }
         for line in last {
             self.say(&Answer::Log { line: (*line).clone() }).await?;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use spoolway_protocol::{AgentId, JobId};
+use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
-use crate::view::{FaultView, JobView, Status};
+use crate::view::{FaultView, JobView, Status, WireLineView};
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -40,6 +40,9 @@ pub enum Request {
         /// The job; else the one that holds the printer.
         #[serde(default)]
         job_id: Option<JobId>,
+        /// What became of lines in doubt, where there are any.
+        #[serde(default)]
+        doubt: Option<Doubt>,
     },
     /// Ends a job; [`Answer::Job`].
     Cancel {
@@ -51,6 +54,21 @@ pub enum Request {
     AcceptPrinter,
     /// Stops the printer at once; [`Answer::Done`].
     Estop,
+    /// Answers the question of the firmware that is open; [`Answer::Done`].
+    Answer {
+        /// The question that is meant; else whichever is open.
+        #[serde(default)]
+        prompt_id: Option<PromptId>,
+        /// The place of the answer, from 0.
+        choice: u32,
+    },
+    /// Sends a single harmless command to the printer; [`Answer::Replies`].
+    Send {
+        /// The command.
+        command: String,
+    },
+    /// Watches the conversation with the printer; [`Answer::Wire`] for each line, until the watcher leaves.
+    Console,
     /// [`Answer::Log`] for each line, then [`Answer::Done`] unless the reader follows.
     Logs {
         /// How many of the last lines.
@@ -100,7 +118,17 @@ pub enum Answer {
         /// The line.
         line: LogLine,
     },
-    /// The reader was too slow for some lines of the log.
+    /// A line of the conversation with the printer.
+    Wire {
+        /// The line.
+        line: WireLineView,
+    },
+    /// What the printer said to a command.
+    Replies {
+        /// Without mere acknowledgements.
+        lines: Vec<String>,
+    },
+    /// The reader was too slow for some lines of the log, or pieces of the conversation.
     Missed {
         /// How many.
         lines: u64,
@@ -125,6 +153,11 @@ mod tests {
             (r#"{"ask":"print","path":"/a.gcode"}"#, Request::Print { path: "/a.gcode".into(), name: None }),
             (r#"{"ask":"cancel","job_id":"j-1"}"#, Request::Cancel { job_id: Some("j-1".parse().unwrap()) }),
             (
+                r#"{"ask":"resume","doubt":"lost"}"#,
+                Request::Resume { job_id: None, doubt: Some(Doubt::Lost) },
+            ),
+            (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
+            (
                 r#"{"ask":"logs","lines":5,"follow":true,"level":"warn"}"#,
                 Request::Logs { lines: 5, follow: true, level: Level::Warn },
             ),
@@ -135,6 +168,7 @@ mod tests {
             r#"{"ask":"dance"}"#,
             r#"{"ask":"pause","job_id":"a b"}"#,
             r#"{"ask":"pause","jobid":"a"}"#,
+            r#"{"ask":"resume","doubt":"perhaps"}"#,
             "[]",
         ] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");

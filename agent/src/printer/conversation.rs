@@ -1,48 +1,59 @@
 //! One conversation with an identified printer: carries bytes, time, orders and commands to the streamer and back.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
-use spoolway_agent_core::stream::{Ending, Event, Output, StopReason, StreamOptions, Streamer};
-use spoolway_protocol::Fault;
-use spoolway_protocol::printer::PrinterState;
+use spoolway_agent_core::stream::{self, Output, StopReason, StreamOptions, Streamer};
+use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::mpsc;
-use tracing::{debug, info, trace, warn};
+use tokio::time::{Instant, Sleep, sleep};
+use tracing::{debug, trace, warn};
 
+use super::aside::Aside;
 use super::feeder::Feed;
 use super::port::{Port, PortLost};
 use super::rates::Rates;
 use super::task::Bench;
 use super::wirelog::Speaker;
-use super::{Known, Order, Run, RunEnd, RunPhase, faults};
+use super::{Cause, Known, Order, Run, RunEnd, RunPhase};
 
-/// Snapshots between events come no closer together than this.
-const PUBLISH: Duration = Duration::from_millis(100);
+/// Snapshots between changes of state come no closer together than this.
+const PUBLISH: Duration = Duration::from_millis(250);
 /// When the kernel has not taken everything, it is tried again after this.
 const REWRITE: Duration = Duration::from_millis(2);
+/// The timer is never set further than this.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// What comes after a conversation.
 pub(super) enum Next {
     /// Ask again who is there.
     Greet,
+    /// See whether an emergency stop has had its effect.
+    SeeEffect(Arc<Known>),
     /// The thread ends.
     Leave,
 }
 
-struct Conversation<'a> {
-    bench: &'a mut Bench,
-    streamer: Streamer,
-    known: Arc<Known>,
-    feed: Option<mpsc::Receiver<Feed>>,
-    run: Option<Run>,
+pub(super) struct Conversation<'a> {
+    pub(super) bench: &'a mut Bench,
+    pub(super) streamer: Streamer,
+    pub(super) known: Arc<Known>,
+    pub(super) feed: Option<mpsc::Receiver<Feed>>,
+    pub(super) run: Option<Run>,
     /// The job itself could not be read on; the run is being cancelled for this.
-    broken: Option<String>,
-    paused_since: Option<Moment>,
-    rates: Rates,
-    published: Moment,
-    set_up: bool,
-    halted: bool,
+    pub(super) broken: Option<String>,
+    pub(super) paused_since: Option<Moment>,
+    pub(super) rates: Rates,
+    pub(super) published: Moment,
+    pub(super) set_up: bool,
+    pub(super) halted: bool,
+    /// A person has asked for the pause that is in force or under way.
+    pub(super) person_holds: bool,
+    /// Commands of people that have not been answered yet, oldest first.
+    pub(super) asides: VecDeque<Aside>,
+    pulled: bool,
 }
 
 pub(super) async fn run(bench: &mut Bench, port: &mut Port, known: Arc<Known>) -> Result<Next, PortLost> {
@@ -61,32 +72,46 @@ pub(super) async fn run(bench: &mut Bench, port: &mut Port, known: Arc<Known>) -
         published: now,
         set_up: false,
         halted: false,
+        person_holds: false,
+        asides: VecDeque::new(),
+        pulled: false,
     };
     conversation.carry(port).await
 }
 
 impl Conversation<'_> {
     async fn carry(&mut self, port: &mut Port) -> Result<Next, PortLost> {
-        let sleep = tokio::time::sleep(Duration::ZERO);
-        tokio::pin!(sleep);
+        let timer = sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        let mut set_to = Moment::ZERO;
+        let stop = self.bench.stop.clone();
         loop {
             let wake = self.serve_streamer(port)?;
             if self.streamer.stopped().is_some() && !port.has_unwritten() {
                 self.publish();
-                return Ok(Next::Greet);
+                let known = Arc::clone(&self.known);
+                return Ok(if self.pulled { Next::SeeEffect(known) } else { Next::Greet });
             }
             let now = self.bench.clock.now();
             if now - self.published >= PUBLISH {
                 self.publish();
             }
-            let rest = if port.has_unwritten() { Some(now + REWRITE) } else { wake };
-            let idle = Duration::from_secs(3600);
-            sleep.as_mut().reset(tokio::time::Instant::now() + rest.map_or(idle, |at| at - now));
+            let wake = if port.has_unwritten() { now + REWRITE } else { wake.unwrap_or(now + IDLE) };
+            // Time-outs move on with every reply. A timer that is early only asks again, and setting it costs more.
+            if wake < set_to || timer.is_elapsed() {
+                set_to = wake;
+                set(timer.as_mut(), wake - now);
+            }
             let wants_feed = self.streamer.wants_lines() && self.feed.is_some();
             tokio::select! {
                 biased;
+                () = stop.pulled() => {
+                    if !self.stop_at_once(now, port) {
+                        return Ok(Next::SeeEffect(Arc::clone(&self.known)));
+                    }
+                }
                 order = self.bench.orders.recv() => {
-                    if self.obey(order) {
+                    if self.obey(now, order) {
                         return Ok(Next::Leave);
                     }
                 }
@@ -95,10 +120,11 @@ impl Conversation<'_> {
                     let now = self.bench.clock.now();
                     self.bench.wirelog.note(now, Speaker::Printer, bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(bytes).trim_end(), "<");
+                    self.asides.iter_mut().for_each(|aside| aside.hear(bytes));
                     self.streamer.handle_bytes(now, bytes);
                 }
                 feed = next_feed(&mut self.feed), if wants_feed => self.take_feed(feed),
-                () = &mut sleep => {
+                () = timer.as_mut() => {
                     if port.has_unwritten() {
                         port.flush()?;
                     }
@@ -116,6 +142,7 @@ impl Conversation<'_> {
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
                     port.write(&bytes)?;
+                    self.streamer.take_back(bytes);
                 }
                 Output::Event(event) => self.take_event(now, event),
                 Output::Wait(wake) => return Ok(wake),
@@ -123,24 +150,36 @@ impl Conversation<'_> {
         }
     }
 
+    /// What has not left yet is not sent any more; the stop goes ahead of everything. Gives whether the firmware has a word
+    /// for it; else only its board can be reset.
+    fn stop_at_once(&mut self, now: Moment, port: &mut Port) -> bool {
+        port.discard_unwritten();
+        self.pulled = true;
+        self.streamer.emergency_stop();
+        let has_word = self.streamer.stopped().is_some();
+        if !has_word {
+            self.stop(now, &StopReason::EmergencyStop);
+        }
+        has_word
+    }
+
     /// Gives whether the thread has been told to leave.
-    fn obey(&mut self, order: Option<Order>) -> bool {
+    fn obey(&mut self, now: Moment, order: Option<Order>) -> bool {
         match order {
             None | Some(Order::Leave) => return true,
             Some(Order::Start { run, feed }) => self.start(run, feed),
-            Some(Order::Pause) => note_refusal("pause", self.streamer.pause().err()),
-            Some(Order::Resume) => {
-                note_refusal("resume", self.streamer.resume(self.bench.clock.now(), None).err())
+            Some(Order::Pause) => {
+                self.person_holds = true;
+                self.pause(None);
             }
-            Some(Order::Cancel) => {
-                note_refusal("cancel", self.streamer.cancel().err());
-                self.feed = None;
-            }
-            Some(Order::EmergencyStop) => self.streamer.emergency_stop(),
+            Some(Order::Resume { doubt }) => self.resume(now, doubt),
+            Some(Order::Cancel) => self.cancel(None),
             Some(Order::MakeSafe) => {
                 self.bench.make_safe = true;
                 self.settle_in();
             }
+            Some(Order::AnswerPrompt { number, choice }) => self.answer_prompt(now, number, choice),
+            Some(Order::SendAside(aside)) => self.send_aside(*aside),
         }
         false
     }
@@ -154,9 +193,49 @@ impl Conversation<'_> {
             }
         }
         self.broken = None;
+        self.person_holds = false;
         self.paused_since = None;
         self.run = Some(run);
         self.publish();
+    }
+
+    /// Holds the job; `cause` is why, unless a person has asked for it through the agent.
+    pub(super) fn pause(&mut self, cause: Option<Cause>) {
+        match self.streamer.pause() {
+            Ok(()) if self.person_holds && cause.is_some() || self.is_in_doubt() => {}
+            Ok(()) => self.set_cause(cause),
+            Err(error) => debug!(%error, "there is nothing to pause"),
+        }
+    }
+
+    pub(super) fn cancel(&mut self, cause: Option<Cause>) {
+        match self.streamer.cancel() {
+            Ok(()) => self.set_cause(cause),
+            Err(error) => debug!(%error, "there is nothing to cancel"),
+        }
+        self.feed = None;
+    }
+
+    /// Goes on, if nothing is in doubt any more after what was said of it.
+    pub(super) fn resume(&mut self, now: Moment, doubt: Option<Doubt>) {
+        let doubt = doubt.map(|doubt| match doubt {
+            Doubt::Executed => stream::Doubt::Executed,
+            Doubt::Lost => stream::Doubt::Lost,
+        });
+        if let Err(error) = self.streamer.resume(now, doubt) {
+            debug!(%error, "the job does not go on");
+        }
+    }
+
+    pub(super) fn set_cause(&mut self, cause: Option<Cause>) {
+        if let Some(run) = self.run.as_mut().filter(|run| !run.is_over() && run.cause != cause) {
+            run.cause = cause;
+            self.publish();
+        }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| matches!(run.cause, Some(Cause::Doubt { .. })))
     }
 
     fn take_feed(&mut self, feed: Option<Feed>) {
@@ -173,182 +252,14 @@ impl Conversation<'_> {
                 };
                 warn!(%text, "the job cannot be read on");
                 self.broken = Some(text);
-                self.feed = None;
-                note_refusal("cancel", self.streamer.cancel().err());
+                self.cancel(None);
             }
         }
-    }
-
-    fn take_event(&mut self, now: Moment, event: Event) {
-        match event {
-            Event::Synchronised if self.run.as_ref().is_some_and(|run| !run.is_over()) => {
-                self.set_phase(RunPhase::Printing);
-            }
-            Event::Synchronised => self.settle_in(),
-            Event::Restarted => {
-                warn!("the printer restarted while it was idle");
-                self.set_up = false;
-            }
-            Event::Paused => {
-                self.paused_since = Some(now);
-                self.set_phase(RunPhase::Paused);
-            }
-            Event::Resumed => {
-                self.end_pause(now);
-                self.set_phase(RunPhase::Printing);
-            }
-            Event::Ended(Ending::Script) => self.end_script(),
-            Event::Ended(ending) => self.end_run(now, ending),
-            Event::Stopped(reason) => self.stop(now, &reason),
-            Event::Refused { number } => debug!(number, "line refused, sent again"),
-            Event::Probed { from } => debug!(from, "no reply; asked the printer where it stands"),
-            Event::Temperatures(found) => {
-                self.bench.publish.send_modify(|snapshot| snapshot.temperatures = Some(found));
-            }
-            Event::Complaint(text) => warn!(%text, "the printer complains"),
-            Event::Action(text) => debug!(%text, "host action"),
-            Event::InDoubt { first, last, from, to } => {
-                warn!(
-                    first,
-                    last,
-                    from = from.line,
-                    to = to.line,
-                    "no reply for these lines; the job is paused"
-                );
-                self.paused_since = Some(now);
-                self.set_phase(RunPhase::Paused);
-            }
-            Event::DoubtResolved => info!("the replies came after all; the job is still paused"),
-            Event::Reached(window) => info!(?window, "window changed"),
-            Event::Aside(command) => debug!(command, "acknowledged"),
-            Event::Heating { waiting } => debug!(waiting, "waiting for a temperature"),
-        }
-    }
-
-    /// Nothing is under way: first make safe what was left half done, then set up reports, then be idle.
-    fn settle_in(&mut self) {
-        if self.run.as_ref().is_some_and(|run| !run.is_over()) {
-            return;
-        }
-        let scripts = &self.known.profile.scripts;
-        let script: Vec<&String> = if self.bench.make_safe {
-            scripts.cancel.iter().collect()
-        } else if self.set_up {
-            Vec::new()
-        } else {
-            let auto = self.known.profile.temperature.auto_report.as_ref();
-            let report =
-                auto.filter(|auto| self.known.report.has(&auto.capability)).map(|auto| &auto.command);
-            scripts.connect.iter().chain(report).collect()
-        };
-        let script: Vec<Vec<u8>> = script.into_iter().map(|line| line.clone().into_bytes()).collect();
-        if script.is_empty() {
-            self.set_up |= !self.bench.make_safe;
-            self.bench.make_safe = false;
-            self.be_idle();
-        } else if self.streamer.run_script(&script).is_err() {
-            debug!("a script is already under way");
-        }
-    }
-
-    fn end_script(&mut self) {
-        if self.bench.make_safe {
-            self.bench.make_safe = false;
-            info!("the machine was made safe: heaters, fan and motors are off");
-        } else {
-            self.set_up = true;
-        }
-        self.settle_in();
-    }
-
-    fn be_idle(&mut self) {
-        let known = Arc::clone(&self.known);
-        let was = self.bench.publish.borrow().state.clone();
-        self.bench.publish.send_modify(|snapshot| {
-            snapshot.state = PrinterState::Idle;
-            snapshot.fault = None;
-            snapshot.known = Some(known);
-            snapshot.unsafe_yet = false;
-        });
-        if was != PrinterState::Idle {
-            debug!("printer is ready");
-        }
-    }
-
-    fn end_run(&mut self, now: Moment, ending: Ending) {
-        self.end_pause(now);
-        let end = match (ending, self.broken.take()) {
-            (Ending::Completed, _) => RunEnd::Completed,
-            (_, Some(text)) => RunEnd::Interrupted(Fault::StoreCorrupt, text),
-            (_, None) => RunEnd::Cancelled,
-        };
-        self.feed = None;
-        self.set_phase(RunPhase::Ended(end));
-        self.be_idle();
-    }
-
-    fn stop(&mut self, now: Moment, reason: &StopReason) {
-        self.end_pause(now);
-        self.feed = None;
-        self.halted = faults::is_deaf(reason);
-        let fault = faults::of_stop(reason);
-        warn!(code = fault.code(), %reason, help = fault.help(), "conversation with the printer ended");
-        debug!(target: "wire", conversation = %self.bench.wirelog.dump(), "last lines");
-        if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
-            run.phase = RunPhase::Ended(RunEnd::Interrupted(fault, reason.to_string()));
-            self.bench.make_safe |= !self.halted;
-        }
-        let state = if self.halted { PrinterState::Halted } else { PrinterState::Connecting };
-        self.bench.set_state(state, Some((fault, reason.to_string())));
-        self.publish();
-    }
-
-    fn end_pause(&mut self, now: Moment) {
-        if let (Some(since), Some(run)) = (self.paused_since.take(), self.run.as_mut()) {
-            run.paused += now - since;
-        }
-    }
-
-    fn set_phase(&mut self, phase: RunPhase) {
-        if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
-            run.phase = phase;
-        }
-        self.publish();
-    }
-
-    fn publish(&mut self) {
-        let now = self.bench.clock.now();
-        self.published = now;
-        let (progress, stats) = (self.streamer.progress(), self.streamer.stats());
-        self.rates.update(now, stats.bytes_sent, progress.commands);
-        if let Some(run) = self.run.as_mut() {
-            run.progress = progress;
-            run.stats = stats;
-        }
-        let state = self.run.as_ref().and_then(|run| match run.phase {
-            RunPhase::Starting | RunPhase::Printing => Some(PrinterState::Printing),
-            RunPhase::Paused => Some(PrinterState::Paused),
-            RunPhase::Ended(_) => None,
-        });
-        self.bench.publish.send_modify(|snapshot| {
-            snapshot.stats = stats;
-            snapshot.link_use = self.rates.link_use;
-            snapshot.lines_per_s = self.rates.lines_per_s;
-            snapshot.unsafe_yet = self.bench.make_safe;
-            if let Some(state) = state {
-                snapshot.state = state;
-            }
-            if self.run.is_some() {
-                snapshot.run.clone_from(&self.run);
-            }
-        });
     }
 }
 
-fn note_refusal(order: &str, refused: Option<impl std::fmt::Display>) {
-    if let Some(error) = refused {
-        debug!(order, %error, "order has nothing to act on");
-    }
+fn set(timer: std::pin::Pin<&mut Sleep>, rest: Duration) {
+    timer.reset(Instant::now() + rest);
 }
 
 /// Waits for ever when there is no job.

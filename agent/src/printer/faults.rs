@@ -1,7 +1,7 @@
 //! What an end of a conversation means to an operator.
 
 use spoolway_agent_core::greeting::Unanswered;
-use spoolway_agent_core::stream::StopReason;
+use spoolway_agent_core::stream::{StopReason, TurnError};
 use spoolway_protocol::Fault;
 
 /// The stable code of why a streamer gave up.
@@ -21,6 +21,17 @@ pub(super) fn of_stop(reason: &StopReason) -> Fault {
 /// Whether the firmware needs a reset before it listens again.
 pub(super) fn is_deaf(reason: &StopReason) -> bool {
     matches!(reason, StopReason::Halted(_) | StopReason::EmergencyStop)
+}
+
+/// The stable code of why a streamer does not do what it is asked.
+pub(super) fn of_turn(error: TurnError) -> Fault {
+    match error {
+        TurnError::Busy => Fault::Busy,
+        TurnError::NoJob => Fault::JobNotReady,
+        TurnError::Stopped => Fault::FirmwareSilent,
+        TurnError::InDoubt => Fault::CommUncertain,
+        TurnError::TooLong | TurnError::NoPrompts => Fault::CommandNotAllowed,
+    }
 }
 
 /// The stable code of why nobody answered.

@@ -7,7 +7,7 @@ use spoolway_firmware_profiles::{KnownProfile, Profile, Registry};
 use spoolway_protocol::printer::PrinterState;
 use tracing::{debug, warn};
 
-use super::Order;
+use super::estop::STOP_OF_A_STRANGER;
 use super::faults;
 use super::open::LineOptions;
 use super::port::{Port, PortLost};
@@ -165,16 +165,14 @@ impl Bench {
             };
             tokio::select! {
                 biased;
-                order = self.orders.recv() => {
-                    if matches!(order, Some(Order::EmergencyStop)) {
-                        // Nobody is known yet, and everybody who listens to G-code knows this one.
-                        port.discard_unwritten();
-                        port.write(b"\nM112\n")?;
-                    }
-                    if self.refuse(order).is_err() {
-                        return Ok(Ask::Leave);
-                    }
+                () = self.stop.pulled() => {
+                    port.discard_unwritten();
+                    self.wirelog.note(now, Speaker::Agent, STOP_OF_A_STRANGER);
+                    port.write(STOP_OF_A_STRANGER)?;
                 }
+                order = self.orders.recv() => if self.refuse(order).is_err() {
+                    return Ok(Ask::Leave);
+                },
                 bytes = port.read() => {
                     let bytes = bytes?;
                     let now = self.clock.now();
@@ -224,7 +222,9 @@ mod tests {
 
     use tokio::sync::{mpsc, watch};
 
+    use super::super::dump::Dump;
     use super::super::open::tests::pair;
+    use super::super::task::Seams;
     use super::super::{Before, PrinterOptions, Snapshot};
     use super::*;
     use crate::clock::Clock;
@@ -274,10 +274,12 @@ mod tests {
             root: "/".into(),
             profile: None,
             registry: Arc::new(Registry::built_in()),
+            dump_folder: None,
         };
         let (_orders, inbox) = mpsc::channel(1);
         let (publish, _snapshot) = watch::channel(Snapshot::default());
-        let mut bench = Bench::new(options, Clock::start().unwrap(), inbox, publish);
+        let seams = Seams::of(inbox, publish);
+        let mut bench = Bench::new(options, Clock::start().unwrap(), seams, Dump::default());
         let blink = Duration::from_millis(20);
         bench.patience = Patience { first: blink, other: blink };
         let mut port = bench.open_port().unwrap();

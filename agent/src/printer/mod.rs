@@ -1,13 +1,18 @@
 //! The printer: one task on a thread of its own, which owns the serial port and never waits for network, database or log.
 //!
-//! Orders come in over a bounded channel and are taken before anything else; what is known of the printer goes out as a
+//! An emergency stop has a way of its own and is taken before anything else. Orders come in over a bounded channel; what is known of the printer goes out as a
 //! snapshot of which only the latest counts, so that a slow reader never holds up a line.
 
+mod actions;
+mod aside;
 mod conversation;
 pub mod discover;
+mod dump;
+mod estop;
 mod faults;
 pub mod feeder;
 mod greet;
+mod happenings;
 mod holders;
 mod hotplug;
 mod open;
@@ -15,6 +20,7 @@ mod port;
 mod probe;
 mod rates;
 mod sys;
+mod tap;
 mod task;
 mod wirelog;
 
@@ -22,11 +28,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_agent_core::stream::{Progress, Stats};
+use spoolway_agent_core::prompt::Prompt;
+use spoolway_agent_core::stream::{InForce, Progress, Stats, WireFigures};
 use spoolway_agent_core::temperature::Temperatures;
 use spoolway_firmware_profiles::{FirmwareReport, Profile, Registry};
-use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::prompt::PromptEnd;
+use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::{mpsc, watch};
 
 use crate::bus::ORDERS;
@@ -35,10 +43,14 @@ use crate::config::{BaudChoice, PortChoice};
 use discover::FoundPort;
 use feeder::Feed;
 
+pub use aside::Aside;
+pub use estop::EmergencyStop;
 pub use holders::{Holder, holders};
 pub use open::{LineOptions, OpenPortError};
 pub use port::PortLost;
 pub use probe::{ProbeError, probe};
+pub use tap::{Tap, Watched, Watcher, WireLine};
+pub use wirelog::Speaker;
 
 /// Which printer, and how to speak to it.
 #[derive(Debug, Clone)]
@@ -57,6 +69,8 @@ pub struct PrinterOptions {
     pub profile: Option<String>,
     /// All profiles.
     pub registry: Arc<Registry>,
+    /// Where the last words on the wire are kept after a fault; `None` to log them only.
+    pub dump_folder: Option<PathBuf>,
 }
 
 /// What an earlier life of the agent knows of the port; it only matters where the configuration says `auto`.
@@ -81,11 +95,21 @@ pub enum Order {
     /// Hold the job.
     Pause,
     /// Go on.
-    Resume,
+    Resume {
+        /// What a person says of lines in doubt.
+        doubt: Option<Doubt>,
+    },
     /// Give the job up and make the machine safe.
     Cancel,
-    /// Stop the machine at once.
-    EmergencyStop,
+    /// Give an answer to a question of the firmware.
+    AnswerPrompt {
+        /// Which question.
+        number: u64,
+        /// The place of the answer.
+        choice: u32,
+    },
+    /// Send a single command of a person.
+    SendAside(Box<Aside>),
     /// Run the cancel script as soon as the printer answers: a job was left half done.
     MakeSafe,
     /// Let go of the port and end.
@@ -113,6 +137,18 @@ pub struct Snapshot {
     pub fault: Option<(Fault, String)>,
     /// The cancel script still has to run.
     pub unsafe_yet: bool,
+    /// How much may be on its way to the printer at a time.
+    pub window: Option<InForce>,
+    /// How the wire does.
+    pub wire: WireFigures,
+    /// The question that the firmware asks.
+    pub prompt: Option<Arc<Prompt>>,
+    /// The question that was closed last.
+    pub prompt_closed: Option<ClosedPrompt>,
+    /// What the firmware has said last for a person.
+    pub note: Option<String>,
+    /// Whether a person has said at the printer that it is ready for a job, where it has such a button.
+    pub ready: Option<bool>,
 }
 
 impl Default for Snapshot {
@@ -127,8 +163,25 @@ impl Default for Snapshot {
             lines_per_s: 0.0,
             fault: None,
             unsafe_yet: false,
+            window: None,
+            wire: WireFigures::default(),
+            prompt: None,
+            prompt_closed: None,
+            note: None,
+            ready: None,
         }
     }
+}
+
+/// A question that is no longer open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedPrompt {
+    /// Its number.
+    pub number: u64,
+    /// Why.
+    pub cause: PromptEnd,
+    /// What was chosen through the agent.
+    pub choice: Option<u32>,
 }
 
 /// A printer that has been identified.
@@ -169,6 +222,44 @@ pub struct Run {
     pub stats: Stats,
     /// How long it has been paused in all.
     pub paused: Duration,
+    /// Why it is held or was given up, when no person asked for it through the agent.
+    pub cause: Option<Cause>,
+}
+
+/// Why a run is held or was given up, when no person asked for it through the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The printer asked for it; in words.
+    Printer(String),
+    /// No reply came for some lines, and this firmware cannot be asked whether it has carried them out.
+    Doubt {
+        /// First such line of the file.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+}
+
+impl Cause {
+    /// Its stable code.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Printer(_) => Fault::PrinterAsked,
+            Self::Doubt { .. } => Fault::CommUncertain,
+        }
+    }
+
+    /// The same for a person.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Printer(text) => text.clone(),
+            Self::Doubt { first, last } => format!(
+                "no reply came for lines {first} to {last} of the file: look at the print, then resume with --doubt executed or --doubt lost"
+            ),
+        }
+    }
 }
 
 /// Where a run stands.
@@ -200,6 +291,10 @@ pub enum RunEnd {
 pub struct Printer {
     /// What it shall do.
     pub orders: mpsc::Sender<Order>,
+    /// Stops the machine ahead of every order.
+    pub stop: EmergencyStop,
+    /// Where the conversation can be watched.
+    pub tap: Tap,
     /// What is known.
     pub snapshot: watch::Receiver<Snapshot>,
     thread: std::thread::JoinHandle<()>,
@@ -213,11 +308,15 @@ impl Printer {
     pub fn start(options: PrinterOptions, clock: Clock) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (publish, snapshot) = watch::channel(Snapshot::default());
+        let stop = EmergencyStop::default();
+        let tap = Tap::default();
+        let seams = task::Seams { orders: inbox, stop: stop.clone(), publish, tap: tap.clone() };
+        let dump = dump::Dump::start(options.dump_folder.as_deref())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::Builder::new()
             .name("printer".to_owned())
-            .spawn(move || runtime.block_on(task::run(options, clock, inbox, publish)))?;
-        Ok(Self { orders, snapshot, thread })
+            .spawn(move || runtime.block_on(task::run(options, clock, seams, dump)))?;
+        Ok(Self { orders, stop, tap, snapshot, thread })
     }
 
     /// Waits until the thread has let go of the port; it must have been told to leave.

@@ -129,7 +129,6 @@ impl Port {
     }
 
     /// Drops DTR for a moment, which resets boards that have a capacitor for it; the last resort. Only this task waits.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the emergency stop of a conversation"))]
     pub(super) async fn pulse_dtr(&mut self) {
         let down = sys::set_dtr(self.descriptor.get_ref(), false);
         self.tolerate("DTR cannot be dropped", down);

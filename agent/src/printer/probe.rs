@@ -8,8 +8,9 @@ use spoolway_firmware_profiles::Registry;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
+use super::dump::Dump;
 use super::greet::Ask;
-use super::task::Bench;
+use super::task::{Bench, Seams};
 use super::{Before, Known, OpenPortError, PortLost, PrinterOptions, Snapshot};
 use crate::clock::Clock;
 use crate::config::{BaudChoice, PortChoice};
@@ -42,11 +43,12 @@ pub async fn probe(path: &Path, registry: Arc<Registry>, clock: Clock) -> Result
         root: "/".into(),
         profile: None,
         registry,
+        dump_folder: None,
     };
     // Kept until the end: without a sender the conversation would be over.
     let (_orders, inbox) = mpsc::channel(1);
     let (publish, _snapshot) = watch::channel(Snapshot::default());
-    let mut bench = Bench::new(options, clock, inbox, publish);
+    let mut bench = Bench::new(options, clock, Seams::of(inbox, publish), Dump::default());
     let mut port = bench.open_port()?;
     match bench.greet_once(&mut port).await? {
         Ask::Greeted(greeted) => bench.know(greeted).ok_or(ProbeError::Silent(Unanswered::Deaf)),

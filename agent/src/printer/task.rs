@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use spoolway_agent_core::backoff::{Backoff, BackoffOptions};
 use spoolway_agent_core::greeting::Greeted;
+use spoolway_agent_core::prompt::Prompts;
 use spoolway_firmware_profiles::identify;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::prompt::PromptEnd;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::conversation::{self, Next};
 use super::discover;
+use super::dump::Dump;
+use super::estop::{self, EmergencyStop};
 use super::greet::{Patience, Rates};
 use super::hotplug::Hotplug;
 use super::open::{LineOptions, OpenPortError};
 use super::port::{Port, PortLost};
+use super::tap::Tap;
 use super::wirelog::WireLog;
 use super::{Known, Order, PrinterOptions, Run, RunEnd, RunPhase, Snapshot};
 use crate::clock::Clock;
@@ -43,6 +48,7 @@ pub(super) struct Bench {
     pub(super) options: PrinterOptions,
     pub(super) clock: Clock,
     pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) stop: EmergencyStop,
     pub(super) publish: watch::Sender<Snapshot>,
     pub(super) wirelog: WireLog,
     /// Rates to try, and the one in use.
@@ -54,20 +60,33 @@ pub(super) struct Bench {
     /// Where the printer was seen last, under a name that stays.
     stable: Option<PathBuf>,
     backoff: Backoff,
+    pub(super) dump: Dump,
+    /// Questions of the firmware; their numbers go on from one conversation to the next.
+    pub(super) prompts: Prompts,
     /// The cancel script has to run before anything else.
     pub(super) make_safe: bool,
+}
+
+/// The thread's ends of its channels.
+pub(super) struct Seams {
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) stop: EmergencyStop,
+    pub(super) publish: watch::Sender<Snapshot>,
+    pub(super) tap: Tap,
+}
+
+impl Seams {
+    /// For a conversation that nobody stops and nobody watches.
+    pub(super) fn of(orders: mpsc::Receiver<Order>, publish: watch::Sender<Snapshot>) -> Self {
+        Self { orders, stop: EmergencyStop::default(), publish, tap: Tap::default() }
+    }
 }
 
 /// The thread has been told to leave.
 pub(super) struct Leave;
 
-pub(super) async fn run(
-    options: PrinterOptions,
-    clock: Clock,
-    orders: mpsc::Receiver<Order>,
-    publish: watch::Sender<Snapshot>,
-) {
-    let mut bench = Bench::new(options, clock, orders, publish);
+pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump) {
+    let mut bench = Bench::new(options, clock, seams, dump);
     let mut rest = Duration::ZERO;
     while let Ok(port) = bench.wait_for_port(rest).await {
         match bench.serve(port).await {
@@ -82,12 +101,8 @@ pub(super) async fn run(
 }
 
 impl Bench {
-    pub(super) fn new(
-        options: PrinterOptions,
-        clock: Clock,
-        orders: mpsc::Receiver<Order>,
-        publish: watch::Sender<Snapshot>,
-    ) -> Self {
+    pub(super) fn new(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump) -> Self {
+        let Seams { orders, stop, publish, tap } = seams;
         let mut rates = Rates::new(options.baud, options.profile.as_deref(), &options.registry);
         if let Some(baud) = options.before.baud {
             rates.prefer(baud);
@@ -101,8 +116,11 @@ impl Bench {
             options,
             clock,
             orders,
+            stop,
             publish,
-            wirelog: WireLog::default(),
+            wirelog: WireLog::new(tap),
+            dump,
+            prompts: Prompts::default(),
             make_safe: false,
         }
     }
@@ -158,6 +176,7 @@ impl Bench {
                 }
             };
             tokio::select! {
+                () = self.stop.pulled() => warn!("emergency stop, and the printer's port is not open"),
                 order = self.orders.recv() => self.refuse(order)?,
                 () = news => end.as_mut().reset(tokio::time::Instant::now() + SETTLE),
                 () = &mut end => return Ok(()),
@@ -177,6 +196,11 @@ impl Bench {
             match conversation::run(self, &mut port, known).await? {
                 Next::Leave => return Ok(Leave),
                 Next::Greet => {}
+                Next::SeeEffect(known) => {
+                    if let Some(leave) = estop::see_effect(self, &mut port, &known).await? {
+                        return Ok(leave);
+                    }
+                }
             }
         }
     }
@@ -208,16 +232,28 @@ impl Bench {
             None | Some(Order::Leave) => return Err(Leave),
             Some(Order::MakeSafe) => self.make_safe = true,
             Some(Order::Start { run, .. }) => {
-                let (fault, text) = self.publish.borrow().fault.clone().unwrap_or_else(|| {
-                    (Fault::FirmwareSilent, "the printer has not answered yet".to_owned())
-                });
+                let (fault, text) = self.why_silent();
                 self.publish.send_modify(|snapshot| snapshot.run = Some(Run::refused(run, fault, text)));
             }
-            Some(Order::Pause | Order::Resume | Order::Cancel | Order::EmergencyStop) => {}
+            Some(Order::SendAside(aside)) => {
+                let (fault, text) = self.why_silent();
+                aside.refuse(fault, text);
+            }
+            Some(Order::Pause | Order::Resume { .. } | Order::Cancel | Order::AnswerPrompt { .. }) => {}
         }
         let unsafe_yet = self.make_safe;
         self.publish.send_modify(|snapshot| snapshot.unsafe_yet = unsafe_yet);
         Ok(())
+    }
+
+    fn why_silent(&self) -> (Fault, String) {
+        let known = self.publish.borrow().fault.clone();
+        known.unwrap_or_else(|| (Fault::FirmwareSilent, "the printer has not answered yet".to_owned()))
+    }
+
+    /// What was said last goes to the log, and to a file that stays.
+    pub(super) fn dump_wire(&self, heading: &str) {
+        self.dump.take(heading, &self.wirelog.dump());
     }
 
     /// The cable was pulled, or the printer was switched off: a state, not an error of the agent.
@@ -226,6 +262,10 @@ impl Bench {
         warn!(code = Fault::PortLost.code(), port = %self.opened.display(), %lost, "port lost");
         let interrupted = self.publish.borrow().run.as_ref().is_some_and(|run| !run.is_over());
         self.make_safe |= interrupted;
+        if interrupted {
+            self.dump_wire(&format!("{}: {text}", Fault::PortLost));
+        }
+        self.end_prompt(PromptEnd::Lost, None);
         let unsafe_yet = self.make_safe;
         self.publish.send_modify(|snapshot| {
             if let Some(run) = snapshot.run.as_mut().filter(|run| !run.is_over()) {
@@ -254,6 +294,7 @@ impl Run {
             progress: Default::default(),
             stats: Default::default(),
             paused: Duration::ZERO,
+            cause: None,
         }
     }
 

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 
 use spoolway_agent_core::Moment;
 
+use super::tap::Tap;
+
 /// Pieces that are kept; a piece is what one write or one read carried, mostly one or a few lines.
 const PIECES: usize = 400;
 
 /// Who said it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speaker {
+pub enum Speaker {
     /// The agent.
     Agent,
     /// The printer.
@@ -19,12 +21,19 @@ pub(super) enum Speaker {
 /// A bounded record of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct WireLog {
+    tap: Tap,
     pieces: VecDeque<(Moment, Speaker, Vec<u8>)>,
 }
 
 impl WireLog {
+    /// A record of which watchers get a copy.
+    pub(super) fn new(tap: Tap) -> Self {
+        Self { tap, pieces: VecDeque::new() }
+    }
+
     /// Writes a piece down; the oldest goes.
     pub(super) fn note(&mut self, at: Moment, speaker: Speaker, bytes: &[u8]) {
+        self.tap.note(at, speaker, bytes);
         let mut buffer = if self.pieces.len() >= PIECES {
             self.pieces.pop_front().map(|(_, _, buffer)| buffer).unwrap_or_default()
         } else {

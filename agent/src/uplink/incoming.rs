@@ -71,6 +71,7 @@ fn envelope_of(envelope: Envelope, owner: &Address) -> Arrival {
             lane: envelope.lane,
             ttl_ms: envelope.ttl_ms,
             age_ms: envelope.age_ms.unwrap_or(0),
+            has_stopped: false,
         }),
         Message::Ack(ack) => Arrival::Ack(ack),
         Message::ChunkEnd(end) => Arrival::Desk(Inbound::ChunkEnd(end)),

@@ -11,6 +11,7 @@ mod outgoing;
 mod session;
 mod socket;
 mod standing;
+mod stops;
 mod telemetry;
 mod tls;
 
@@ -20,8 +21,8 @@ use std::time::Duration;
 
 use spoolway_agent_core::backoff::{Backoff, BackoffOptions, Jitter};
 use spoolway_agent_core::moment::Moment;
-use spoolway_protocol::PrinterId;
 use spoolway_protocol::hello::{AgentInfo, Welcome};
+use spoolway_protocol::{PrinterId, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,7 @@ use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::config::{Relay, RelayUrl};
 use crate::identity::Identity;
+use crate::printer::EmergencyStop;
 use crate::store::Store;
 use crate::view::LinkView;
 use events::Events;
@@ -36,6 +38,7 @@ use failure::{Failure, Retry};
 use session::Session;
 use socket::{Dialled, Socket};
 use standing::Standing;
+use stops::Stops;
 
 pub use login::this_agent;
 
@@ -82,6 +85,8 @@ pub struct UplinkParts {
     pub store: Store,
     /// To the desk.
     pub inbound: mpsc::Sender<Inbound>,
+    /// Stops the printer, ahead of the desk.
+    pub stop: EmergencyStop,
     /// From the desk.
     pub outbound: mpsc::Receiver<Outbound>,
     /// What a hello says of the desk.
@@ -111,9 +116,12 @@ enum End {
 /// Keeps a session with the relay until `stop`; then says goodbye and returns within a second.
 pub async fn run(parts: UplinkParts, stop: CancellationToken) {
     let mut jitter = Jitter::new(parts.seed);
+    // A database that cannot be read leaves every stop to the desk, which then says why it cannot store it.
+    let floor = parts.store.highest_command_seq().await.unwrap_or(u64::MAX);
     let uplink = Uplink {
         standing: Standing::new(parts.clock.clone(), parts.relay.url.clone(), parts.view.clone()),
         events: Events::new(parts.store.clone(), jitter.draw()),
+        stops: Stops::new(parts.stop.clone(), Seq(floor)),
         backoff: Backoff::new(BackoffOptions::RECONNECT, jitter.draw()),
         jitter,
         parts,
@@ -127,6 +135,7 @@ struct Uplink {
     stop: CancellationToken,
     standing: Standing,
     events: Events,
+    stops: Stops,
     backoff: Backoff,
     jitter: Jitter,
 }
@@ -164,8 +173,9 @@ impl Uplink {
         }
         let began = self.parts.clock.now();
         let seed = self.jitter.draw();
-        let end =
-            Session::new(&mut self.parts, &mut self.events, socket, *welcome, seed).run(&self.stop).await;
+        let end = Session::new(&mut self.parts, (&mut self.events, &mut self.stops), socket, *welcome, seed)
+            .run(&self.stop)
+            .await;
         if self.parts.clock.now().since(began) >= SETTLED {
             self.backoff.reset();
         }

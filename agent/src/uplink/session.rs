@@ -10,8 +10,9 @@ use spoolway_agent_core::link::{Heartbeats, HeartbeatsOutput};
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::hello::Welcome;
-use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck};
+use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck, NackCode};
 use spoolway_protocol::{AgentId, Message};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,14 @@ use super::failure::{Failure, Retry, Stage};
 use super::incoming::{self, Arrival};
 use super::outgoing::{Lanes, Mint, Turn, Writer};
 use super::socket::Socket;
+use super::stops::Stops;
 use super::telemetry::Coalescer;
 use super::{End, UplinkParts};
-use crate::bus::{Inbound, Outbound, Telemetered};
+use crate::bus::{HELD, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 
+/// Emergency stops that are held beyond [`HELD`], so that their commands are answered.
+const STOPS: usize = 16;
 /// How long a goodbye may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -41,12 +45,13 @@ pub(super) struct Session<'a> {
     agent: AgentId,
     clock: &'a Clock,
     events: &'a mut Events,
+    stops: &'a mut Stops,
     ports: Ports<'a>,
     mint: Mint,
     lanes: Lanes,
     writer: Writer,
     reader: SplitStream<Socket>,
-    /// What arrived and has no room at the desk yet: the news of the session and one message.
+    /// What arrived and has no room at the desk yet.
     held: VecDeque<Inbound>,
     heartbeats: Heartbeats,
     telemetry: Coalescer,
@@ -82,7 +87,7 @@ impl<'a> Session<'a> {
     /// A session begins with the relay's welcome.
     pub(super) fn new(
         parts: &'a mut UplinkParts,
-        events: &'a mut Events,
+        (events, stops): (&'a mut Events, &'a mut Stops),
         socket: Socket,
         welcome: Welcome,
         seed: u64,
@@ -96,6 +101,7 @@ impl<'a> Session<'a> {
             mint: Mint::new(parts.clock.clone(), welcome.owner),
             clock: &parts.clock,
             events,
+            stops,
             lanes: Lanes::default(),
             writer: Writer::new(sink),
             reader,
@@ -214,7 +220,7 @@ impl<'a> Session<'a> {
 
     /// Whether the socket is read on.
     fn reads(&self) -> bool {
-        self.held.is_empty() && self.lanes.has_room_for_answers()
+        self.lanes.has_room_for_answers()
     }
 
     async fn next(&mut self, stop: &CancellationToken, plan: &Plan) -> Happened {
@@ -291,13 +297,13 @@ impl<'a> Session<'a> {
     fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
         let now = self.clock.now();
         match arrival {
-            Arrival::Desk(message) => self.held.push_back(message),
+            Arrival::Desk(message) => self.hold(message),
             Arrival::Ack(ack) => self.events.handle_ack(now, &ack),
             Arrival::Nack { re, nack } => {
                 if self.events.handle_nack(now, re.as_ref()) {
                     tracing::debug!(code = %nack.code, "events were refused; they are sent again");
                 } else {
-                    self.held.push_back(Inbound::Nack(nack));
+                    self.hold(Inbound::Nack(nack));
                 }
             }
             Arrival::Beat(beat) => self.answer(&beat),
@@ -314,6 +320,37 @@ impl<'a> Session<'a> {
             Arrival::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Keeps a message until the desk has room. The socket is read on whatever the desk does, so that an emergency stop is
+    /// found behind anything else; what then has no place comes again by itself.
+    fn hold(&mut self, mut message: Inbound) {
+        self.stops.look(&mut message);
+        self.deliver();
+        let is_stop = matches!(message, Inbound::Command { has_stopped: true, .. });
+        if self.held.len() < HELD || is_stop && self.held.len() < HELD + STOPS {
+            return self.held.push_back(message);
+        }
+        match message {
+            Inbound::Command { command, .. } => {
+                let detail =
+                    format!("command {} came while too many others wait; send it again", command.cmd_id);
+                let to = self.mint.owner.clone();
+                self.lanes.push_control(self.mint.refusal(to, None, NackCode::Busy, detail));
+            }
+            _ => tracing::debug!("a message was dropped, because the desk has no room for it"),
+        }
+    }
+
+    /// Hands over what the desk has room for.
+    fn deliver(&mut self) {
+        while let Some(message) = self.held.pop_front() {
+            if let Err(TrySendError::Full(message) | TrySendError::Closed(message)) =
+                self.ports.inbound.try_send(message)
+            {
+                return self.held.push_front(message);
+            }
+        }
     }
 
     fn answer(&mut self, beat: &Heartbeat) {

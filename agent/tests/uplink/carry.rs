@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use spoolway_agent::bus::{INBOUND, Inbound, Outbound, Telemetered};
+use spoolway_agent::bus::{HELD, INBOUND, Inbound, Outbound, Telemetered};
 use spoolway_agent::store::Position;
 use spoolway_protocol::command::CommandReceipt;
 use spoolway_protocol::telemetry::Readings;
 use spoolway_protocol::transfer::{Chunk, ChunkGet};
 use spoolway_protocol::{CmdId, Seq};
 
-use crate::relay::{FakeRelay, Peer};
+use crate::relay::{FakeRelay, Peer, in_time};
 use crate::rig::Rig;
 
 fn revs(events: &[Value]) -> Vec<u64> {
@@ -82,7 +82,10 @@ async fn commands_and_files_come_in_and_answers_go_out() {
         json!({"v": 1, "t": "cmd", "lane": "urgent", "ttl_ms": 900, "age_ms": 30, "from": "b:farm"});
     frame["body"] = command(6);
     peer.send(frame).await;
-    let Inbound::Command { command: came, lane, ttl_ms, age_ms } = rig.inbound().await else { panic!() };
+    let Inbound::Command { command: came, lane, ttl_ms, age_ms, has_stopped: false } = rig.inbound().await
+    else {
+        panic!()
+    };
     assert_eq!((came.seq, ttl_ms, age_ms), (Seq(6), Some(900), 30));
     assert_eq!(lane.unwrap().as_str(), "urgent");
 
@@ -142,25 +145,38 @@ async fn only_the_latest_telemetry_is_sent() {
 }
 
 #[tokio::test]
-async fn a_desk_that_does_not_read_stops_the_reader_and_not_the_heart() {
+async fn an_emergency_stop_waits_for_no_desk_and_no_command_before_it() {
     let relay = FakeRelay::start().await;
     let mut rig = Rig::start(&relay);
-    let quick = json!({"hb_ms": 1_000, "dead_ms": 2_000});
-    let mut peer = relay.welcome_with(&rig.key(), quick).await;
-    let commands = INBOUND as u64 + 20;
-    for seq in 1..=commands {
+    let mut peer = relay.welcome(&rig.key()).await;
+    // The desk takes nothing, as when its database does not answer, and has far more than its share before it.
+    let (taken, surplus) = ((INBOUND + HELD) as u64 - 1, 20);
+    for seq in 1..=taken + surplus {
         peer.say_as("b:farm", "cmd", command(seq)).await;
     }
-    // Nothing more is said here, and yet the agent does not give its relay up while it does not read it.
-    for n in 1..=4 {
-        assert_eq!(peer.heard("hb").await["body"]["n"], n);
+    let mut stop = command(taken + surplus + 1);
+    stop["kind"] = json!("printer.estop");
+    for _ in 0..2 {
+        peer.say_as("b:farm", "cmd", stop.clone()).await;
     }
-    assert!(rig.view.borrow().up);
+    in_time(async {
+        while !rig.emergency.take() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..surplus {
+        assert_eq!(peer.heard("nack").await["body"]["code"], "busy");
+    }
     assert!(matches!(rig.inbound().await, Inbound::Connected));
-    for seq in 1..=commands {
-        let Inbound::Command { command, .. } = rig.inbound().await else { panic!() };
+    for seq in 1..=taken {
+        let Inbound::Command { command, has_stopped: false, .. } = rig.inbound().await else { panic!() };
         assert_eq!(command.seq, Seq(seq));
     }
+    for _ in 0..2 {
+        assert!(matches!(rig.inbound().await, Inbound::Command { has_stopped: true, .. }));
+    }
+    assert!(!rig.emergency.take(), "the second copy pulls nothing");
 }
 
 #[tokio::test]

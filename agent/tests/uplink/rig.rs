@@ -6,6 +6,7 @@ use serde_json::json;
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::identity::Identity;
+use spoolway_agent::printer::EmergencyStop;
 use spoolway_agent::store::{
     Durability, EventClass, NewEvent, OutboxStatus, Position, Store, StoreOptions, Write,
 };
@@ -25,6 +26,7 @@ pub(crate) struct Rig {
     pub(crate) outbound: mpsc::Sender<Outbound>,
     pub(crate) telemetered: watch::Sender<Telemetered>,
     pub(crate) view: watch::Receiver<LinkView>,
+    pub(crate) emergency: EmergencyStop,
     pub(crate) stop: CancellationToken,
     _hello: watch::Sender<HelloState>,
     uplink: JoinHandle<()>,
@@ -51,12 +53,14 @@ impl Rig {
         let (telemetered, measured) = watch::channel(Telemetered::default());
         let (shows, view) = watch::channel(LinkView::default());
         let stop = CancellationToken::new();
+        let emergency = EmergencyStop::default();
         let parts = UplinkParts {
             relay: settings,
             identity: Arc::clone(&identity),
             clock: Clock::start().unwrap(),
             store: store.clone(),
             inbound: to_desk,
+            stop: emergency.clone(),
             outbound: from_desk,
             hello: said,
             telemetered: measured,
@@ -66,7 +70,19 @@ impl Rig {
             seed: 7,
         };
         let uplink = tokio::spawn(run(parts, stop.clone()));
-        Self { store, identity, inbound, outbound, telemetered, view, stop, _hello: hello, uplink, _dir: dir }
+        Self {
+            store,
+            identity,
+            inbound,
+            outbound,
+            telemetered,
+            view,
+            emergency,
+            stop,
+            _hello: hello,
+            uplink,
+            _dir: dir,
+        }
     }
 
     pub(crate) fn key(&self) -> Vec<u8> {

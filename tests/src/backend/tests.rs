@@ -175,7 +175,12 @@ fn an_offer_has_everything_that_an_agent_needs() {
 }
 
 fn state(seq: u64, to: JobState) -> Event {
-    event(1, seq, &JobStateChanged { from: None, to, rev: 1, reason: None, extra: Extra::default() }.into())
+    event(
+        1,
+        seq,
+        &JobStateChanged { from: None, to, rev: 1, reason: None, doubt: None, extra: Extra::default() }
+            .into(),
+    )
 }
 
 #[test]

@@ -160,6 +160,7 @@ impl Job {
             to: self.state,
             rev: self.rev,
             reason: reason.map(str::to_owned),
+            doubt: None,
             extra: Extra::default(),
         }
     }

@@ -1,0 +1,119 @@
+//! Single commands of a person: judged, sent between the lines of a job, and their replies collected.
+
+use spoolway_agent_core::allow::{self, Denied};
+use spoolway_protocol::Fault;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::conversation::Conversation;
+use crate::view::Refusal;
+
+/// Most bytes of replies that are kept; the longest harmless report (`M503`) has about 6,000.
+const REPLY_BYTES: usize = 24 * 1024;
+
+/// One command, and whoever waits for its replies.
+#[derive(Debug)]
+pub struct Aside {
+    command: String,
+    heard: Vec<u8>,
+    answer: oneshot::Sender<Result<Vec<String>, Refusal>>,
+}
+
+impl Aside {
+    /// A command as it was typed, and where its replies will be.
+    #[must_use]
+    pub fn new(command: String) -> (Self, oneshot::Receiver<Result<Vec<String>, Refusal>>) {
+        let (answer, replies) = oneshot::channel();
+        (Self { command, heard: Vec::new(), answer }, replies)
+    }
+
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        let room = REPLY_BYTES - self.heard.len();
+        self.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    pub(super) fn refuse(self, fault: Fault, text: impl Into<String>) {
+        drop(self.answer.send(Err(Refusal::new(fault, text))));
+    }
+
+    fn finish(self) {
+        drop(self.answer.send(Ok(replies(&self.heard))));
+    }
+}
+
+impl Conversation<'_> {
+    pub(super) fn send_aside(&mut self, mut aside: Aside) {
+        let is_printing = self.run.as_ref().is_some_and(|run| !run.is_over());
+        let profile = &self.known.profile;
+        let is_grbl = !profile.framing.numbered;
+        let judged = allow::judge(&aside.command, is_printing, is_grbl, &profile.temperature.limits);
+        let line = match judged {
+            Ok(line) => line,
+            Err(denied @ Denied::Printing { .. }) => return aside.refuse(Fault::Busy, denied.to_string()),
+            Err(denied) => return aside.refuse(Fault::CommandNotAllowed, denied.to_string()),
+        };
+        match self.streamer.send_aside(line.as_bytes()) {
+            Ok(()) => {
+                info!(command = line, "sent by hand");
+                aside.command = line;
+                self.asides.push_back(aside);
+            }
+            Err(error) => aside.refuse(super::faults::of_turn(error), error.to_string()),
+        }
+    }
+
+    /// A command was acknowledged; older ones that were not are lost, as when the firmware began anew meanwhile.
+    pub(super) fn end_aside(&mut self, command: &str) {
+        let Some(place) = self.asides.iter().position(|aside| aside.command == command) else { return };
+        for lost in self.asides.drain(..place) {
+            lost.refuse(Fault::FirmwareReset, "the printer began anew before it answered");
+        }
+        if let Some(aside) = self.asides.pop_front() {
+            aside.finish();
+        }
+    }
+
+    pub(super) fn refuse_asides(&mut self, fault: Fault, text: &str) {
+        self.asides.drain(..).for_each(|aside| aside.refuse(fault, text));
+    }
+}
+
+/// The lines that are not mere acknowledgements, of this command or of lines of a job around it.
+fn replies(heard: &[u8]) -> Vec<String> {
+    let lines =
+        heard.split(|&b| b == b'\n').map(|line| String::from_utf8_lossy(line.trim_ascii()).into_owned());
+    lines.filter(|line| !line.is_empty() && !is_bare(line)).collect()
+}
+
+/// `ok`, `ok N4 P15 B3`, `ok 12`, `wait`, and the firmware's signs of life.
+fn is_bare(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    if lower == "wait" || lower.starts_with("echo:busy:") || lower.starts_with("busy:") {
+        return true;
+    }
+    let Some(rest) = lower.strip_prefix("ok") else { return false };
+    rest.split(' ').all(|word| word.trim_start_matches(['n', 'p', 'b']).bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_told_from_acknowledgements() {
+        let heard =
+            b"ok\nok N4 P15 B3\necho:busy: processing\nok 12\r\nFIRMWARE_NAME:Marlin\n\nCap:EEPROM:1\n\
+            ok T:20.1 /0.0 B:19.8 /0.0\nwait\nok\nhal";
+        assert_eq!(
+            replies(heard),
+            ["FIRMWARE_NAME:Marlin", "Cap:EEPROM:1", "ok T:20.1 /0.0 B:19.8 /0.0", "hal"]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_replies_stays_bounded() {
+        let (mut aside, _) = Aside::new("M503".to_owned());
+        (0..1_000).for_each(|_| aside.hear(&[b'x'; 999]));
+        assert_eq!(aside.heard.len(), REPLY_BYTES);
+    }
+}
