@@ -1,6 +1,11 @@
 //! The simulated printer in each dialect, against what the firmwares' sources say and what running firmware was seen to say.
 
+use spoolway_agent_core::Moment;
+use spoolway_agent_core::greeting::{Greeting, GreetingOptions, GreetingOutput};
+use spoolway_firmware_profiles::identify;
+use spoolway_firmware_profiles::registry::Registry;
 use spoolway_tests::printer::{Dialect, Printer, PrinterFaults, PrinterOptions};
+use spoolway_tests::world;
 
 const SECOND: u64 = 1_000_000;
 
@@ -214,4 +219,39 @@ fn a_board_on_usb_takes_no_more_than_fits() {
     bench.printer.receive(bench.now_us, &b"G4 S1\n".repeat(20));
     assert!(bench.printer.takes() < 255);
     assert_eq!(Bench::of("marlin").printer.takes(), usize::MAX);
+}
+
+/// Opens a conversation with a board that was just reset, as the agent does, in virtual time: the profile that is found.
+fn found_by_greeting(profile: &str) -> String {
+    let mut printer = Printer::new(board(profile), 1);
+    let mut greeting = Greeting::new(GreetingOptions::default(), Moment::ZERO);
+    printer.reset(0);
+    for now_us in (0..60 * SECOND).step_by(1_000) {
+        let now = Moment::from_micros(now_us);
+        printer.advance(now_us);
+        for (_, bytes) in printer.take_output() {
+            greeting.handle_bytes(now, &bytes);
+        }
+        loop {
+            match greeting.poll_output(now) {
+                GreetingOutput::Write(bytes) => printer.receive(now_us, &bytes),
+                GreetingOutput::Wait(_) => break,
+                GreetingOutput::Unanswered(why) => return format!("{why}"),
+                GreetingOutput::Greeted(found) => {
+                    let registry = Registry::built_in();
+                    return identify(&registry, &found.banners, &found.report).profile.id.clone();
+                }
+            }
+        }
+    }
+    "nothing within a minute".to_owned()
+}
+
+/// Two cannot be told by what they say: a Marlin on USB needs the port's own USB id, and the unknown is what is left.
+#[test]
+fn the_greeting_finds_the_profile_of_every_board_that_can_be_told() {
+    for profile in world::profiles() {
+        let expected = if profile == "marlin-cdc" { "marlin" } else { &profile };
+        assert_eq!(found_by_greeting(&profile), expected);
+    }
 }
