@@ -194,8 +194,7 @@ impl Greeting {
         if line.is_empty() {
             return;
         }
-        let Some(text) = std::str::from_utf8(line).ok().filter(|t| !t.contains(|c: char| c.is_control()))
-        else {
+        let Some(text) = std::str::from_utf8(line).ok().filter(|t| !t.contains(is_noise)) else {
             self.heard = self.heard.max(Heard::Noise);
             return;
         };
@@ -203,7 +202,7 @@ impl Greeting {
         let answered = text.len() >= 2 && text[..2].eq_ignore_ascii_case("ok");
         let learnt = self.found.report.feed(text);
         match self.step {
-            Step::Ask { .. } | Step::Asked { .. } if self.found.report.name.is_some() => {
+            Step::Ask { .. } | Step::Asked { .. } if self.is_named() => {
                 self.step = Step::Named { quiet: now + self.options.retry };
                 if answered {
                     self.step = Step::Done;
@@ -224,6 +223,11 @@ impl Greeting {
         }
     }
 
+    /// Flashforge names the machine and no firmware.
+    fn is_named(&self) -> bool {
+        self.found.report.name.is_some() || self.found.report.machine_type.is_some()
+    }
+
     fn take_nameless(&mut self) {
         self.nameless += 1;
         if self.nameless >= NAMELESS_ANSWERS_MAX {
@@ -242,6 +246,11 @@ impl Greeting {
             self.found.banners.push(text.to_owned());
         }
     }
+}
+
+/// No text has control characters, but for the tabs in Malyan's answer.
+fn is_noise(character: char) -> bool {
+    character.is_control() && character != '\t'
 }
 
 /// grbl's `error:20`; Marlin's `Error:` is followed by a text.
@@ -326,6 +335,17 @@ mod tests {
             assert_eq!(greeting.poll_output(at(now)), GreetingOutput::Write(question.into()), "{now}");
         }
         greeting.handle_bytes(at(4005), b"CMD M115 Received.\nMachine Type: Flashforge Finder\nok\n");
+        let GreetingOutput::Greeted(found) = greeting.poll_output(at(4006)) else { panic!() };
+        assert_eq!(found.report.machine_type.as_deref(), Some("Flashforge Finder"));
+    }
+
+    #[test]
+    fn an_answer_with_tabs_is_an_answer() {
+        let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
+        assert!(asked(&mut greeting, 0));
+        greeting.handle_bytes(at(5), b"NAME: Malyan\tVER: 2.9\tMODEL: M200\tHW: HA02\nok\n");
+        let GreetingOutput::Greeted(found) = greeting.poll_output(at(6)) else { panic!() };
+        assert_eq!(found.report.name.as_deref(), Some("Malyan"));
     }
 
     #[test]
