@@ -83,10 +83,9 @@ fn has_word(text: &[u8], word: &str) -> bool {
 
 /// `N12 G1 X3*45` is `G1 X3`, in a file as on the wire.
 fn without_number(line: &[u8]) -> &[u8] {
-    let Some(rest) = line.strip_prefix(b"N").filter(|rest| rest.first().is_some_and(u8::is_ascii_digit))
-    else {
-        return line;
-    };
+    // Printrun begins to count at -1.
+    let rest = line.strip_prefix(b"N").map(|rest| rest.strip_prefix(b"-").unwrap_or(rest));
+    let Some(rest) = rest.filter(|rest| rest.first().is_some_and(u8::is_ascii_digit)) else { return line };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let rest = rest[digits..].trim_ascii();
     let star = rest.iter().rposition(|&byte| byte == b'*');
@@ -266,7 +265,7 @@ mod tests {
     fn the_hosts_own_commands_are_counted_apart() {
         let file = "G28\nM105\nG1 X1\nM117 2*3\n";
         let executed =
-            ["M115", "N1 M110 N0*1", "N2 G28*2", "N3 M105*3", "N4 M105*4", "N5 G1 X1*5", "N6 M117 2*3*6"];
+            ["M115", "N-1 M110 N-1*125", "N2 G28*2", "N3 M105*3", "N4 M105*4", "N5 G1 X1*5", "N6 M117 2*3*6"];
         let found = compare(file, &executed);
         assert_eq!((found.difference, found.matched), (None, 4));
         let digest = Sha256Hex(Sha256::digest("G28\nM105\nG1 X1\nM117 2*3\n").into());
