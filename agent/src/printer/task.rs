@@ -206,10 +206,11 @@ impl Bench {
     }
 
     /// Chooses the profile. A profile that the configuration names and nobody knows was refused at the start.
-    pub(super) fn know(&mut self, greeted: Greeted) -> Option<Arc<Known>> {
+    pub(super) fn know(&mut self, mut greeted: Greeted) -> Option<Arc<Known>> {
         let registry = Arc::clone(&self.options.registry);
         let found = discover::find(&self.options.root, &self.opened);
         self.stable = found.as_ref().map(|found| found.stable().to_owned());
+        greeted.report.usb = found.as_ref().and_then(|found| Some(found.usb.as_ref()?.id.clone()));
         let chosen = match &self.options.profile {
             Some(id) => registry.get(id).ok()?,
             None => identify(&registry, &greeted.banners, &greeted.report),
@@ -306,5 +307,39 @@ impl Run {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.phase, RunPhase::Ended(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spoolway_firmware_profiles::Registry;
+
+    use super::super::Before;
+    use super::super::discover::tests::Machine;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_printer_that_answers_is_known_with_its_usb_ids_and_its_socket() {
+        let machine = Machine::new();
+        machine.plug("ttyUSB0", "1.2", None);
+        let path = PathBuf::from("/dev/ttyUSB0");
+        let options = PrinterOptions {
+            port: path.clone().into(),
+            baud: 115_200.into(),
+            parity_workaround: false,
+            before: Before::default(),
+            root: machine.root().to_owned(),
+            profile: None,
+            registry: Arc::new(Registry::built_in()),
+            dump_folder: None,
+        };
+        let (_orders, inbox) = mpsc::channel(1);
+        let (publish, _snapshot) = watch::channel(Snapshot::default());
+        let seams = Seams::of(inbox, publish);
+        let mut bench = Bench::new(options, Clock::start().unwrap(), seams, Dump::default());
+        bench.opened = path;
+        let known = bench.know(Greeted::default()).unwrap();
+        assert_eq!(known.report.usb.as_deref(), Some("1a86:7523"));
+        assert_eq!(bench.stable, known.found.as_ref().unwrap().by_path);
     }
 }
