@@ -122,6 +122,7 @@ struct World {
     /// No line was refused or in question, and the window is as it was.
     is_undisturbed: bool,
     aloud: bool,
+    arrived: Vec<u8>,
 }
 
 impl World {
@@ -150,6 +151,7 @@ impl World {
             fullness: Fullness { may_drop: judge::may_drop(&scenario), ..Fullness::default() },
             is_undisturbed: true,
             aloud: false,
+            arrived: Vec::new(),
             scenario,
         }
     }
@@ -224,6 +226,17 @@ impl World {
         }
     }
 
+    /// Says what arrives at the printer, damage included, a line at a time.
+    fn overhear(&mut self, byte: u8) {
+        if self.aloud {
+            self.arrived.push(byte);
+            if byte == b'\n' {
+                let line = std::mem::take(&mut self.arrived);
+                self.say('=', &line);
+            }
+        }
+    }
+
     fn say(&self, sign: char, bytes: &[u8]) {
         if self.aloud && !bytes.is_empty() {
             println!("{:12.6} {sign} {:?}", self.now_us as f64 / 1e6, String::from_utf8_lossy(bytes));
@@ -286,6 +299,7 @@ impl World {
                 // A byte that waited for room arrives when there is some.
                 let at_us = if self.scenario.printer.link == Link::Uart { at_us } else { self.now_us };
                 self.printer.receive(at_us, &[byte]);
+                self.overhear(byte);
             }
             self.printer.advance(self.now_us);
             let waits = self.wire.to_printer.next_delivery_us().is_some_and(|at_us| at_us <= self.now_us);

@@ -69,6 +69,12 @@ impl Streamer {
         let line = self.window.acked() + 1;
         match self.window.lines_in_flight() {
             0 => {}
+            // The one before it, which counts as acknowledged, may have been refused, and a doubled reply counted for it.
+            1 if number < line && self.window.has(number) => {
+                self.note_refusal(mend, number);
+                self.window.take_back(number);
+                self.doubt(now);
+            }
             1 if number != line && self.suspicion.raise(number) => self.believe_request(now, line, number),
             1 => {
                 self.note_refusal(mend, line);

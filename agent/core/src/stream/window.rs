@@ -236,6 +236,12 @@ impl Window {
         (self.acked + 1..self.cursor).filter_map(|number| self.history.get(number))
     }
 
+    /// From this line on nothing counts as acknowledged any more; what was sent is on its way again.
+    pub(super) fn take_back(&mut self, number: u32) {
+        self.retreat(number - 1);
+        self.count_bytes();
+    }
+
     fn set_cursor(&mut self, number: u32) {
         self.cursor = number;
         self.count_bytes();
