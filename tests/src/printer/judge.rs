@@ -120,7 +120,10 @@ fn parts(raw: &[u8]) -> Parts {
     let number = |text: &[u8]| text.first().is_some_and(u8::is_ascii_digit).then(|| leading_integer(text));
     let leading = body.trim_ascii_start().strip_prefix(b"N").and_then(number);
     let command = &raw[command_range(raw)];
-    let counts = leading.filter(|_| command.starts_with(b"M110"));
+    // `M1106` is another command.
+    let sets_counter =
+        command.strip_prefix(b"M110").is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_digit));
+    let counts = leading.filter(|_| sets_counter);
     let trailing = command.iter().position(|&byte| byte == b'N').and_then(|at| number(&command[at + 1..]));
     Parts {
         number: leading,
