@@ -109,11 +109,17 @@ fn accepts(printed: &Printed<'_>, done: usize, text: &[u8]) -> Option<Option<Wai
     (rewritten.as_bytes() == text).then_some(Some(wait))
 }
 
-fn meant_text<'a>(printed: &Printed<'_>, meant: &'a HashMap<i64, Vec<u8>>, line: &'a Executed) -> &'a [u8] {
+fn meant_text<'a>(
+    printed: &Printed<'_>,
+    meant: &'a HashMap<i64, Vec<Vec<u8>>>,
+    line: &'a Executed,
+) -> &'a [u8] {
     let survivor = printed.survivors.iter().find(|s| s.line.at_us == line.at_us && s.line.raw == line.raw);
     match (survivor.map(|s| s.kind), line.number) {
         (Some(SurvivorKind::XorCollision), Some(number)) => {
-            meant.get(&number).map_or(line.text(), Vec::as_slice)
+            let frames = meant.get(&number).map_or(&[][..], Vec::as_slice);
+            // A number is given anew when the counter is set anew: the most alike is the one that was damaged.
+            frames.iter().max_by_key(|frame| likeness(frame, line.text())).map_or(line.text(), Vec::as_slice)
         }
         _ => line.text(),
     }
@@ -126,15 +132,25 @@ fn after_cancel<'a>(rules: &Rules, rest: impl Iterator<Item = &'a Executed>) -> 
         .collect()
 }
 
-/// The command that the host last wrote under each number.
-fn meant_by_number(frames: &[Vec<u8>]) -> HashMap<i64, Vec<u8>> {
-    let mut meant = HashMap::new();
+/// How many bytes two texts share at their beginnings and at their ends.
+fn likeness(one: &[u8], other: &[u8]) -> usize {
+    let head = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let tail = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    head + tail
+}
+
+/// The commands that the host wrote under each number.
+fn meant_by_number(frames: &[Vec<u8>]) -> HashMap<i64, Vec<Vec<u8>>> {
+    let mut meant: HashMap<i64, Vec<Vec<u8>>> = HashMap::new();
     for frame in frames {
         let text = String::from_utf8_lossy(frame);
         let Some((number, rest)) = text.strip_prefix('N').and_then(|t| t.split_once(' ')) else { continue };
         let Ok(number) = number.parse() else { continue };
-        let command = rest.rsplit_once('*').map_or(rest, |(command, _)| command);
-        meant.insert(number, command.as_bytes().to_vec());
+        let command = rest.rsplit_once('*').map_or(rest, |(command, _)| command).as_bytes();
+        let known = meant.entry(number).or_default();
+        if !known.iter().any(|known| known == command) {
+            known.push(command.to_vec());
+        }
     }
     meant
 }

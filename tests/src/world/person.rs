@@ -25,6 +25,8 @@ pub(super) struct Person {
     pub(super) cancelled: bool,
     /// The job was paused at some time.
     pub(super) paused: bool,
+    /// A line was carried out ahead of one in doubt before it.
+    pub(super) saw_disorder: bool,
     /// How often lines were in doubt.
     pub(super) doubts: u64,
 }
@@ -39,6 +41,7 @@ impl Person {
             looks: 0,
             cancelled: false,
             paused: false,
+            saw_disorder: false,
             doubts: 0,
         }
     }
@@ -111,7 +114,12 @@ impl World {
         self.person.in_doubt = None;
         let executed = self.printer.executed().to_vec();
         let found = survivors(self.frames.iter().map(Vec::as_slice), &executed);
-        let done = self.course(&executed, &found).done;
+        let course = self.course(&executed, &found);
+        if !course.faults.is_empty() && !self.scenario.printer.dialect.verifies_sequence() {
+            self.person.saw_disorder = true;
+            return self.give_up();
+        }
+        let done = course.done;
         let truth = match done {
             done if done >= behind => Doubt::Executed,
             done if done <= first => Doubt::Lost,
