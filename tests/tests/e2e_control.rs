@@ -316,7 +316,11 @@ fn the_last_words_on_the_wire_are_kept_after_a_fault() {
         std::fs::read_to_string(&kept).ok().filter(|text| text.contains("< start"))
     });
     assert!(text.starts_with("# firmware.reset") && text.contains("M109 S240"), "{text}");
-    bench.until("the log to name the file", || bench.house.logs().contains("wire.log").then_some(()));
+    let log = bench.house.socket().parent().unwrap().with_file_name("agent.log");
+    bench.until("the log to name the file", || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        (log.contains("/wire.log") && log.contains("< start")).then_some(())
+    });
 }
 
 #[test]
