@@ -37,6 +37,14 @@ impl World {
         check::course(&self.printed(executed, found, &rules, false))
     }
 
+    /// What has left the host still arrives, also behind an acknowledgement too many.
+    fn deliver_the_rest(&mut self) {
+        for _ in 0..20 {
+            self.now_us += 500_000;
+            self.carry();
+        }
+    }
+
     fn printed<'a>(
         &'a self,
         executed: &'a [Executed],
@@ -50,6 +58,7 @@ impl World {
     pub(super) fn judge(mut self, end: End) -> Outcome {
         let elapsed_us = self.now_us;
         let working = !self.printer.is_idle(self.now_us);
+        self.deliver_the_rest();
         // What has been accepted is still carried out.
         self.printer.advance(self.now_us + 3_600_000_000);
         let executed: Vec<Executed> = self.printer.executed().to_vec();
