@@ -12,5 +12,6 @@ pub mod process;
 pub mod pty;
 pub mod rng;
 pub mod torture;
+pub mod transcript;
 pub mod wire;
 pub mod world;

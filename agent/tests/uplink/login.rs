@@ -1,11 +1,16 @@
 //! Getting in, and saying why not.
 
+use std::time::Duration;
+
 use rcgen::date_time_ymd;
 use serde_json::json;
 use spoolway_agent::bus::Inbound;
 
 use crate::relay::{FakeRelay, in_time};
 use crate::rig::Rig;
+
+/// Less than the uplink gives a relay for each step of a login, and more than a busy machine takes to stop at once.
+const NO_WAIT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn the_hello_is_signed_and_says_where_everything_stands() {
@@ -135,7 +140,7 @@ async fn a_stop_says_goodbye_and_does_not_wait() {
     rig.until_up().await;
     let began = std::time::Instant::now();
     let view = rig.stopped().await;
-    assert!(began.elapsed().as_secs() < 1);
+    assert!(began.elapsed() < NO_WAIT);
     assert!(!view.borrow().up && view.borrow().session.is_none());
     assert_eq!(peer.heard("bye").await["to"], "relay");
     assert!(peer.is_closed().await);
@@ -145,5 +150,5 @@ async fn a_stop_says_goodbye_and_does_not_wait() {
     let _silent = relay.accept().await;
     let began = std::time::Instant::now();
     in_time(rig.stopped()).await;
-    assert!(began.elapsed().as_secs() < 1);
+    assert!(began.elapsed() < NO_WAIT);
 }

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// Far longer than anything here takes; only a hang reaches it.
-pub(crate) const HANG: Duration = Duration::from_secs(30);
+pub(crate) const HANG: Duration = Duration::from_secs(120);
 pub(crate) const NONCE: [u8; 32] = [9; 32];
 
 pub(crate) struct FakeRelay {

@@ -76,10 +76,8 @@ async fn a_revocation_on_the_command_line_reaches_a_running_relay() {
     let mut machine = world.add_agent(1, "farm");
     let mut client = world.agent(&mut machine).await;
     let id = machine.id.to_string();
-    let begun = std::time::Instant::now();
     assert_eq!(world.cli(&["agent", "revoke", &id]).0, 0);
     assert_eq!(client.close_code().await, 4003);
-    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
     let again = rejected(&world, |nonce, exporter| machine.hello(nonce, "localhost", exporter)).await;
     assert_eq!(again, ("revoked".into(), 4003));
     let mut backend = world.backend("farm").await;

@@ -30,7 +30,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
 /// Far longer than anything here takes; only a hang reaches it.
-const HANG: Duration = Duration::from_secs(30);
+const HANG: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,

@@ -18,9 +18,9 @@ use crate::dial::Relay;
 use crate::process::ChildProcess;
 
 /// How long a child may take to begin.
-const BEGIN: Duration = Duration::from_secs(20);
+const BEGIN: Duration = Duration::from_secs(60);
 /// How long a child may take to end in order.
-const END: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(40);
 /// The name under which everybody dials the relay.
 pub(crate) const HOST: &str = "localhost";
 /// The backend that owns the agent.

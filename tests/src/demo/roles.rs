@@ -20,7 +20,7 @@ use crate::process::when_parent_leaves;
 use crate::pty::{PtyControl, PtyOptions, PtyPrinter, PtyRun};
 
 /// How long a part has to end in order.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(30);
 /// How often telemetry is wanted while a job is printed: often enough for a bar that moves.
 const TELEMETRY_MS: u64 = 250;
 /// Heaters are so many times stronger than usual, since there is nothing to see while they warm up.

@@ -1,0 +1,2 @@
+cmd
+{"cmd_id":"0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f37","seq":95,"printer_id":"p0","kind":"job.resume","args":{"job_id":"job-7731"},"actor":{"id":"u-204","role":"operator","decision":"queue-policy-3"},"sig":"QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl9gYWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+fw=="}

@@ -1,0 +1,3 @@
+backend
+{"v":1,"t":"hb","to":"relay","body":{"n":12,"rtt_ms":38}}
+{"v":1,"t":"hb","to":"relay","body":{"n":12,"rtt_ms":38}}

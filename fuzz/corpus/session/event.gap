@@ -1,0 +1,2 @@
+agent
+{"v":1,"t":"events","to":"b:farm-berlin","id":"0199c7a2-4c00-7d55-9b22-6f1eac8d3a44","from":"a:0G3T7QX2M9KDWZ5R8Y1V4BNCHE","ts":{"w":1760000000123,"m":812345,"b":"6f1c2a04-55d1-4a7e-9a1b-3f0c8d2e7b11","c":"ntp"},"body":{"items":[{"epoch":3,"seq":250,"cls":"critical","kind":"gap","ts":{"w":1760000000123,"m":812345,"b":"6f1c2a04-55d1-4a7e-9a1b-3f0c8d2e7b11","c":"ntp"},"data":{"dropped":37,"cls":"info"}}]}}
