@@ -8,7 +8,7 @@ use std::io::{Seek, Write};
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use spoolway_agent::config::load::{Loaded, load, render};
+use spoolway_agent::config::{Loaded, load, render};
 use spoolway_agent::paths::Paths;
 use tempfile::NamedTempFile;
 

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Only something that hangs reaches it.
 const HANG: Duration = Duration::from_secs(300);
+/// A pseudo-terminal takes any.
+const BAUD: u32 = 115_200;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Lines of the file that are printed, from its beginning; its last lines follow.
 const HEAD_LINES: usize = 420;
@@ -129,7 +131,8 @@ fn agent(
 ) -> JoinHandle<anyhow::Result<()>> {
     let folder = folder.to_owned();
     let mut config = Config::new(&Paths { config: folder.clone(), state: folder.clone(), runtime: folder });
-    config.printer.port = port;
+    config.printer.port = port.into();
+    config.printer.baud = BAUD.into();
     config.printer.profile = profile;
     config.profiles.folder = Some(config.state_dir.join("profiles")).filter(|folder| folder.is_dir());
     config.spool.reserve_bytes = 0;
