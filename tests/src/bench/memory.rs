@@ -24,7 +24,7 @@ const LARGE_BYTES: usize = 500_000_000;
 /// How long at most a file is printed.
 const PRINTING: Duration = Duration::from_secs(15);
 /// How long a file may take to come.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Time between two looks at the house.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Room on the disk: the packed file, the agent's reserve, and some air.

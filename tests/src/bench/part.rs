@@ -144,7 +144,9 @@ fn dense(bytes: usize) -> Vec<u8> {
 fn paced(moves_per_s: u32, moves: usize) -> Vec<u8> {
     const STEP_MM: f64 = 0.5;
     let feed = STEP_MM * f64::from(moves_per_s) * 60.0;
-    let mut text = format!("G21\nG90\nM82\nG92 E0\nG1 X140 Y90 F{feed:.0}\n");
+    // The way there takes no time worth speaking of.
+    let mut text =
+        format!("G21\nG90\nM82\nG92 E0\nG1 X{:.3} Y90 F600000\nG1 F{feed:.0}\n", 100.0 + STEP_MM / STEP.1);
     // The sine of so small an angle is the angle.
     let radius = STEP_MM / STEP.1;
     let mut at = (1.0, 0.0);
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn paced_moves_take_their_time_and_are_as_long_as_dense_ones() {
         let part = Part::paced(222, 1_000);
-        assert_eq!(part.commands, 1_005);
+        assert_eq!(part.commands, 1_006);
         let [p10, _, p90] = part.figures().command_bytes;
         assert!(24 <= p10 && p90 <= 32, "{p10} {p90}");
         let at = |line: usize| {
