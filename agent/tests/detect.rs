@@ -27,7 +27,7 @@ fn board(master: OwnedFd) -> std::thread::JoinHandle<()> {
         let mut out = File::from(master.try_clone().unwrap());
         let mut lines = BufReader::new(File::from(master)).lines().map_while(Result::ok);
         assert!(lines.any(|line| line == "M115"));
-        let answer = "FIRMWARE_NAME:Marlin 2.1.2 (Jan 1 2024) MACHINE_TYPE:Ender-3 UUID:cede2a2f\nok\n";
+        let answer = "FIRMWARE_NAME:Marlin 2.1.2 (Jan 1 2024) MACHINE_TYPE:RepRap UUID:cede2a2f\nok\n";
         out.write_all(answer.as_bytes()).unwrap();
         // Until the other end has closed the terminal.
         lines.for_each(drop);
@@ -69,7 +69,7 @@ fn a_printer_is_found_without_an_agent_and_told_for_people_and_programs() {
             assert_eq!((&row["port"], &row["baud"]), (&port.into(), &115_200.into()));
             assert_eq!(row["profile"], "marlin");
         } else {
-            for part in ["printer: Marlin 2.1.2", "on Ender-3", "[printer]", port, "baud = 115200"] {
+            for part in ["printer: Marlin 2.1.2", "on RepRap", "[printer]", port, "baud = 115200"] {
                 assert!(said.contains(part), "{part} is not in\n{said}");
             }
         }

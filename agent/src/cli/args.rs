@@ -230,7 +230,7 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "PATH")]
     port: Option<PathBuf>,
     /// Bits per second, or auto.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_baud)]
     baud: Option<String>,
     /// Firmware profile, or auto.
     #[arg(long, value_name = "ID")]
@@ -276,6 +276,15 @@ fn parse_doubt(text: &str) -> Result<Doubt, String> {
         "executed" => Ok(Doubt::Executed),
         "lost" => Ok(Doubt::Lost),
         _ => Err("must be executed or lost".to_owned()),
+    }
+}
+
+/// A number or `auto`; whether the number will do is said by the configuration.
+fn parse_baud(text: &str) -> Result<String, String> {
+    match text {
+        "auto" => Ok(text.to_owned()),
+        _ if text.parse::<u32>().is_ok() => Ok(text.to_owned()),
+        _ => Err("must be a number or auto".to_owned()),
     }
 }
 
