@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 
 use spoolway_tests::transcript::Transcript;
 
-/// Every conversation, and the profile that its firmware gets.
+/// Every conversation, and the profile under which its lines are read.
 const ALL: [(&str, &str); 8] = [
-    ("grbl", "grbl"),
-    ("grblhal", "grblhal"),
+    ("grbl", "generic"),
+    ("grblhal", "generic"),
     ("marlin-2.0.9-advanced_ok", "marlin"),
     ("marlin-2.0.9-basic", "marlin"),
     ("marlin-2.0.9-checksum", "marlin"),
     ("marlin-2.0.9-rx-overflow", "marlin"),
     ("octoprint-virtual", "generic"),
-    ("teacup", "teacup"),
+    ("teacup", "generic"),
 ];
 
 fn folder() -> PathBuf {
