@@ -196,10 +196,13 @@ impl House {
     /// # Errors
     /// A part does not end, or the printer gives no report.
     pub fn close(mut self) -> anyhow::Result<Option<PrinterReport>> {
+        // Its own program ends on a signal; a second one would say that nothing is to be waited for.
         if self.agent_program.is_some() {
             self.agent.terminate()?;
+            ended(&mut self.agent)?;
+        } else {
+            end(&mut self.agent)?;
         }
-        end(&mut self.agent)?;
         let report = match &mut self.printer {
             Some(printer) => {
                 printer.ask_to_end();
@@ -314,6 +317,10 @@ pub(crate) fn heard(child: &ChildProcess) -> anyhow::Result<String> {
 
 fn end(child: &mut ChildProcess) -> anyhow::Result<()> {
     child.ask_to_end();
+    ended(child)
+}
+
+fn ended(child: &mut ChildProcess) -> anyhow::Result<()> {
     let status = child.wait(END).with_context(|| child.log_tail())?;
     if !status.success() {
         bail!("the {} ended with {status}:\n{}", child.name(), child.log_tail());
