@@ -55,7 +55,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Starts both; `words` are for the virtual printer, `overlay` is a profile that lies beside the configuration.
+    /// Starts both; `words` are for the virtual printer, `overlay` takes the place of Marlin's profile.
     fn start(profile: ProfileChoice, overlay: Option<&str>, words: &[&str]) -> Self {
         let python = std::env::var_os("SPOOLWAY_OCTOPRINT_PYTHON");
         let python = PathBuf::from(python.expect("SPOOLWAY_OCTOPRINT_PYTHON names a Python with OctoPrint"));
@@ -69,7 +69,7 @@ impl Bench {
         let device = printer.line(HANG).unwrap_or_else(|error| panic!("{error}\n{}", printer.log_tail()));
         if let Some(overlay) = overlay {
             std::fs::create_dir(dir.path().join("profiles")).unwrap();
-            std::fs::write(dir.path().join("profiles/own.toml"), overlay).unwrap();
+            std::fs::write(dir.path().join("profiles/marlin.toml"), overlay).unwrap();
         }
         let stop = CancellationToken::new();
         let agent = Some(agent(dir.path(), device.into(), profile, stop.clone()));
@@ -175,7 +175,7 @@ fn marlin() -> ProfileChoice {
     ProfileChoice::Id("marlin".to_owned())
 }
 
-/// Marlin's profile as shipped, but for a firmware that says no `ok` behind a request. It takes the place of Marlin's.
+/// Marlin's profile as shipped, but for a firmware that says no `ok` behind a request.
 fn without_ok_behind_requests() -> String {
     let shipped = include_str!("../../firmware-profiles/profiles/marlin.toml");
     let changed = shipped.replace("ok_after_resend = true", "ok_after_resend = false");
