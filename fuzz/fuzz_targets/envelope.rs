@@ -18,7 +18,7 @@ fuzz_target!(|frame: &str| {
     };
     assert_eq!((envelope.t.as_str(), envelope.body.get()), (route.t, route.body));
     let again = Envelope::parse(&envelope.encode()).expect("what was read can be written");
-    assert_eq!(again.encode(), envelope.encode());
+    assert_eq!((&again.t, again.body.get()), (&envelope.t, envelope.body.get()));
     let from = Address::Relay;
     let passed = Envelope::parse(&route.rewrite(&from, 7)).expect("what is passed on can be read");
     assert_eq!((passed.t.as_str(), passed.body.get()), (envelope.t.as_str(), envelope.body.get()));
