@@ -17,7 +17,7 @@ pub struct Rules {
     pub host_waits: bool,
     /// Sent when a job is given up.
     pub cancel: Vec<String>,
-    /// Sent when a job is paused or goes on: each up to its first placeholder. Empty when nobody paused.
+    /// Sent when a job is paused or goes on, placeholders and all. Empty when nobody paused.
     pub pause: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl Rules {
             numbered: profile.framing.numbered,
             host_waits: profile.temperature.host_waits != HostWaits::Never,
             cancel: scripts.cancel.clone(),
-            pause: pause.map(|line| line.split('{').next().unwrap_or_default().to_owned()).collect(),
+            pause: pause.cloned().collect(),
         }
     }
 
@@ -59,11 +59,35 @@ impl Rules {
     /// Whether this belongs to a script around a pause.
     #[must_use]
     pub fn is_pause_script(&self, text: &[u8]) -> bool {
-        // A line that is nothing but a placeholder restores a mode.
-        let modes = [&b"G90"[..], b"G91", b"M82", b"M83"];
-        self.pause.iter().any(|line| match line.as_bytes() {
-            b"" => modes.contains(&text),
-            line => text.starts_with(line),
-        })
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        self.pause.iter().any(|line| fits(line, text))
+    }
+}
+
+/// Whether a text is this line with its placeholders filled: numbers, or modes where the line is nothing but one.
+fn fits(line: &str, text: &str) -> bool {
+    if line.starts_with('{') {
+        return ["G90", "G91", "M82", "M83"].contains(&text);
+    }
+    let Some((head, rest)) = line.split_once('{') else { return line == text };
+    let (Some(text), Some((_, line))) = (text.strip_prefix(head), rest.split_once('}')) else { return false };
+    let number = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '-')).unwrap_or(text.len());
+    number > 0 && fits(line, &text[number..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_known_by_all_of_its_lines_and_not_by_their_beginnings() {
+        let pause = ["G1 X{x} Y{y} F6000", "{extruder}", "G92 E{e}", "M400"].map(str::to_owned).to_vec();
+        let rules = Rules { pause, ..Rules::default() };
+        for line in ["G1 X-1.5 Y20 F6000", "M83", "G92 E0", "M400"] {
+            assert!(rules.is_pause_script(line.as_bytes()), "{line}");
+        }
+        for line in ["G1 X1 Y2 E3 F6000", "G1 X Y2 F6000", "G92 E", "M4001", "M84", "G1 X1 Y2 F60001"] {
+            assert!(!rules.is_pause_script(line.as_bytes()), "{line}");
+        }
     }
 }
