@@ -199,7 +199,7 @@ impl Greeting {
             return;
         };
         self.heard = Heard::Text;
-        let answered = text.len() >= 2 && text[..2].eq_ignore_ascii_case("ok");
+        let answered = text.get(..2).is_some_and(|head| head.eq_ignore_ascii_case("ok"));
         let learnt = self.found.report.feed(text);
         match self.step {
             Step::Ask { .. } | Step::Asked { .. } if self.is_named() => {
@@ -301,6 +301,7 @@ mod tests {
             (&b""[..], Unanswered::Silent),
             (b"\x80\xfe\n\x00\x81\n", Unanswered::Garbled),
             (b"echo:busy: processing\n", Unanswered::Deaf),
+            ("p\u{de}:REPEAT:7\n".as_bytes(), Unanswered::Deaf),
         ] {
             let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
             let mut now = 0;
