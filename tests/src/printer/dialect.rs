@@ -220,6 +220,12 @@ impl Dialect {
         matches!(self.protection, Protection::Marlin | Protection::Repetier | Protection::Smoothieware)
     }
 
+    /// Whether a line whose `*` was hit is refused too, instead of being taken for one without a checksum.
+    #[must_use]
+    pub fn needs_checksum(&self) -> bool {
+        matches!(self.protection, Protection::Marlin | Protection::RepRapFirmware)
+    }
+
     /// Whether a damaged line is seen to be damaged.
     #[must_use]
     pub fn verifies_checksum(&self) -> bool {
