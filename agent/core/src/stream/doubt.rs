@@ -127,7 +127,8 @@ impl Streamer {
             return Ok(());
         }
         match doubt.ok_or(TurnError::InDoubt)? {
-            Doubt::Executed => self.window.accept_all(),
+            // Whatever waits for one of these lines, a heater or a person's command, has its answer as well.
+            Doubt::Executed => while self.acknowledge(now) {},
             Doubt::Lost => self.window.repeat_in_flight(),
         }
         self.query_out = false;

@@ -215,11 +215,6 @@ impl Window {
         self.set_cursor(number);
     }
 
-    /// Counts all lines below the cursor as acknowledged: the firmware has proven that it accepted them.
-    pub(super) fn accept_all(&mut self) {
-        while self.acknowledge().is_some() {}
-    }
-
     /// Nobody knows what became of the lines on their way, and nobody will: they are neither progress nor sent again.
     pub(super) fn forget_in_flight(&mut self) {
         self.acked = self.cursor - 1;

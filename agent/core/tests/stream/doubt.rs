@@ -113,3 +113,31 @@ fn a_request_for_a_line_that_counted_as_acknowledged_is_in_doubt() {
     assert_eq!(talk.hear(), [framed(1001, "G1 X1")]);
     assert_eq!(talk.say("ok\n"), [framed(1002, "G1 X2")]);
 }
+
+#[test]
+fn what_waited_for_a_line_in_doubt_has_its_answer() {
+    let mut talk = Talk::with(|options| {
+        options.verified = false;
+        options.reach.lines = 1;
+        options.host_waits = Some(b"M105".to_vec());
+    });
+    talk.begin_unverified(&["M109 S210", "G1 X1"]);
+    assert_eq!(talk.ms(30), [framed(1001, "M104 S210")]);
+    talk.ms(10_000);
+    assert!(talk.streamer.is_in_doubt());
+    talk.streamer.resume(talk.now, Some(Doubt::Executed)).unwrap();
+    assert_eq!(talk.hear(), [framed(1002, "M105")], "the heater is waited for");
+    talk.say("ok T:210 /210 B:20 /0\n");
+    assert_eq!(talk.ms(3_000), [framed(1003, "G1 X1")]);
+}
+
+#[test]
+fn a_persons_command_in_doubt_is_told_when_it_was_carried_out() {
+    let (mut talk, _) = Talk::printing_unverified(&JOB, 1);
+    talk.streamer.send_aside(b"M119").unwrap();
+    assert_eq!(talk.say("ok\n"), [framed(1002, "M119")]);
+    talk.ms(10_000);
+    talk.streamer.resume(talk.now, Some(Doubt::Executed)).unwrap();
+    talk.hear();
+    assert!(talk.events.contains(&Event::Aside("M119".to_owned())));
+}
