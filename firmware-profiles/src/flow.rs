@@ -43,6 +43,21 @@ pub enum Window {
     UsbBackPressure,
 }
 
+impl Window {
+    /// Its name, as in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OneLine => "one-line",
+            Self::Bytes => "bytes",
+            Self::BytesAndQueue => "bytes-and-queue",
+            Self::AdvancedOk => "advanced-ok",
+            Self::CharacterCount => "character-count",
+            Self::UsbBackPressure => "usb-back-pressure",
+        }
+    }
+}
+
 /// When the firmware acknowledges a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

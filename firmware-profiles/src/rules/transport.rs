@@ -53,7 +53,7 @@ pub(super) fn check_framing(profile: &Profile, findings: &mut Findings) {
 
 pub(super) fn check_flow(profile: &Profile, findings: &mut Findings) {
     let flow = &profile.flow;
-    let window = window_name(flow.window);
+    let window = flow.window.name();
     let counts_bytes = matches!(flow.window, Window::Bytes | Window::BytesAndQueue | Window::AdvancedOk);
     if counts_bytes && !profile.framing.numbered {
         let problem = "needs `framing.numbered = true`: a lost line could not be asked for again";
@@ -159,15 +159,4 @@ pub(super) fn check_timeouts(timeouts: &Timeouts, findings: &mut Findings) {
 
 fn numbers(list: &[u32]) -> Vec<i64> {
     list.iter().copied().map(i64::from).collect()
-}
-
-fn window_name(window: Window) -> &'static str {
-    match window {
-        Window::OneLine => "one-line",
-        Window::Bytes => "bytes",
-        Window::BytesAndQueue => "bytes-and-queue",
-        Window::AdvancedOk => "advanced-ok",
-        Window::CharacterCount => "character-count",
-        Window::UsbBackPressure => "usb-back-pressure",
-    }
 }

@@ -43,7 +43,7 @@ pub use doubt::Doubt;
 pub use event::{Ending, Event, Output, StopReason};
 pub use figures::WireFigures;
 pub use options::{FIRST_NUMBER, Query, Scripts, Signal, StreamOptions, Waits};
-pub use reach::{InForce, Reach, Rule};
+pub use reach::{InForce, Reach};
 pub use stats::Stats;
 pub use turn::TurnError;
 pub use window::Progress;

@@ -4,6 +4,8 @@ use spoolway_firmware_profiles::Profile;
 use spoolway_firmware_profiles::flow::Window;
 use spoolway_firmware_profiles::profile::Status;
 
+/// The ring of a board that says nothing better (Marlin, Prusa, Repetier and grbl on an ATmega).
+const PLAIN_RING: usize = 127;
 /// A receive ring that is run with XON/XOFF has at least so many bytes (Marlin `Configuration_adv.h`).
 const XON_XOFF_RING: usize = 1024;
 /// Bytes that may be on their way where USB itself holds the sender back.
@@ -15,46 +17,13 @@ const SLOTS_SEEN_MIN: u32 = 3;
 /// Deepest command queue that is believed.
 const SLOTS_MAX: usize = 64;
 
-/// Which rule bounds a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// One line at a time.
-    OneLine,
-    /// Everything that is un-acknowledged is counted against the ring.
-    Bytes,
-    /// The same, but for the lines that a command queue of known length holds.
-    BytesAndQueue,
-    /// The same, with the queue's length as the firmware itself reports it.
-    AdvancedOk,
-    /// Bytes, for a firmware that acknowledges what it has parsed.
-    CharacterCount,
-    /// Lines; USB holds the sender back.
-    UsbBackPressure,
-    /// Bytes of a large ring; the firmware says stop before it is full.
-    XonXoff,
-}
-
-impl Rule {
-    /// Its name in profiles and in `status`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OneLine => "one-line",
-            Self::Bytes => "bytes",
-            Self::BytesAndQueue => "bytes-and-queue",
-            Self::AdvancedOk => "advanced-ok",
-            Self::CharacterCount => "character-count",
-            Self::UsbBackPressure => "usb-back-pressure",
-            Self::XonXoff => "xon-xoff",
-        }
-    }
-}
-
 /// How far a window reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
     /// The rule behind the numbers.
-    pub rule: Rule,
+    pub rule: Window,
+    /// The firmware says stop before its ring is full.
+    pub xon_xoff: bool,
     /// Un-acknowledged bytes at most, but for the lines in the command queue.
     pub bytes: usize,
     /// Un-acknowledged lines at most.
@@ -71,33 +40,44 @@ impl Reach {
         let flow = &profile.flow;
         let bytes = flow.rx_bytes.saturating_sub(1) as usize;
         let lines = flow.max_lines.max(1) as usize;
-        let plain = |rule| Self { rule, bytes, lines, queue: 0 };
-        let one_line = Self { rule: Rule::OneLine, bytes, lines: 1, queue: 0 };
+        let plain = Self { rule: flow.window, xon_xoff: false, bytes, lines, queue: 0 };
+        let one_line = Self { rule: Window::OneLine, lines: 1, ..plain };
         if profile.status == Status::Unverified {
             return one_line;
         }
         match flow.window {
             Window::OneLine => one_line,
-            Window::UsbBackPressure => Self { bytes: USB_BYTES, ..plain(Rule::UsbBackPressure) },
-            _ if xon_xoff => Self { bytes: bytes.max(XON_XOFF_RING - 1), ..plain(Rule::XonXoff) },
-            Window::Bytes => plain(Rule::Bytes),
-            Window::CharacterCount => plain(Rule::CharacterCount),
-            Window::BytesAndQueue => Self { queue: flow.queue_lines as usize, ..plain(Rule::BytesAndQueue) },
-            Window::AdvancedOk => plain(Rule::AdvancedOk),
+            Window::UsbBackPressure => Self { bytes: USB_BYTES, ..plain },
+            _ if xon_xoff => Self { xon_xoff, bytes: bytes.max(XON_XOFF_RING - 1), ..plain },
+            Window::BytesAndQueue => Self { queue: flow.queue_lines as usize, ..plain },
+            Window::Bytes | Window::CharacterCount | Window::AdvancedOk => plain,
         }
     }
 
     /// The next narrower one.
     fn narrower(self) -> Self {
         match self.rule {
-            _ if self.queue > 0 => Self { queue: 0, ..self },
-            Rule::XonXoff if self.bytes > 127 => Self { bytes: 127, ..self },
-            Rule::UsbBackPressure if self.lines > 2 => Self { lines: self.lines / 2, ..self },
-            _ if self.rule != Rule::UsbBackPressure && self.bytes / 2 >= HALF_RING_MIN => {
-                Self { bytes: self.bytes / 2, ..self }
-            }
+            _ if self.is_wide() => Self {
+                queue: 0,
+                xon_xoff: false,
+                bytes: if self.xon_xoff { PLAIN_RING } else { self.bytes },
+                ..self
+            },
+            Window::UsbBackPressure if self.lines > 2 => Self { lines: self.lines / 2, ..self },
+            Window::UsbBackPressure => Self { lines: 1, ..self },
+            _ if self.bytes / 2 >= HALF_RING_MIN => Self { bytes: self.bytes / 2, ..self },
             _ => Self { lines: 1, ..self },
         }
+    }
+
+    /// Whether it trusts the firmware to take bytes out of its ring, or to say stop.
+    fn is_wide(self) -> bool {
+        self.queue > 0 || self.xon_xoff
+    }
+
+    /// The rule's name in profiles and in `status`.
+    const fn name(self) -> &'static str {
+        if self.xon_xoff { "xon-xoff" } else { self.rule.name() }
     }
 
     fn is_narrowest(self) -> bool {
@@ -153,7 +133,7 @@ impl Narrowing {
     pub(super) fn in_force(&self) -> InForce {
         let reach = self.reach();
         InForce {
-            rule: reach.rule.name(),
+            rule: reach.name(),
             bytes: reach.bytes,
             lines: reach.lines,
             queue_lines: reach.queue,
@@ -165,7 +145,8 @@ impl Narrowing {
     /// one; gives whether the reach has changed.
     pub(super) fn hear_slots(&mut self, free: u32) -> bool {
         let slots = free as usize + 1;
-        if self.widest.rule != Rule::AdvancedOk || self.narrowed > 0 || slots <= self.widest.queue {
+        let reports = self.widest.rule == Window::AdvancedOk && !self.widest.xon_xoff;
+        if !reports || self.narrowed > 0 || slots <= self.widest.queue {
             return false;
         }
         if slots > SLOTS_MAX || slots < self.slots {
@@ -193,7 +174,7 @@ impl Narrowing {
             self.lines = 0;
         }
         self.refusals += 1;
-        if self.reach().queue > 0 || self.reach().rule == Rule::XonXoff && self.reach().bytes > 127 {
+        if self.reach().is_wide() {
             // The wide window is only safe as long as it has never been wrong.
             return self.narrow();
         }
@@ -220,9 +201,7 @@ impl Narrowing {
             return false;
         }
         self.narrowed += 1;
-        if self.steps == 0 && self.widest.queue > 0 {
-            self.widest.queue = 0;
-        } else if self.steps == 0 && self.widest.rule == Rule::XonXoff {
+        if self.widest.is_wide() {
             self.widest = self.widest.narrower();
         } else {
             self.steps += 1;
@@ -235,13 +214,13 @@ impl Narrowing {
 mod tests {
     use super::*;
 
-    fn wide(rule: Rule, queue: usize) -> Narrowing {
-        Narrowing::new(Reach { rule, bytes: 127, lines: 32, queue })
+    fn wide(rule: Window, queue: usize) -> Narrowing {
+        Narrowing::new(Reach { rule, xon_xoff: false, bytes: 127, lines: 32, queue })
     }
 
     #[test]
     fn a_first_refusal_takes_the_queue_away_for_good() {
-        let mut window = wide(Rule::BytesAndQueue, 4);
+        let mut window = wide(Window::BytesAndQueue, 4);
         assert!(window.hear_refusal());
         assert_eq!(window.in_force().queue_lines, 0);
         assert!(!(0..100_000).any(|_| window.hear_ack()), "the ring is in use already");
@@ -253,7 +232,7 @@ mod tests {
 
     #[test]
     fn many_refusals_halve_the_ring_and_calm_gives_it_back() {
-        let mut window = wide(Rule::Bytes, 0);
+        let mut window = wide(Window::Bytes, 0);
         let bytes = |window: &Narrowing| window.reach().bytes;
         assert!(!window.hear_refusal() && !window.hear_refusal() && window.hear_refusal());
         assert_eq!(bytes(&window), 63);
@@ -268,7 +247,7 @@ mod tests {
 
     #[test]
     fn refusals_far_apart_do_not_count_together() {
-        let mut window = wide(Rule::Bytes, 0);
+        let mut window = wide(Window::Bytes, 0);
         for _ in 0..10 {
             assert!(!window.hear_refusal());
             for _ in 0..DENSE_LINES {
@@ -279,13 +258,23 @@ mod tests {
 
     #[test]
     fn reported_slots_are_believed_when_they_are_said_again() {
-        let mut window = wide(Rule::AdvancedOk, 0);
+        let mut window = wide(Window::AdvancedOk, 0);
         assert!(!window.hear_slots(3) && !window.hear_slots(1) && !window.hear_slots(3));
         assert!(window.hear_slots(3));
         assert_eq!(window.reach().queue, 4);
         assert!((0..9).all(|_| !window.hear_slots(4_000)), "no firmware has such a queue");
         assert!(window.hear_refusal() && !window.hear_slots(3));
         assert_eq!(window.reach().queue, 0);
-        assert!((0..9).all(|_| !wide(Rule::Bytes, 0).hear_slots(3)));
+        assert!((0..9).all(|_| !wide(Window::Bytes, 0).hear_slots(3)));
+    }
+
+    #[test]
+    fn a_board_that_dropped_bytes_although_it_could_say_stop_is_trusted_no_more() {
+        let widest = Reach { xon_xoff: true, bytes: 1023, ..wide(Window::AdvancedOk, 0).widest };
+        let mut window = Narrowing::new(widest);
+        assert_eq!(window.in_force().rule, "xon-xoff");
+        assert!((0..9).all(|_| !window.hear_slots(3)), "it is wide already");
+        assert!(window.hear_refusal());
+        assert_eq!((window.in_force().rule, window.reach().bytes), ("advanced-ok", 127));
     }
 }

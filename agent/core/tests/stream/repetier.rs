@@ -1,13 +1,14 @@
 //! A firmware that skips lines whose number does not follow, acknowledges on receipt, and compares 16 bits.
 
-use spoolway_agent_core::stream::{Event, Rule};
+use spoolway_agent_core::stream::Event;
+use spoolway_firmware_profiles::Window;
 
 use crate::talk::{PROBE, Talk, framed, moves, refs};
 
 fn repetier(commands: &[&str]) -> (Talk, Vec<String>) {
     Talk::printing_with(commands, |options| {
         options.replies.skip = vec!["skip".to_owned()];
-        options.reach.rule = Rule::Bytes;
+        options.reach.rule = Window::Bytes;
         options.max_line_number = 1010;
     })
 }

@@ -1,11 +1,12 @@
 //! How much is on its way under each rule, and how it shrinks.
 
-use spoolway_agent_core::stream::{Event, InForce, Rule, StreamOptions};
+use spoolway_agent_core::stream::{Event, InForce, StreamOptions};
+use spoolway_firmware_profiles::Window;
 
 use crate::talk::{Talk, framed, moves, refs};
 
 fn advanced(options: &mut StreamOptions) {
-    options.reach.rule = Rule::AdvancedOk;
+    options.reach.rule = Window::AdvancedOk;
     options.numbered_acks = true;
 }
 
@@ -17,7 +18,7 @@ fn bytes(lines: &[String]) -> usize {
 fn lines_in_a_known_queue_are_not_counted_against_the_ring() {
     let commands = moves(40);
     let (mut talk, first) = Talk::printing_with(&refs(&commands), |options| {
-        options.reach.rule = Rule::BytesAndQueue;
+        options.reach.rule = Window::BytesAndQueue;
         options.reach.queue = 4;
     });
     let in_ring = bytes(&first[4..]);
@@ -35,7 +36,7 @@ fn lines_in_a_known_queue_are_not_counted_against_the_ring() {
 fn a_refusal_takes_the_wide_window_away_for_good() {
     let commands = moves(60);
     let (mut talk, first) = Talk::printing_with(&refs(&commands), |options| {
-        options.reach.rule = Rule::BytesAndQueue;
+        options.reach.rule = Window::BytesAndQueue;
         options.reach.queue = 4;
     });
     assert!(first.len() > 6);
@@ -84,7 +85,7 @@ fn a_firmware_that_says_that_bytes_were_lost_gets_fewer() {
 fn usb_holds_the_sender_back_and_only_lines_are_counted() {
     let commands = moves(60);
     let (_, first) = Talk::printing_with(&refs(&commands), |options| {
-        options.reach.rule = Rule::UsbBackPressure;
+        options.reach.rule = Window::UsbBackPressure;
         (options.reach.bytes, options.reach.lines) = (1 << 16, 9);
     });
     assert_eq!(first.len(), 9);
