@@ -1,6 +1,7 @@
 //! Everything that proves the house: simulated worlds, the simulated printer, checkers, demo, bench and torture.
 
 pub mod agent_program;
+pub mod at_port;
 pub mod backend;
 pub mod bench;
 pub mod check;

@@ -3,115 +3,57 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
-use spoolway_agent::view::{JobView, Status};
 use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_tests::process::ChildProcess;
+use spoolway_tests::at_port::{AgentAtPort, BAUD, commands};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
-const BAUD: u32 = 1_000_000;
-/// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(120);
 /// What leaves the machine safe, by the Marlin profile.
 const CANCEL_SCRIPT: [&str; 4] = ["M104 S0", "M140 S0", "M107", "M84"];
 
 /// An agent at a socket of this machine: a link that leads to whatever is plugged in.
 struct Bench {
-    agent: Option<ChildProcess>,
-    dir: tempfile::TempDir,
+    agent: AgentAtPort,
+}
+
+impl Deref for Bench {
+    type Target = AgentAtPort;
+
+    fn deref(&self) -> &AgentAtPort {
+        &self.agent
+    }
 }
 
 impl Bench {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        spoolway_relay::certs::init(&dir.path().join("tls"), &["localhost".to_owned()]).unwrap();
-        let words = [
-            "agent".to_owned(),
-            format!("--folder={}", dir.path().display()),
-            // Nobody listens there: the agent does all local work all the same.
-            "--relay=wss://localhost:9".to_owned(),
-            format!("--ca={}", dir.path().join("tls/ca.pem").display()),
-            format!("--port={}", dir.path().join("socket").display()),
-            format!("--baud={BAUD}"),
-        ];
-        let log = dir.path().join("agent.log");
-        let agent = ChildProcess::spawn("agent", Path::new(DEMO), &words, &log).unwrap();
-        Self { agent: Some(agent), dir }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("socket")
+        let socket = dir.path().join("socket");
+        Self { agent: AgentAtPort::start_in(dir, Path::new(DEMO), &socket, "auto") }
     }
 
     fn plug(&self, device: &Path) {
-        symlink(device, self.socket()).unwrap();
+        symlink(device, self.port()).unwrap();
     }
 
     fn unplug(&self) {
-        std::fs::remove_file(self.socket()).unwrap();
-    }
-
-    fn client(&self) -> Client {
-        self.until("the agent's socket", || Client::connect(&self.dir.path().join("agent.sock")).ok())
-    }
-
-    fn status(&self) -> Status {
-        self.client().status().unwrap()
-    }
-
-    fn job(&self, id: &str) -> JobView {
-        self.client().jobs().unwrap().into_iter().find(|job| job.job_id.as_str() == id).unwrap()
-    }
-
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let hung = Instant::now() + HANG;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            if Instant::now() > hung {
-                let log = std::fs::read_to_string(self.dir.path().join("agent.log")).unwrap_or_default();
-                panic!("waited for {what}\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn until_printer(&self, state: &PrinterState) -> Status {
-        self.until(&format!("a printer that is {state:?}"), || {
-            Some(self.status()).filter(|status| status.printer.state == *state)
-        })
-    }
-
-    fn until_job(&self, id: &str, state: JobState) -> JobView {
-        self.until(&format!("job {state}"), || Some(self.job(id)).filter(|job| job.state == state))
-    }
-
-    fn print(&self, name: &str, text: &str) -> String {
-        let path = self.dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        self.client().job(&Request::Print { path, name: None }).unwrap().job_id.to_string()
+        std::fs::remove_file(self.port()).unwrap();
     }
 
     /// Ends the agent; gives kind and details of every event that it has told, in order.
     fn end(mut self) -> Vec<(String, serde_json::Value)> {
-        let mut agent = self.agent.take().unwrap();
-        agent.ask_to_end();
-        let status = agent.wait(HANG).unwrap();
-        assert!(status.success(), "{status}: {}", agent.log_tail());
+        self.agent.end();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (store, _) = Store::open(self.dir.path(), &StoreOptions::default()).unwrap();
+            let (store, _) = Store::open(self.folder(), &StoreOptions::default()).unwrap();
             let events = store.events_after(Position::default(), 10_000, u64::MAX).await.unwrap();
             store.close().await.unwrap();
             let told = |event: StoredEvent| {
@@ -131,12 +73,8 @@ fn board(speed: f64) -> PtyThread {
     PtyPrinter::open(options).unwrap().spawn().unwrap()
 }
 
-/// What a board carried out under a number, without what the agent itself asks.
 fn executed(board: PtyThread) -> Vec<String> {
-    let run = board.finish().unwrap();
-    let numbered = run.printer.executed().iter().filter(|line| line.number.is_some());
-    let texts = numbered.map(|line| String::from_utf8_lossy(line.text()).into_owned());
-    texts.filter(|text| !["M105", "M110", "M115", "M155"].iter().any(|host| text.starts_with(host))).collect()
+    commands(board.finish().unwrap().printer.executed())
 }
 
 fn job(lines: usize) -> String {
@@ -198,8 +136,8 @@ fn a_printer_that_is_unplugged_and_plugged_in_again_loses_no_job() {
     bench.plug(first_board.path());
     bench.until_printer(&PrinterState::Idle);
     let (text, next) = (job(20_000), job(40));
-    let first = bench.print("first.gcode", &text);
-    let second = bench.print("second.gcode", &next);
+    let first = bench.print_text("first.gcode", &text);
+    let second = bench.print_text("second.gcode", &next);
     bench.until("some lines", || (bench.job(&first).line >= 50).then_some(()));
 
     bench.unplug();
@@ -264,7 +202,7 @@ fn a_stranger_in_the_old_place_is_told_and_prints_only_when_a_person_says_so() {
     assert_eq!(status.printer.state, PrinterState::Error);
     let fault = status.printer.fault.unwrap();
     assert!(fault.text.contains("somebody else's"), "{fault:?}");
-    let id = bench.print("part.gcode", &job(5));
+    let id = bench.print_text("part.gcode", &job(5));
     let waiting = bench.until("the job to wait", || {
         Some(bench.job(&id)).filter(|job| job.state == JobState::Queued && job.reason.is_some())
     });

@@ -218,16 +218,11 @@ fn rank(why: Unanswered) -> u8 {
 #[cfg(test)]
 mod tests {
     use std::os::fd::OwnedFd;
-    use std::sync::Arc;
 
-    use tokio::sync::{mpsc, watch};
-
-    use super::super::dump::Dump;
+    use super::super::PrinterOptions;
     use super::super::open::tests::pair;
-    use super::super::task::Seams;
-    use super::super::{Before, PrinterOptions, Snapshot};
+    use super::super::task::tests::{at_port, bench};
     use super::*;
-    use crate::clock::Clock;
 
     #[test]
     fn rates_come_from_the_configuration_or_the_profiles() {
@@ -266,20 +261,8 @@ mod tests {
     async fn the_rate_is_found_at_which_the_printer_answers() {
         let (master, path) = pair();
         let board = board_at(250_000, master);
-        let options = PrinterOptions {
-            port: path.into(),
-            baud: BaudChoice::Auto,
-            parity_workaround: false,
-            before: Before::default(),
-            root: "/".into(),
-            profile: None,
-            registry: Arc::new(Registry::built_in()),
-            dump_folder: None,
-        };
-        let (_orders, inbox) = mpsc::channel(1);
-        let (publish, _snapshot) = watch::channel(Snapshot::default());
-        let seams = Seams::of(inbox, publish);
-        let mut bench = Bench::new(options, Clock::start().unwrap(), seams, Dump::default());
+        let options = PrinterOptions { baud: BaudChoice::Auto, ..at_port(path.into()) };
+        let (mut bench, _orders) = bench(options);
         let blink = Duration::from_millis(20);
         bench.patience = Patience { first: blink, other: blink };
         let mut port = bench.open_port().unwrap();

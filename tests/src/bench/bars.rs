@@ -154,21 +154,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, figures: impl FnOnce(&mut Column)) -> Column {
-        let mut column = Column {
-            name: name.to_owned(),
-            commands: 1_000,
-            link_use: Some(0.99),
-            lines_per_s: 300.0,
-            cpu_s_per_million_lines: 20.0,
-            gap_p999_us: 5_000.0,
-            empty: 0.0,
-            underruns: 0.0,
-            dropped_bytes: 0,
-            resends: 0,
-            peak_bytes: None,
-            turns_with_drops: 0,
-            turns_not_narrowed: 0,
-        };
+        let mut column = Column::good(name);
         figures(&mut column);
         column
     }

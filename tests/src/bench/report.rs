@@ -193,21 +193,7 @@ mod tests {
 
     #[test]
     fn every_sender_has_a_row_and_what_was_not_measured_is_left_open() {
-        let column = |name: &str, lines_per_s| Column {
-            name: name.to_owned(),
-            commands: 10,
-            link_use: None,
-            lines_per_s,
-            cpu_s_per_million_lines: 2.0,
-            gap_p999_us: 1.0,
-            empty: 0.0,
-            underruns: 0.0,
-            dropped_bytes: 0,
-            resends: 0,
-            peak_bytes: None,
-            turns_with_drops: 0,
-            turns_not_narrowed: 0,
-        };
+        let column = |name: &str, lines_per_s| Column { link_use: None, lines_per_s, ..Column::good(name) };
         let columns = vec![column("raw", 50_000.0), column("agent", 60_000.0)];
         let cell =
             Cell { title: "no wire".to_owned(), wire_baud: None, has_planner: false, repeated: 1, columns };
@@ -229,8 +215,8 @@ mod tests {
         assert!(!report.meets_bars());
         let text = report.to_string();
         for found in [
-            "| raw | 50000 | 2.0 | – |",
-            "| agent | 60000 (1.200) | 2.0 (1.000) | – |",
+            "| raw | 50000 | 20.0 | – |",
+            "| agent | 60000 (1.200) | 20.0 (1.000) | – |",
             "NOT MET",
             "1 rounds",
             "40.0 ms",
