@@ -269,13 +269,16 @@ pub struct Scripts {
     /// Ahead of `resume`, when the head was parked: takes it back and restores the modes of the job.
     #[serde(default)]
     pub unpark: Vec<String>,
-    /// When a job is cancelled or was interrupted: leaves the machine safe (heaters, fan and steppers off).
+    /// When a job is cancelled or was interrupted: leaves the machine safe (heaters, fan and steppers off). A line with
+    /// `{tool}` is sent once for each hot end, and not at all where there is only one.
     pub cancel: Vec<String>,
 }
 
 impl Scripts {
     /// What may stand in braces in `park` and `unpark`. What is put there is at most 12 characters long.
     pub const PLACEHOLDERS: [&str; 7] = ["x", "y", "z", "e", "f", "positioning", "extruder"];
+    /// What may stand in braces in `cancel`: the number of a hot end.
+    pub const TOOL: &str = "tool";
 }
 
 /// Temperature reporting and its limits.

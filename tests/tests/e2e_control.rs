@@ -221,14 +221,26 @@ fn cancel_during_a_heat_up_acts_at_once() {
     }
 }
 
+/// Without an emergency parser it is the agent that waits. With one the wait is broken, and begins anew when the job goes on.
 #[test]
-fn pause_during_a_heat_up_acts_at_once_where_nothing_blocks() {
-    let bench = Bench::start(false);
-    let id = bench.heat();
-    bench.client().job(&Request::Pause { job_id: None }).unwrap();
-    bench.until_job(&id, JobState::Paused);
-    let executed = bench.finish();
-    assert!(!executed.contains(&"G1 X10".to_owned()), "{executed:?}");
+fn pause_during_a_heat_up_acts_at_once_and_the_job_goes_on_with_the_wait() {
+    for emergency_parser in [true, false] {
+        let bench = Bench::start(emergency_parser);
+        let id = bench.heat();
+        bench.client().job(&Request::Pause { job_id: None }).unwrap();
+        bench.until_job(&id, JobState::Paused);
+        bench.client().job(&Request::Resume { job_id: None, doubt: None }).unwrap();
+        bench.until_job(&id, JobState::Printing);
+        let waits = || bench.conversation().matches(" M109 S240*").count();
+        if emergency_parser {
+            bench.until("the wait to begin anew", || (waits() == 2).then_some(()));
+        }
+        bench.client().job(&Request::Cancel { job_id: None }).unwrap();
+        bench.until_job(&id, JobState::Cancelled);
+        let executed = bench.finish();
+        assert!(!executed.contains(&"G1 X10".to_owned()), "{emergency_parser}: {executed:?}");
+        assert!(executed.ends_with(&CANCEL_SCRIPT.map(str::to_owned)), "{emergency_parser}: {executed:?}");
+    }
 }
 
 /// What a firmware says by `//action:` is said here by the job's own `M118`.

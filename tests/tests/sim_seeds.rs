@@ -110,3 +110,22 @@ fn the_checker_finds_a_line_that_did_not_wait_for_the_heater() {
     assert_eq!(judge(true, 150).len(), 1);
     assert_eq!(judge(false, 199).len(), 1);
 }
+
+/// Where a pause may break a wait of the firmware, the wait may come once more, and again only what is warm goes on.
+#[test]
+fn the_checker_finds_a_broken_wait_that_was_not_done_anew() {
+    let job = ["M109 S200", "G1 X1"].map(str::to_owned);
+    let judge = |waits_anew, lines: &[(&[u8], i32)]| {
+        let rules = Rules { waits_anew, ..Rules::default() };
+        let line = |&(text, celsius): &(&[u8], i32)| Executed::bare(text, celsius * 100, 2_100);
+        let executed: Vec<_> = lines.iter().map(line).collect();
+        let (job, frames, executed, rules) = (&job[..], &[], &executed[..], &rules);
+        lines_once_in_order(&Printed { job, frames, executed, survivors: &[], rules, complete: true }).len()
+    };
+    let wait: (&[u8], i32) = (b"M109 S200", 21);
+    assert_eq!(judge(true, &[wait, wait, (b"G1 X1", 199)]), 0);
+    assert_eq!(judge(true, &[wait, (b"G1 X1", 150)]), 1);
+    assert_eq!(judge(true, &[wait, wait, (b"G1 X1", 150)]), 1);
+    assert_eq!(judge(true, &[wait, (b"M109 S190", 21), (b"G1 X1", 199)]), 1);
+    assert_eq!(judge(false, &[wait, wait, (b"G1 X1", 199)]), 1, "nobody paused");
+}

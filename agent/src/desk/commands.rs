@@ -173,7 +173,7 @@ impl Clerk {
             let text = format!("job {id} is {}, not queued", entry.job.state());
             return Err(Refusal::new(Fault::JobNotReady, text));
         }
-        self.check_printer()
+        self.check_printer().map(drop)
     }
 
     async fn execute_cancel(&mut self, cmd_id: CmdId, job: &JobId) {

@@ -19,8 +19,8 @@ use crate::bus::Outbound;
 use crate::spool::{SpoolError, SpoolWriter};
 use crate::view::Refusal;
 
-/// Pieces that may wait for the disk: what can be under way, and the end.
-const WORK: usize = 4 * CHUNK_CREDIT as usize;
+/// Pieces that may wait for the disk: what can be under way, and as much again.
+const WORK: usize = 2 * CHUNK_CREDIT as usize;
 
 /// A transfer and the thread that writes it down.
 pub(super) struct Fetch {

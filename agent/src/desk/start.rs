@@ -2,6 +2,7 @@
 //! byte, once for each attempt.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use spoolway_agent_core::gcode::{Framing, Problem, Scan, Summary};
 use spoolway_protocol::event::EventData;
@@ -14,7 +15,7 @@ use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::restore::{BED_EPOCH, meta};
-use crate::printer::{Order, feeder};
+use crate::printer::{Known, Order, feeder};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
 use crate::view::Refusal;
@@ -50,19 +51,22 @@ impl Clerk {
     }
 
     /// Whether a job could be handed to the printer now.
-    pub(super) fn check_printer(&self) -> Result<(), Refusal> {
+    pub(super) fn check_printer(&self) -> Result<Arc<Known>, Refusal> {
         let snapshot = self.snapshot.borrow();
         if self.preflight.is_some() || self.following.is_some() {
             return Err(Refusal::new(Fault::Busy, "another job is under way"));
         }
-        if snapshot.state != PrinterState::Idle || snapshot.unsafe_yet || snapshot.known.is_none() {
-            let (fault, text) = snapshot
-                .fault
-                .clone()
-                .unwrap_or_else(|| (Fault::Busy, "the printer is not ready yet".to_owned()));
-            return Err(Refusal::new(fault, text));
+        match &snapshot.known {
+            Some(known) if snapshot.state == PrinterState::Idle && !snapshot.unsafe_yet => {
+                self.check_trust(&snapshot)?;
+                Ok(Arc::clone(known))
+            }
+            _ => {
+                let not_ready = || (Fault::Busy, "the printer is not ready yet".to_owned());
+                let (fault, text) = snapshot.fault.clone().unwrap_or_else(not_ready);
+                Err(Refusal::new(fault, text))
+            }
         }
-        self.check_trust(&snapshot)
     }
 
     pub(super) async fn begin_preflight(&mut self, id: &JobId, attempt: u32) {
@@ -87,21 +91,23 @@ impl Clerk {
             return;
         };
         let id = preflight.job_id;
-        match read.found {
-            Err(refusal) => {
+        match (read.found, self.check_printer()) {
+            (Err(refusal), _) => {
                 let reason = Reason::fault(refusal.fault, refusal.text);
                 self.end_unstarted(&id, JobState::Failed, reason).await;
             }
-            Ok(_) if self.stopping || self.check_printer().is_err() => {
+            (Ok(summary), Ok(known)) if !self.stopping => {
+                self.start(&id, preflight.attempt, summary, known).await;
+            }
+            _ => {
                 let text = "the printer went away before the job could start";
                 self.move_job(&id, JobState::Queued, Reason::fault(Fault::Busy, text), Vec::new()).await;
                 self.end_start_command(&id, Err(Refusal::new(Fault::Busy, text)));
             }
-            Ok(summary) => self.start(&id, preflight.attempt, summary).await,
         }
     }
 
-    async fn start(&mut self, id: &JobId, attempt: u32, summary: Summary) {
+    async fn start(&mut self, id: &JobId, attempt: u32, summary: Summary, known: Arc<Known>) {
         let sha256 = self.book.entries[id].sha256().to_string();
         let feed =
             self.spool.read(&sha256).map_err(|error| super::fetch::refusal_of(&error, id.as_str())).and_then(
@@ -128,7 +134,7 @@ impl Clerk {
             file = self.book.entries[id].offer.file.name, "print starts"
         );
         self.following = Some(Following::new(id.clone(), attempt, run, self.clock.stamp(), self.clock.now()));
-        drop(self.orders.send(Order::Start { run, feed }).await);
+        drop(self.orders.send(Order::Start { run, known, feed }).await);
         self.end_start_command(id, Ok(()));
     }
 

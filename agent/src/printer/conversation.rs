@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::stream::{self, Output, StopReason, StreamOptions, Streamer};
+use spoolway_agent_core::temperature::TOOLS_MAX;
 use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
@@ -17,7 +18,7 @@ use super::port::{Port, PortLost};
 use super::rates::Rates;
 use super::task::Bench;
 use super::wirelog::Speaker;
-use super::{Cause, Known, Order, Run, RunEnd, RunPhase};
+use super::{Cause, Known, Order, Run};
 
 /// Snapshots between changes of state come no closer together than this.
 const PUBLISH: Duration = Duration::from_millis(250);
@@ -58,7 +59,8 @@ pub(super) struct Conversation<'a> {
 
 pub(super) async fn run(bench: &mut Bench, port: &mut Port, known: Arc<Known>) -> Result<Next, PortLost> {
     let now = bench.clock.now();
-    let options = StreamOptions::from_profile(&known.profile, |capability| known.report.has(capability));
+    let mut options = StreamOptions::from_profile(&known.profile, |capability| known.report.has(capability));
+    options.hot_ends = known.report.extruders.map_or(1, usize::from).clamp(1, TOOLS_MAX);
     let rates = Rates::new(bench.rates.now(), now);
     let mut conversation = Conversation {
         bench,
@@ -139,9 +141,9 @@ impl Conversation<'_> {
             let now = self.bench.clock.now();
             match self.streamer.poll_output(now) {
                 Output::Write(bytes) => {
+                    port.write(&bytes)?;
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
-                    port.write(&bytes)?;
                     self.streamer.take_back(bytes);
                 }
                 Output::Event(event) => self.take_event(now, event),
@@ -167,7 +169,7 @@ impl Conversation<'_> {
     fn obey(&mut self, now: Moment, order: Option<Order>) -> bool {
         match order {
             None | Some(Order::Leave) => return true,
-            Some(Order::Start { run, feed }) => self.start(run, feed),
+            Some(Order::Start { run, known, feed }) => self.start(run, &known, feed),
             Some(Order::Pause) => {
                 self.person_holds = true;
                 self.pause(None);
@@ -184,14 +186,19 @@ impl Conversation<'_> {
         false
     }
 
-    fn start(&mut self, id: u64, feed: mpsc::Receiver<Feed>) {
-        let mut run = Run::new(id);
-        match self.streamer.begin_job() {
-            Ok(()) => self.feed = Some(feed),
-            Err(error) => {
-                run.phase = RunPhase::Ended(RunEnd::Interrupted(Fault::Busy, error.to_string()));
+    fn start(&mut self, id: u64, meant: &Arc<Known>, feed: mpsc::Receiver<Feed>) {
+        let begun = if Arc::ptr_eq(meant, &self.known) {
+            self.streamer.begin_job().map_err(|error| error.to_string())
+        } else {
+            Err("the printer was connected anew before the job could begin".to_owned())
+        };
+        let run = match begun {
+            Ok(()) => {
+                self.feed = Some(feed);
+                Run::new(id)
             }
-        }
+            Err(text) => Run::refused(id, Fault::Busy, text),
+        };
         self.broken = None;
         self.person_holds = false;
         self.paused_since = None;
@@ -267,5 +274,32 @@ async fn next_feed(feed: &mut Option<mpsc::Receiver<Feed>>) -> Option<Feed> {
     match feed {
         Some(feed) => feed.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spoolway_agent_core::greeting::Greeted;
+
+    use super::super::open::tests::pair;
+    use super::super::task::tests::{at_port, bench};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_is_meant_for_another_printer_is_not_begun() {
+        for is_meant in [true, false] {
+            let (_board, path) = pair();
+            let (mut bench, orders) = bench(at_port(path));
+            let snapshot = bench.publish.subscribe();
+            let mut port = bench.open_port().unwrap();
+            let known = bench.know(Greeted::default()).unwrap();
+            let meant = if is_meant { Arc::clone(&known) } else { bench.know(Greeted::default()).unwrap() };
+            let (_lines, feed) = mpsc::channel(1);
+            orders.send(Order::Start { run: 7, known: meant, feed }).await.unwrap();
+            drop(orders);
+            run(&mut bench, &mut port, known).await.unwrap();
+            let seen = snapshot.borrow().run.clone().unwrap();
+            assert_eq!((seen.id, seen.is_over()), (7, !is_meant));
+        }
     }
 }

@@ -261,7 +261,7 @@ mod tests {
     async fn the_rate_is_found_at_which_the_printer_answers() {
         let (master, path) = pair();
         let board = board_at(250_000, master);
-        let options = PrinterOptions { baud: BaudChoice::Auto, ..at_port(path.into()) };
+        let options = PrinterOptions { baud: BaudChoice::Auto, ..at_port(path) };
         let (mut bench, _orders) = bench(options);
         let blink = Duration::from_millis(20);
         bench.patience = Patience { first: blink, other: blink };

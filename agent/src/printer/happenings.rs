@@ -65,18 +65,17 @@ impl Conversation<'_> {
         if self.run.as_ref().is_some_and(|run| !run.is_over()) {
             return;
         }
-        let scripts = &self.known.profile.scripts;
-        let script: Vec<&String> = if self.bench.make_safe {
-            scripts.cancel.iter().collect()
+        let script: Vec<Vec<u8>> = if self.bench.make_safe {
+            self.streamer.cancel_script()
         } else if self.set_up {
             Vec::new()
         } else {
             let auto = self.known.profile.temperature.auto_report.as_ref();
             let report =
                 auto.filter(|auto| self.known.report.has(&auto.capability)).map(|auto| &auto.command);
-            scripts.connect.iter().chain(report).collect()
+            let connect = self.known.profile.scripts.connect.iter().chain(report);
+            connect.map(|line| line.clone().into_bytes()).collect()
         };
-        let script: Vec<Vec<u8>> = script.into_iter().map(|line| line.clone().into_bytes()).collect();
         if script.is_empty() {
             self.set_up |= !self.bench.make_safe;
             self.bench.make_safe = false;

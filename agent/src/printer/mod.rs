@@ -89,6 +89,8 @@ pub enum Order {
     Start {
         /// Names this run in the snapshot.
         run: u64,
+        /// The printer that it is meant for, as the snapshot had it.
+        known: Arc<Known>,
         /// The job's commands.
         feed: mpsc::Receiver<Feed>,
     },

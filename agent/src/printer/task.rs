@@ -299,7 +299,7 @@ impl Run {
         }
     }
 
-    fn refused(id: u64, fault: Fault, text: String) -> Self {
+    pub(super) fn refused(id: u64, fault: Fault, text: String) -> Self {
         Self { phase: RunPhase::Ended(RunEnd::Interrupted(fault, text)), ..Self::new(id) }
     }
 

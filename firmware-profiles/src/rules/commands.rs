@@ -91,38 +91,39 @@ pub(super) fn check_scripts(profile: &Profile, findings: &mut Findings) {
         }
         _ => {}
     }
+    let (none, place): (&[&str], &[&str]) = (&[], &Scripts::PLACEHOLDERS);
     let all = [
-        ("scripts.connect", &scripts.connect, false),
-        ("scripts.pause", &scripts.pause, false),
-        ("scripts.resume", &scripts.resume, false),
-        ("scripts.park", &scripts.park, true),
-        ("scripts.unpark", &scripts.unpark, true),
-        ("scripts.cancel", &scripts.cancel, false),
+        ("scripts.connect", &scripts.connect, none),
+        ("scripts.pause", &scripts.pause, none),
+        ("scripts.resume", &scripts.resume, none),
+        ("scripts.park", &scripts.park, place),
+        ("scripts.unpark", &scripts.unpark, place),
+        ("scripts.cancel", &scripts.cancel, &[Scripts::TOOL]),
     ];
-    for (key, lines, filled) in all {
+    for (key, lines, known) in all {
         if lines.len() > MAX_SCRIPT_LINES {
             let length = i64::try_from(lines.len()).unwrap_or(i64::MAX);
             findings.add(key, length, format!("must have at most {MAX_SCRIPT_LINES} lines"));
         }
         for (at, line) in lines.iter().enumerate() {
-            check_script_line(&format!("{key}[{at}]"), line, filled, profile, findings);
+            check_script_line(&format!("{key}[{at}]"), line, known, profile, findings);
         }
     }
 }
 
-/// Notes a line of a script that cannot be sent; `filled` where placeholders may stand.
-fn check_script_line(key: &str, line: &str, filled: bool, profile: &Profile, findings: &mut Findings) {
+/// Notes a line of a script that cannot be sent; `known` are the placeholders that may stand in it.
+fn check_script_line(key: &str, line: &str, known: &[&str], profile: &Profile, findings: &mut Findings) {
     let fill = |line: String, name: &&str| line.replace(&format!("{{{name}}}"), LONGEST_FILLING);
-    let text =
-        if filled { Scripts::PLACEHOLDERS.iter().fold(line.to_owned(), fill) } else { line.to_owned() };
+    let text = known.iter().fold(line.to_owned(), fill);
     if !text.contains(['{', '}']) {
         return check_filled_line(key, line, &text, profile, findings);
     }
-    let problem = if filled {
-        let known: Vec<String> = Scripts::PLACEHOLDERS.iter().map(|name| format!("{{{name}}}")).collect();
-        format!("must hold no braces but those of {}", known.join(" "))
+    let problem = if known.is_empty() {
+        "must hold no braces: only `scripts.park`, `scripts.unpark` and `scripts.cancel` are filled in"
+            .to_owned()
     } else {
-        "must hold no braces: only `scripts.park` and `scripts.unpark` are filled in".to_owned()
+        let known: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+        format!("must hold no braces but those of {}", known.join(" "))
     };
     findings.add(key, line, problem);
 }

@@ -282,7 +282,7 @@ fn placeholders() {
         ),
         (&[("scripts.unpark", "[\"G1 X{x\"]")], "scripts.unpark[0]", "no braces but"),
         (&[("scripts.unpark", "[\"G1 X{{x}}\"]")], "scripts.unpark[0]", "no braces but"),
-        (&[("scripts.cancel", "[\"G1 X{x}\"]")], "scripts.cancel[0]", "only `scripts.park`"),
+        (&[("scripts.cancel", "[\"M104 T{x} S0\"]")], "scripts.cancel[0]", "no braces but those of {tool}"),
         (&[("scripts.connect", "[\"M117 }\"]")], "scripts.connect[0]", "only `scripts.park`"),
         (&[("emergency.prompt_reply", "\"M876\"")], "emergency.prompt_reply", "must hold `{choice}` once"),
         (
@@ -297,6 +297,7 @@ fn placeholders() {
     let line = |letters: usize| format!("[\"G1 X{{x}} {}\"]", "y".repeat(letters));
     let (fits, too_long) = (line(62), line(63));
     assert!(changed(&[("scripts.unpark", &fits)]).is_ok());
+    assert!(changed(&[("scripts.cancel", "[\"M104 T{tool} S0\"]")]).is_ok());
     each_causes_one_finding(&[(&[("scripts.unpark", &too_long)], "scripts.unpark[0]", "at most 79 bytes")]);
 }
 

@@ -29,6 +29,7 @@ const STALLING: (u32, u64, u64) = (115_200, 16_000, 50_000);
 /// Names of columns.
 pub(super) const RAW: &str = "raw";
 pub(super) const AGENT: &str = "agent";
+pub(super) const RAW_AT_ONCE: &str = "raw, at once";
 pub(super) const RAW_QUEUE: &str = "raw, queue";
 pub(super) const AGENT_QUEUE: &str = "queue known";
 pub(super) const AGENT_ADVANCED: &str = "ADVANCED_OK";
@@ -81,11 +82,14 @@ impl Makings<'_> {
             Peer::Octoprint => INSTANT_COMMANDS / 10,
             Peer::Printrun => INSTANT_COMMANDS / 50,
         };
+        let mut columns = self.columns(&part, window, dialect, commands);
+        let sender = Sender::Raw(window.at_once());
+        columns.insert(1, PlannedColumn { name: RAW_AT_ONCE, sender, part });
         Plan {
             title: format!("no wire, {INSTANT_LINES} lines in flight"),
             model: Model { latency_us: USUAL_LATENCY_US, ..Model::default() },
             should_take: Duration::ZERO,
-            columns: self.columns(&part, window, dialect, commands),
+            columns,
             fills_the_wire: None,
         }
     }

@@ -1,5 +1,5 @@
 //! The raw sender: writes lines and counts replies, with no recovery and no knowledge. What it reaches is what the wire,
-//! the board and the machine allow at that moment.
+//! the board and the machine allow at that moment. It writes each line by itself, or all that the window allows at once.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -29,12 +29,14 @@ pub(super) struct Window {
     lines: usize,
     /// The oldest lines are in the command queue of the board and take no room in its ring.
     queue_lines: usize,
+    /// Whether lines that may go together are written together.
+    at_once: bool,
 }
 
 impl Window {
     /// What the ring holds.
     pub(super) fn ring() -> Self {
-        Self { bytes: RING_BYTES, lines: usize::MAX, queue_lines: 0 }
+        Self { bytes: RING_BYTES, lines: usize::MAX, queue_lines: 0, at_once: false }
     }
 
     /// What the ring holds, behind a command queue of so many lines.
@@ -44,7 +46,12 @@ impl Window {
 
     /// So many lines.
     pub(super) fn lines(lines: usize) -> Self {
-        Self { bytes: WIDE_BYTES, lines, queue_lines: 0 }
+        Self { bytes: WIDE_BYTES, lines, queue_lines: 0, at_once: false }
+    }
+
+    /// The same, and lines that may go together are written together.
+    pub(super) fn at_once(self) -> Self {
+        Self { at_once: true, ..self }
     }
 }
 
@@ -121,9 +128,10 @@ pub(super) fn send(device: &Path, frames: &Frames, window: Window) -> Result<Dur
     let (mut acked, mut sent) = (0, 0);
     while acked < frames.lines() {
         let reach = frames.reach(acked, sent, window);
-        if reach > sent {
-            port.file.write_all(&frames.bytes[frames.ends[sent]..frames.ends[reach]])?;
-            sent = reach;
+        while sent < reach {
+            let upto = if window.at_once { reach } else { sent + 1 };
+            port.file.write_all(&frames.bytes[frames.ends[sent]..frames.ends[upto]])?;
+            sent = upto;
         }
         acked += port.listen()?.oks;
     }
@@ -199,7 +207,7 @@ mod tests {
     fn lines_are_numbered_summed_and_counted_against_the_window() {
         let frames = frames(&["G28", "G1 X1", "G1 X2"]);
         assert_eq!(String::from_utf8_lossy(&frames.bytes), "N1001 G28*35\nN1002 G1 X1*82\nN1003 G1 X2*80\n");
-        let window = |bytes, lines, queue_lines| Window { bytes, lines, queue_lines };
+        let window = |bytes, lines, queue_lines| Window { bytes, lines, queue_lines, at_once: false };
         let reach = |acked, sent, bytes, lines| frames.reach(acked, sent, window(bytes, lines, 0));
         assert_eq!(reach(0, 0, 127, 8), 3);
         assert_eq!(reach(0, 0, 127, 2), 2);
@@ -213,13 +221,14 @@ mod tests {
 
     #[test]
     fn a_board_gets_every_line_once() {
-        let board = PtyPrinter::open(PtyOptions::instant()).unwrap().spawn().unwrap();
         let commands: Vec<_> = (0..500).map(|n| format!("G1 X{n}")).collect();
         let commands: Vec<_> = commands.iter().map(String::as_str).collect();
-        send(board.path(), &frames(&commands), Window::lines(8)).unwrap();
-        let run = board.finish().unwrap();
         let mut digest = LineDigest::new();
         commands.iter().for_each(|command| digest.add(command.as_bytes()));
-        assert_eq!(run.report.job_digest, digest);
+        for window in [Window::lines(8), Window::lines(8).at_once()] {
+            let board = PtyPrinter::open(PtyOptions::instant()).unwrap().spawn().unwrap();
+            send(board.path(), &frames(&commands), window).unwrap();
+            assert_eq!(board.finish().unwrap().report.job_digest, digest);
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! What the printer carried out is held against the job itself. Only these things may differ, and the world lists them
 //! without asking the agent: a numbered line whose damage fits its 8-bit checksum stands for the line of its number; a line
 //! that lost its number on the way is none of the agent's; questions of the agent stand between the lines; the scripts of the
-//! profile stand where a person paused or gave up; and where the profile has the agent wait for temperatures, the command
+//! profile stand where a person paused or gave up; where a pause may cut a wait for a temperature short the wait may be
+//! carried out again, and nothing of the job before the heater is warm; and where the profile has the agent wait for temperatures, the command
 //! that waits is carried out as the one that does not, with nothing of the job behind it before the heater is warm.
 
 use std::collections::HashMap;
@@ -81,7 +82,7 @@ pub fn course(printed: &Printed<'_>) -> Course {
             }
             course.done += 1;
             wait = next;
-        } else if printed.rules.is_pause_script(text) {
+        } else if printed.rules.is_pause_script(text) || waits_anew(printed, course.done, text) {
             continue;
         } else if !printed.complete && printed.rules.is_cancel_script(text) {
             course.faults = after_cancel(printed.rules, std::iter::once(line).chain(rest));
@@ -102,11 +103,20 @@ pub fn course(printed: &Printed<'_>) -> Course {
 /// Whether this is the next line of the job, as it stands or as a profile may have it rewritten; and what is waited for then.
 fn accepts(printed: &Printed<'_>, done: usize, text: &[u8]) -> Option<Option<Wait>> {
     let expected = printed.job.get(done)?;
+    let rewritten = heat::rewritten(expected);
     if expected.as_bytes() == text {
-        return Some(None);
+        // The firmware waits by itself, unless it was told not to.
+        return Some(rewritten.filter(|_| printed.rules.waits_anew).map(|(_, wait)| wait));
     }
-    let (rewritten, wait) = heat::rewritten(expected).filter(|_| printed.rules.host_waits)?;
+    let (rewritten, wait) = rewritten.filter(|_| printed.rules.host_waits)?;
     (rewritten.as_bytes() == text).then_some(Some(wait))
+}
+
+/// Whether this is the last line of the job once more, and one that waits for a temperature.
+fn waits_anew(printed: &Printed<'_>, done: usize, text: &[u8]) -> bool {
+    let last = done.checked_sub(1).and_then(|last| printed.job.get(last));
+    printed.rules.waits_anew
+        && last.is_some_and(|last| last.as_bytes() == text && heat::rewritten(last).is_some())
 }
 
 fn meant_text<'a>(

@@ -15,6 +15,8 @@ pub struct Rules {
     pub numbered: bool,
     /// Whether the host waits for temperatures.
     pub host_waits: bool,
+    /// Whether a wait for a temperature may have been cut short by a pause: it is then done anew.
+    pub waits_anew: bool,
     /// Sent when a job is given up.
     pub cancel: Vec<String>,
     /// Sent when a job is paused or goes on, placeholders and all. Empty when nobody paused.
@@ -31,6 +33,7 @@ impl Rules {
         Self {
             numbered: profile.framing.numbered,
             host_waits: profile.temperature.host_waits != HostWaits::Never,
+            waits_anew: paused && profile.emergency.break_wait.is_some(),
             cancel: scripts.cancel.clone(),
             pause: pause.cloned().collect(),
         }
@@ -53,7 +56,7 @@ impl Rules {
     /// Whether this belongs to the cancel script: from its first line on nothing else may come.
     #[must_use]
     pub fn is_cancel_script(&self, text: &[u8]) -> bool {
-        self.cancel.iter().any(|line| line.as_bytes() == text)
+        std::str::from_utf8(text).is_ok_and(|text| self.cancel.iter().any(|line| fits(line, text)))
     }
 
     /// Whether this belongs to a script around a pause.

@@ -45,6 +45,20 @@ impl Framing {
         out.push(b'\n');
     }
 
+    /// The command within a line that was framed so.
+    #[must_use]
+    pub fn command<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let mut command = frame.strip_suffix(b"\n").unwrap_or(frame);
+        command = command.strip_prefix(self.prefix.as_slice()).unwrap_or(command);
+        if !self.numbered {
+            return command;
+        }
+        let from = command.iter().position(|&byte| byte == b' ').map_or(0, |at| at + 1);
+        let star = command.iter().rposition(|&byte| byte == b'*');
+        let to = star.filter(|_| self.checksum == Checksum::Xor8).unwrap_or(command.len());
+        &command[from..to]
+    }
+
     /// Longest that a command with this number can be on the wire, without its line feed (checksums have up to three
     /// digits).
     #[must_use]
@@ -96,6 +110,19 @@ mod tests {
             let mut out = Vec::new();
             marlin().write(&mut out, number, command.as_bytes());
             assert_eq!(String::from_utf8(out).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_frame_gives_its_command_back() {
+        let plain = Framing { numbered: false, prefix: b"~".to_vec(), ..marlin() };
+        let summed = Framing { checksum: Checksum::None, ..marlin() };
+        for framing in [marlin(), plain, summed] {
+            for command in ["M105", "M117 a * b", "G1 X10.5 Y7 E.1"] {
+                let mut frame = Vec::new();
+                framing.write(&mut frame, 1_001, command.as_bytes());
+                assert_eq!(framing.command(&frame), command.as_bytes());
+            }
         }
     }
 

@@ -6,7 +6,10 @@ use super::history::Pace;
 
 /// Commands that wait for a person: a change of filament may take the night (Marlin `M0_M1.cpp`, `M600.cpp`; `M226` waits for a
 /// pin, `M601` is Prusa's pause).
-const FOR_A_PERSON: [&str; 5] = ["M0", "M1", "M226", "M600", "M601"];
+const FOR_A_PERSON: [(u8, u32); 5] = [(b'M', 0), (b'M', 1), (b'M', 226), (b'M', 600), (b'M', 601)];
+
+/// Commands that wait for a temperature (Marlin `M109.cpp`, `M140_M190.cpp`, `M141_M191.cpp`).
+const FOR_HEAT: [(u8, u32); 3] = [(b'M', 109), (b'M', 190), (b'M', 191)];
 
 /// The commands that may block, each a letter and a number, or another word.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +46,11 @@ impl Commands {
         if !self.numbered.contains(&(letter, number)) || rest.first() == Some(&b'.') {
             return Pace::Quick;
         }
-        let for_a_person = FOR_A_PERSON
-            .iter()
-            .any(|word| numbered(word.as_bytes()).is_some_and(|w| (w.0, w.1) == (letter, number)));
-        if for_a_person { Pace::Person } else { Pace::Blocking }
+        match (letter, number) {
+            word if FOR_A_PERSON.contains(&word) => Pace::Person,
+            word if FOR_HEAT.contains(&word) => Pace::Heating,
+            _ => Pace::Blocking,
+        }
     }
 }
 
@@ -73,6 +77,7 @@ mod tests {
             ("G28", Pace::Blocking),
             ("g28 X", Pace::Blocking),
             ("G4P100", Pace::Blocking),
+            ("M109 S210", Pace::Heating),
             ("M600 B1", Pace::Person),
             ("$H", Pace::Blocking),
             ("M0", Pace::Quick),

@@ -127,6 +127,8 @@ impl Streamer {
             let pause = if self.options.query.is_some() { ASK } else { ASK_ANYWAY };
             heat.ask_at = now + pause;
         }
+        let named = found.tools.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.options.hot_ends = self.options.hot_ends.max(named);
         self.emit(Event::Temperatures(found));
     }
 

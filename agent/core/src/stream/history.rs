@@ -24,8 +24,10 @@ pub(super) enum Source {
 pub(super) enum Pace {
     /// Not for long.
     Quick,
-    /// Until something is done: a temperature reached, the machine homed.
+    /// Until something is done: the machine homed, the planner empty.
     Blocking,
+    /// Until a temperature is reached.
+    Heating,
     /// Until a person has done something.
     Person,
 }

@@ -11,11 +11,13 @@
 //! * `turn` begins, pauses, resumes and gives up a job.
 //! * `reach` says how much may be on its way, and narrows it when bytes are dropped.
 //! * `doubt` is what happens to a firmware that cannot be asked where it stands.
+//! * `cut` breaks a wait of the firmware, for a pause or for good.
 //! * `heat` waits for temperatures in the firmware's place.
 //! * `aside` takes a person's commands and answers prompts.
 
 mod aside;
 mod commands;
+mod cut;
 mod doubt;
 mod event;
 mod figures;
@@ -49,6 +51,7 @@ pub use turn::TurnError;
 pub use window::Progress;
 
 use aside::Awaited;
+use cut::Cut;
 use figures::Figures;
 use heat::HeatWait;
 use reach::Narrowing;
@@ -80,6 +83,7 @@ pub struct Streamer {
     /// Where the job stands once everything that was framed has been carried out.
     modal: Modal,
     heat: Option<HeatWait>,
+    cut: Cut,
     /// The head was taken away from the part.
     parked: bool,
     /// Feed hold is on.
@@ -126,6 +130,7 @@ impl Streamer {
             asides_out: VecDeque::new(),
             modal: Modal::default(),
             heat: None,
+            cut: Cut::default(),
             parked: false,
             held: false,
             reset_asked: false,

@@ -43,6 +43,8 @@ pub struct StreamOptions {
     pub blocking: Commands,
     /// Sent when a job is paused, goes on, or is given up.
     pub scripts: Scripts,
+    /// How many hot ends there are, as far as the firmware says so when it is asked who it is.
+    pub hot_ends: usize,
     /// Stops everything at once.
     pub stop: Option<Signal>,
     /// Ends a wait for a temperature, where the firmware listens while it is blocked.
@@ -110,8 +112,8 @@ pub struct Scripts {
     pub pause: Vec<Vec<u8>>,
     /// Before it goes on.
     pub resume: Vec<Vec<u8>>,
-    /// When it is given up.
-    pub cancel: Vec<Vec<u8>>,
+    /// When it is given up, with `{tool}` in lines that are meant for each hot end.
+    pub cancel: Vec<String>,
     /// Behind `pause`, with placeholders for the modal state.
     pub park: Vec<String>,
     /// Ahead of `resume`, the same.
@@ -159,10 +161,11 @@ impl StreamOptions {
             scripts: Scripts {
                 pause: lines(&profile.scripts.pause),
                 resume: lines(&profile.scripts.resume),
-                cancel: lines(&profile.scripts.cancel),
+                cancel: profile.scripts.cancel.clone(),
                 park: profile.scripts.park.clone(),
                 unpark: profile.scripts.unpark.clone(),
             },
+            hot_ends: 1,
             stop: emergency.stop.as_deref().map(Signal::of),
             break_wait: heard(&emergency.break_wait),
             quick_stop: heard(&emergency.quick_stop),

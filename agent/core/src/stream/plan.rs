@@ -33,6 +33,17 @@ impl Streamer {
     }
 
     fn plan_stream(&mut self, now: Moment, mend: Mend) -> Option<Moment> {
+        let wake = self.plan_mend(now, mend);
+        let again = if self.is_sending() { self.plan_cut(now) } else { None };
+        [wake, again].into_iter().flatten().min()
+    }
+
+    /// Whether what is written now stands behind whole lines, and no verdict is awaited.
+    fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Streaming(Mend::Flowing | Mend::Alone { .. }))
+    }
+
+    fn plan_mend(&mut self, now: Moment, mend: Mend) -> Option<Moment> {
         match mend {
             Mend::Flowing => {
                 let heat = self.plan_heat(now);

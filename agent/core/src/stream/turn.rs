@@ -4,10 +4,14 @@ use crate::Moment;
 use crate::gcode::Modal;
 
 use super::Streamer;
+use super::cut::Cut;
 use super::doubt::Doubt;
 use super::event::{Ending, Event, StopReason};
 use super::options::Signal;
 use super::state::{Mend, Phase, Then, Turn};
+
+/// Stands for the number of a hot end in a cancel script.
+const TOOL: &str = "{tool}";
 
 /// The streamer has no room for this now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +51,7 @@ impl Streamer {
         self.window.begin_job();
         self.modal = Modal::default();
         self.figures.begin_job();
-        (self.parked, self.held) = (false, false);
+        (self.parked, self.held, self.cut) = (false, false, Cut::default());
         self.last_ack = None;
         self.request_resync();
         Ok(())
@@ -90,6 +94,7 @@ impl Streamer {
                 self.decide(now, doubt)?;
                 self.release();
                 // A pause that has not come to its script yet needs none to be undone.
+                self.scripts.extend(self.cut.take_broken());
                 if self.turn != Turn::Pausing {
                     self.unpark();
                     self.scripts.extend(self.options.scripts.resume.iter().cloned());
@@ -161,14 +166,30 @@ impl Streamer {
             self.mend(Mend::Flowing);
         }
         self.scripts.clear();
+        self.cut = Cut::default();
         self.end_heat();
         self.release();
-        self.scripts.extend(self.options.scripts.cancel.iter().cloned());
+        self.scripts.extend(self.cancel_script());
         self.turn = Turn::Ending(Ending::Cancelled);
         if self.window.progress().commands > 0 || self.window.lines_in_flight() > 0 {
-            self.interrupt();
+            self.drop_moves();
         }
         Ok(())
+    }
+
+    /// What makes the machine safe: the cancel script, with the lines that are meant for each hot end.
+    #[must_use]
+    pub fn cancel_script(&self) -> Vec<Vec<u8>> {
+        let mut script = Vec::new();
+        for line in &self.options.scripts.cancel {
+            if !line.contains(TOOL) {
+                script.push(line.clone().into_bytes());
+            } else if self.options.hot_ends > 1 {
+                let each = (0..self.options.hot_ends).map(|tool| line.replace(TOOL, &tool.to_string()));
+                script.extend(each.map(String::into_bytes));
+            }
+        }
+        script
     }
 
     /// Stops the machine at once, ahead of everything that waits; the conversation ends with it.
@@ -189,18 +210,6 @@ impl Streamer {
         self.stop(StopReason::EmergencyStop);
     }
 
-    /// Cuts short what the machine is doing, ahead of every line that waits: a heater or a person is no longer waited for,
-    /// planned moves are dropped.
-    fn interrupt(&mut self) {
-        let waiting = self.window.oldest().is_some_and(|line| line.pace.blocks());
-        let signal = if waiting { &self.options.break_wait } else { &self.options.quick_stop };
-        if let Some(signal) = signal {
-            signal.write(&mut self.out, &self.options.framing.prefix);
-            // A realtime byte that stops motion also resets the controller (grbl `protocol.c`).
-            self.reset_asked = matches!(signal, Signal::Byte(_));
-        }
-    }
-
     /// The reset that a cancel asked for: nothing is on its way any more, and the cancel script follows.
     pub(super) fn begin_again_cancelled(&mut self, now: Moment) {
         self.window.forget_in_flight();
@@ -209,7 +218,7 @@ impl Streamer {
         self.mend(Mend::Settling { until, then: Then::Open });
     }
 
-    fn request_resync(&mut self) {
+    pub(super) fn request_resync(&mut self) {
         if self.options.framing.numbered {
             self.resync = true;
         }

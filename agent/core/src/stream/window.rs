@@ -161,6 +161,14 @@ impl Window {
         if self.lines_in_flight() == 0 { None } else { self.history.get(self.acked + 1) }
     }
 
+    /// The line that was sent last, while it is on its way, and its number.
+    pub(super) fn newest(&self) -> Option<(u32, &Sent)> {
+        if self.lines_in_flight() == 0 {
+            return None;
+        }
+        Some((self.cursor - 1, self.history.get(self.cursor - 1)?))
+    }
+
     /// One more line is acknowledged; gives what is known of it, or `None` when nothing was on its way.
     pub(super) fn acknowledge(&mut self) -> Option<&Sent> {
         if self.lines_in_flight() == 0 {

@@ -1,6 +1,6 @@
 //! Lines flow, are refused and sent again; jobs begin, pause and end.
 
-use spoolway_agent_core::stream::{Ending, Event, StopReason};
+use spoolway_agent_core::stream::{Ending, Event, StopReason, StreamOptions};
 
 use crate::talk::{PROBE, Talk, framed, moves, refs};
 
@@ -219,6 +219,22 @@ fn cancel_breaks_the_wait_for_a_heater_and_makes_the_machine_safe() {
     talk.refuse(1006);
     talk.ms(30);
     assert!(talk.events.contains(&Event::Ended(Ending::Cancelled)));
+}
+
+#[test]
+fn cancel_cools_every_hot_end_that_the_firmware_names() {
+    let cooled = |change: fn(&mut StreamOptions), report: &str| {
+        let (mut talk, _) = Talk::printing_with(&["G1 X1"], change);
+        talk.say(report);
+        talk.say("ok\n");
+        let script = talk.streamer.cancel_script().into_iter().map(|line| String::from_utf8(line).unwrap());
+        script.filter(|line| line.starts_with("M104")).collect::<Vec<_>>()
+    };
+    let one = " T:20.0 /0.0 B:60.0 /60.0 @:0\n";
+    let two = " T:20.0 /0.0 B:60.0 /60.0 T0:20.0 /0.0 T1:210.0 /210.0 @:0\n";
+    assert_eq!(cooled(|_| (), one), ["M104 S0"]);
+    assert_eq!(cooled(|_| (), two), ["M104 S0", "M104 T0 S0", "M104 T1 S0"]);
+    assert_eq!(cooled(|options| options.hot_ends = 2, one), ["M104 S0", "M104 T0 S0", "M104 T1 S0"]);
 }
 
 #[test]
