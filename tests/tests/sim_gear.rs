@@ -59,7 +59,8 @@ fn every_profile_prints_the_gear_under_every_noise_or_ends_as_it_must() {
             if !outcome.faults.is_empty() {
                 seen.1.push(format!("{of}: {:?}, {:?}", outcome.end, outcome.faults));
             }
-            let disturbed = outcome.was_reset || scenario.unplug_at_us.or(scenario.cancel_after).is_some();
+            let asked = scenario.reset_at_us.or(scenario.unplug_at_us).or(scenario.cancel_after);
+            let disturbed = outcome.was_reset || asked.is_some();
             if !disturbed && outcome.end != End::Ended(Ending::Completed) {
                 println!("{of}: {:?}", outcome.end);
                 seen.0.push((scenario.noise, scenario.kind));

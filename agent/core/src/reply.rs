@@ -97,6 +97,9 @@ impl ReplyParser {
 
 fn read_line(rules: &Replies, line: &[u8]) -> Reply {
     let text = line.trim_ascii();
+    if rules.start.iter().any(|start| cuts_short(text, start.as_bytes(), rules)) {
+        return Reply::Start;
+    }
     if let Some(rest) = after_any(text, &rules.ok) {
         return Reply::Ok(acknowledged(rest));
     }
@@ -140,6 +143,15 @@ fn is_start(text: &[u8], start: &[u8]) -> bool {
     fits && (text.len() == start.len() || version(&text[start.len()..]))
 }
 
+/// A reset can come in the middle of a reply, and a line end can be lost ahead of it: then the banner closes a line that began
+/// as an acknowledgement or a report, or has a character or two before it.
+fn cuts_short(text: &[u8], start: &[u8], rules: &Replies) -> bool {
+    let Some(at) = text.len().checked_sub(start.len()).filter(|&at| at > 0) else { return false };
+    let (head, tail) = text.split_at(at);
+    tail.eq_ignore_ascii_case(start)
+        && (head.len() <= 2 || head.starts_with(b"T:") || after_any(head, &rules.ok).is_some())
+}
+
 fn acknowledged(rest: &[u8]) -> Acknowledged {
     let mut found = Acknowledged::default();
     if rest.is_empty() {
@@ -177,6 +189,10 @@ fn first_number(text: &[u8]) -> Option<u32> {
     let start = text.iter().position(u8::is_ascii_digit)?;
     let digits = &text[start..];
     let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+    // A digit that was hit on the way ends the number early: 1374 would be read as 1.
+    if digits.get(end).is_some_and(|byte| !byte.is_ascii_whitespace()) {
+        return None;
+    }
     std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
 }
 
@@ -253,6 +269,24 @@ mod tests {
         ];
         for piece in [1, 2, 3, 7, 1000] {
             assert_eq!(all(text, piece), expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_digit_that_is_none_is_no_number() {
+        for garbled in ["Resend:1t74", "Resend: 13\u{1}4", "rs N1=74 Expected", "Resend:"] {
+            assert_eq!(all(format!("{garbled}\n").as_bytes(), 7), [Reply::Other(garbled.into())]);
+        }
+        assert_eq!(all(b"Resend: 12 \nskip 1:2\n", 7), [Reply::Resend(12), Reply::Skip(None)]);
+    }
+
+    #[test]
+    fn a_banner_is_heard_behind_the_reply_that_the_reset_cut_short() {
+        for cut in ["okstart", "ok$start", "ok 12start", "T:21.0 /0.start", "ostart", "ok T:2start"] {
+            assert_eq!(all(format!("{cut}\n").as_bytes(), 7), [Reply::Start], "{cut}");
+        }
+        for other in ["//action:start", "echo:print start", "press to start"] {
+            assert_ne!(all(format!("{other}\n").as_bytes(), 7), [Reply::Start], "{other}");
         }
     }
 

@@ -11,6 +11,8 @@ use super::Fault;
 pub struct Circumstances {
     /// The reset line was pulled, or the supply sagged.
     pub was_reset: bool,
+    /// The last reset came when lines of the job had been carried out, and not all of them.
+    pub reset_in_job: bool,
     /// Somebody cancelled.
     pub cancelled: bool,
     /// The plug is pulled at some time.
@@ -26,7 +28,8 @@ pub struct Circumstances {
 #[must_use]
 pub fn ended_as_it_must(end: &End, known: Circumstances) -> Vec<Fault> {
     let wrong = match end {
-        End::Ended(Ending::Completed) => false,
+        // What was accepted and not carried out is gone, and the rest was printed cold and beside the part.
+        End::Ended(Ending::Completed) => known.reset_in_job,
         End::Ended(Ending::Cancelled) => !known.cancelled,
         End::Ended(Ending::Script) => true,
         End::Unplugged => !known.unplugged,

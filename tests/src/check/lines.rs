@@ -85,7 +85,7 @@ pub fn course(printed: &Printed<'_>) -> Course {
         } else if printed.rules.is_pause_script(text) || waits_anew(printed, course.done, text) {
             continue;
         } else if !printed.complete && printed.rules.is_cancel_script(text) {
-            course.faults = after_cancel(printed.rules, std::iter::once(line).chain(rest));
+            course.faults = after_cancel(printed, &meant, std::iter::once(line).chain(rest));
             return course;
         } else {
             course.faults.push(Fault(format!(
@@ -135,9 +135,15 @@ fn meant_text<'a>(
     }
 }
 
-fn after_cancel<'a>(rules: &Rules, rest: impl Iterator<Item = &'a Executed>) -> Vec<Fault> {
-    rest.map(Executed::text)
-        .filter(|text| !rules.is_cancel_script(text) && !Rules::is_host_command(text))
+fn after_cancel<'a>(
+    printed: &Printed<'_>,
+    meant: &HashMap<i64, Vec<Vec<u8>>>,
+    rest: impl Iterator<Item = &'a Executed>,
+) -> Vec<Fault> {
+    let wrong = rest
+        .map(|line| meant_text(printed, meant, line))
+        .filter(|text| !printed.rules.is_cancel_script(text) && !Rules::is_host_command(text));
+    wrong
         .map(|text| Fault(format!("{:?} came after the cancel script", String::from_utf8_lossy(text))))
         .collect()
 }

@@ -75,7 +75,7 @@ fn shape_of(id: &str) -> Shape {
         "grblhal" => {
             Shape { rx_bytes: 1_024, queue_lines: 1, planner_moves: 100, max_line_bytes: 257, ..AVR }
         }
-        "flashforge" => Shape { rx_bytes: 256, queue_lines: 1, max_line_bytes: 256, ..AVR },
+        "flashforge" => Shape { rx_bytes: 256, queue_lines: 1, max_line_bytes: 256, baud: None, ..AVR },
         "reprapfirmware" => {
             Shape { rx_bytes: 512, queue_lines: 1, planner_moves: 40, max_line_bytes: 256, baud: None }
         }

@@ -76,6 +76,9 @@ pub struct Dialect {
     pub halted: &'static [&'static str],
     /// Who it says it is.
     pub identity: &'static Identity,
+    /// What a move is answered with, ahead of its `ok`, once a reset has made the board forget where it is, until it is homed;
+    /// the move is not made.
+    pub unhomed: Option<&'static str>,
     /// Whether `M110` counts when the line is read, instead of when its turn has come.
     pub counts_at_once: bool,
 }
@@ -95,6 +98,7 @@ pub const MARLIN: Dialect = Dialect {
     no_command: None,
     halted: &["Error:Printer halted. kill() called!"],
     identity: &identity::MARLIN,
+    unhomed: None,
     counts_at_once: false,
 };
 
@@ -153,6 +157,7 @@ const ALL: [Dialect; 17] = [
         temperatures: Temperatures::OnOk,
         unknown: Some("Warning: {}: Command is not supported"),
         halted: &["Emergency Stop! Reset the controller to continue."],
+        unhomed: Some("Error: G0/G1: insufficient axes homed"),
         identity: &identity::REPRAPFIRMWARE,
         ..SIMPLE
     },

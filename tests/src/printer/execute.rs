@@ -143,6 +143,10 @@ impl Printer {
             return self.no_command(text);
         };
         if command.letter == b'G' && command.code <= 3 {
+            if let Some(complaint) = self.options.dialect.unhomed.filter(|_| self.is_unhomed) {
+                self.print(complaint);
+                return Begun::Done;
+            }
             if self.planner.room_at_us() > self.clock_us {
                 return Begun::Blocked(Blocked::Room);
             }
@@ -202,6 +206,7 @@ impl Printer {
                 return self.synchronise(then_us, false);
             }
             28 => {
+                self.is_unhomed = false;
                 self.position.home(command);
                 return self.synchronise(self.scaled(self.options.home_us), true);
             }

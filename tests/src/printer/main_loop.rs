@@ -214,6 +214,8 @@ impl Printer {
     /// Everything volatile goes and the bootloader takes over.
     pub(super) fn restart(&mut self, now_us: u64) {
         self.statistics.resets += 1;
+        self.statistics.last_reset_us = Some(now_us);
+        self.is_unhomed = true;
         self.forget(now_us);
         self.busy_until_us = now_us;
         self.power = Power::Bootloader { until_us: now_us + self.options.bootloader_us };

@@ -111,6 +111,8 @@ pub struct Printer {
     counter: Counter,
     /// `!` until `~`
     is_held: bool,
+    /// A reset made it forget where it is.
+    is_unhomed: bool,
     last_byte_us: u64,
     /// Not before this does Repetier ask once more.
     asked_again_us: u64,
@@ -149,6 +151,7 @@ impl Printer {
             current: None,
             counter: Counter::default(),
             is_held: false,
+            is_unhomed: false,
             last_byte_us: 0,
             asked_again_us: 0,
             position: Position::new(),

@@ -35,6 +35,8 @@ pub struct Statistics {
     pub starved_us: u64,
     /// Resets, by hand or by fault.
     pub resets: u64,
+    /// When the last of them was.
+    pub last_reset_us: Option<u64>,
     /// Kills.
     pub kills: u64,
     /// When the first and the last move were taken.

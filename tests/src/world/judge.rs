@@ -8,6 +8,9 @@ use super::{End, Kind, Noise, Outcome, Scenario, World};
 use crate::check::{self, Circumstances, Course, Printed, Rules};
 use crate::printer::{Executed, Survivor, survivors};
 
+/// `N500*999` and its line feed.
+const PROBE_BYTES: u64 = 9;
+
 /// Whether bytes may find the ring full although nobody broke a rule: it is smaller than its profile says; the window is
 /// meant to reach beyond it and narrows when that proves wrong; an `ok` too many opened the window early; or a firmware that
 /// throws nothing away when it refuses a line still holds what counts as lost. All of these check the sequence.
@@ -35,6 +38,13 @@ impl World {
     pub(super) fn course(&self, executed: &[Executed], found: &[Survivor]) -> Course {
         let rules = Rules::of(&self.scenario.profile, self.person.paused);
         check::course(&self.printed(executed, found, &rules, false))
+    }
+
+    /// Whether the job had begun by then, and was not done.
+    fn was_under_way(&self, at_us: u64, executed: &[Executed]) -> bool {
+        let before: Vec<Executed> = executed.iter().take_while(|line| line.at_us <= at_us).cloned().collect();
+        let found = survivors(self.frames.iter().map(Vec::as_slice), &before);
+        (1..self.scenario.job.len()).contains(&self.course(&before, &found).done)
     }
 
     /// What has left the host still arrives, also behind an acknowledgement too many.
@@ -77,13 +87,16 @@ impl World {
         let holds_up = found.iter().any(|survivor| may_hold_up(survivor.line.text()));
         let known = Circumstances {
             was_reset,
+            reset_in_job: statistics.last_reset_us.is_some_and(|at_us| self.was_under_way(at_us, &executed)),
             cancelled: self.person.cancelled,
             unplugged: self.scenario.unplug_at_us.is_some(),
             stuck_by_damage: statistics.kills > 0 || (working && holds_up),
             is_checked: self.scenario.profile.recovery.sequence == Sequence::Verified,
         };
         faults.extend(check::ended_as_it_must(&end, known));
-        self.fullness.dropped = statistics.rx_dropped;
+        // The printer is asked where it stands although its ring may be full: then the question itself finds no room.
+        let asked = self.streamer.stats().job_probes * PROBE_BYTES;
+        self.fullness.dropped = statistics.rx_dropped.saturating_sub(asked);
         faults.extend(check::window_respected(self.fullness));
         Outcome {
             end,

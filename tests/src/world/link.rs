@@ -95,7 +95,8 @@ pub(super) fn board(rng: &mut Rng, noise: Noise, base: PrinterOptions, kind: Kin
 }
 
 fn faults(rng: &mut Rng, noise: Noise, kind: Kind, base: &PrinterOptions) -> PrinterFaults {
-    let brown_out = if rng.chance(0.05) { 0.002 } else { 0.0 };
+    let sags = rng.chance(0.05) && !vanishes_in_a_reset(base);
+    let brown_out = if sags { 0.002 } else { 0.0 };
     let some = PrinterFaults {
         lost_ok: 0.002,
         duplicated_ok: 0.001,
@@ -144,6 +145,12 @@ fn faults(rng: &mut Rng, noise: Noise, kind: Kind, base: &PrinterOptions) -> Pri
         },
         Kind::Whole => PrinterFaults { lost_ok: 0.0, garbled_reply: 0.0, duplicated_ok: 0.0, ..drawn },
     }
+}
+
+/// A board with USB of its own that says nothing when it starts: its port goes away and comes back as a new one, so that the
+/// host sees a plug that was pulled.
+pub(super) fn vanishes_in_a_reset(board: &PrinterOptions) -> bool {
+    board.link == Link::BackPressure && board.dialect.identity.banner.is_empty()
 }
 
 /// Both directions of the cable.

@@ -270,7 +270,11 @@ impl World {
         self.act_as_person();
         if self.reset_at_us.is_some_and(|at| self.now_us >= at) {
             self.reset_at_us = None;
-            self.printer.reset(self.now_us);
+            if link::vanishes_in_a_reset(&self.scenario.printer) {
+                self.scenario.unplug_at_us = Some(self.now_us);
+            } else {
+                self.printer.reset(self.now_us);
+            }
         }
     }
 
