@@ -105,7 +105,7 @@ impl Streamer {
         }
     }
 
-    fn ask_again_for(&mut self, now: Moment, line: u32) {
+    pub(super) fn ask_again_for(&mut self, now: Moment, line: u32) {
         self.window.rewind(line, false);
         if self.stopped().is_none() {
             let until = now + self.options.waits.settle;

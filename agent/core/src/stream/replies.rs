@@ -27,6 +27,7 @@ impl Streamer {
             Reply::Resend(number) => self.handle_resend(now, mend, *number),
             Reply::Wait => self.handle_wait(now, mend),
             Reply::Skip(number) => self.handle_skip(mend, *number),
+            Reply::Other(text) => self.handle_other(now, mend, text),
             _ => {}
         }
     }
@@ -110,6 +111,26 @@ impl Streamer {
         let has_it =
             matches!((mend, number), (Mend::Alone { number: alone }, Some(number)) if alone == number);
         self.swallow = !has_it;
+    }
+
+    /// A line that lost its `N` on the way is a command that nobody knows, and is acknowledged all the same: `echo:Unknown
+    /// command: "1306 G1 X10"` (Marlin `gcode.cpp`). A firmware that checks the sequence refuses the next line; with any
+    /// other this one would be missing.
+    fn handle_other(&mut self, now: Moment, mend: Mend, text: &str) {
+        if self.options.verified || self.window.lines_in_flight() != 1 {
+            return;
+        }
+        let line = self.window.acked() + 1;
+        let named = text.split_once('"').is_some_and(|(_, quoted)| {
+            let digits = quoted.trim_start_matches(|c: char| !c.is_ascii_digit());
+            digits.split(' ').next().is_some_and(|number| number.parse() == Ok(line))
+        });
+        if named {
+            // Its `ok` follows.
+            self.swallow = true;
+            self.note_refusal(mend, line);
+            self.ask_again_for(now, line);
+        }
     }
 
     /// The firmware names the line that it expects, because it refused another.

@@ -48,6 +48,10 @@ impl Streamer {
                 self.step_sync(sync.tries, SyncStep::Proven { until: settle });
             }
             (SyncStep::Barrier | SyncStep::Proof { .. }, Reply::Resend(_)) => self.retry_sync(settle, sync),
+            // Damage made it a command that nobody knows; the `ok` that follows is not about the counter.
+            (SyncStep::Barrier, Reply::Other(text)) if text.contains("nknown") && text.contains("M110") => {
+                self.retry_sync(settle, sync);
+            }
             (SyncStep::Quiet { .. }, Reply::Ok(_)) => {
                 self.step_sync(sync.tries, SyncStep::Quiet { until: settle });
             }

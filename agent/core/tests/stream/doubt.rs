@@ -141,3 +141,25 @@ fn a_persons_command_in_doubt_is_told_when_it_was_carried_out() {
     talk.hear();
     assert!(talk.events.contains(&Event::Aside("M119".to_owned())));
 }
+
+#[test]
+fn a_line_that_lost_its_number_is_sent_again_and_so_is_the_setting_of_the_counter() {
+    let (mut talk, first) = Talk::printing_unverified(&["G1 X1", "G1 X2"], 1);
+    assert_eq!(first, [framed(1001, "G1 X1")]);
+    assert_eq!(talk.say("echo:Unknown command: \"1001 G1 X1\"\nok\n"), [""; 0]);
+    assert_eq!(talk.ms(30), [framed(1001, "G1 X1")]);
+    talk.say("ok\n");
+    assert_eq!(talk.ms(30), [framed(1002, "G1 X2")]);
+    assert_eq!(
+        talk.say("echo:Unknown command: \"M73 P1002 R5\"\n"),
+        [""; 0],
+        "this one is not about the line"
+    );
+    talk.say("ok\n");
+    assert_eq!(talk.ms(10_000), [""; 0]);
+
+    let mut talk = Talk::with(|options| options.verified = false);
+    assert_eq!(talk.hear(), [framed(1000, "M110 N1000")]);
+    talk.say("echo:Unknown command: \"1000 M110 N1000\"\nok\n");
+    assert_eq!(talk.ms(30), [framed(1000, "M110 N1000")]);
+}

@@ -5,7 +5,6 @@ Usage: octoprint_driver.py DEVICE BAUD FILE FOLDER
 
 import json
 import logging
-import resource
 import sys
 import threading
 import time
@@ -70,7 +69,9 @@ def main(device, baud, path, folder):
     # The last lines are still on their way.
     time.sleep(1)
     (begin_cpu, begin), (end_cpu, end) = marks["begin"], marks["end"]
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss, which is inherited from the process that started this one.
+    with open("/proc/self/status", encoding="ascii") as status:
+        peak_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     print(json.dumps({"cpu_s": end_cpu - begin_cpu, "seconds": end - begin, "peak_bytes": peak_kib * 1024}), flush=True)
     comm.close(wait=False)
 

@@ -5,7 +5,6 @@ Usage: printrun_driver.py DEVICE BAUD FILE FOLDER
 
 import json
 import logging
-import resource
 import sys
 import threading
 import time
@@ -38,7 +37,9 @@ def main(device, baud, path, _folder):
     end_cpu, end = time.process_time(), time.monotonic()
     # The last line is still on its way.
     time.sleep(1)
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not ru_maxrss, which is inherited from the process that started this one.
+    with open("/proc/self/status", encoding="ascii") as status:
+        peak_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
     print(json.dumps({"cpu_s": end_cpu - begin_cpu, "seconds": end - begin, "peak_bytes": peak_kib * 1024}), flush=True)
     core.disconnect()
 
