@@ -37,6 +37,8 @@ pub(super) struct Window {
     /// The firmware itself has said that it accepted every line up to this one.
     proven: u32,
     progress: Progress,
+    /// Lines before this one are no progress of the job: they are of the job before it, or nobody knows what became of them.
+    job_from: u32,
 }
 
 impl Window {
@@ -51,6 +53,7 @@ impl Window {
             ring_bytes: 0,
             proven: FIRST_NUMBER,
             progress: Progress::default(),
+            job_from: FIRST_NUMBER + 1,
         }
     }
 
@@ -61,6 +64,7 @@ impl Window {
         self.cursor = FIRST_NUMBER + 1;
         (self.bytes, self.ring_bytes) = (0, 0);
         self.proven = FIRST_NUMBER;
+        self.job_from = FIRST_NUMBER + 1;
     }
 
     /// From now on it reaches so far; what is on its way stays.
@@ -71,6 +75,7 @@ impl Window {
 
     pub(super) fn begin_job(&mut self) {
         self.progress = Progress::default();
+        self.job_from = self.history.next();
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -181,7 +186,9 @@ impl Window {
         self.acked += 1;
         let line = self.history.get(self.acked).expect("a line on its way is in the history");
         self.bytes -= line.frame.len();
-        if let Source::Job(position) = line.source {
+        if let Source::Job(position) = line.source
+            && self.acked >= self.job_from
+        {
             self.progress.commands += 1;
             self.progress.position = position;
         }
@@ -226,6 +233,7 @@ impl Window {
     /// Nobody knows what became of the lines on their way, and nobody will: they are neither progress nor sent again.
     pub(super) fn forget_in_flight(&mut self) {
         self.acked = self.cursor - 1;
+        self.job_from = self.cursor;
         (self.bytes, self.ring_bytes) = (0, 0);
     }
 
@@ -263,7 +271,8 @@ impl Window {
     /// An acknowledgement was counted for a line that the firmware never accepted: what it answered was damage.
     fn retreat(&mut self, acked: u32) {
         while self.acked > acked {
-            if let Some(Source::Job(_)) = self.history.get(self.acked).map(|line| line.source) {
+            let source = self.history.get(self.acked).map(|line| line.source);
+            if matches!(source, Some(Source::Job(_))) && self.acked >= self.job_from {
                 self.progress.commands -= 1;
                 self.progress.position = self.last_position(self.acked - 1);
             }
@@ -272,7 +281,7 @@ impl Window {
     }
 
     fn last_position(&self, number: u32) -> Position {
-        (self.history.first()..=number)
+        (self.history.first().max(self.job_from)..=number)
             .rev()
             .find_map(|n| match self.history.get(n)?.source {
                 Source::Job(position) => Some(position),

@@ -163,3 +163,15 @@ fn a_line_that_lost_its_number_is_sent_again_and_so_is_the_setting_of_the_counte
     talk.say("echo:Unknown command: \"1000 M110 N1000\"\nok\n");
     assert_eq!(talk.ms(30), [framed(1000, "M110 N1000")]);
 }
+
+#[test]
+fn a_request_for_a_line_of_the_job_before_takes_nothing_from_the_next_one() {
+    let (mut talk, _) = Talk::printing_unverified(&["G1 X1"], 1);
+    talk.say("ok\n");
+    assert!(talk.events.contains(&Event::Ended(Ending::Completed)));
+    talk.streamer.send_aside(b"M105").unwrap();
+    assert_eq!(talk.hear(), [framed(1002, "M105")]);
+    talk.streamer.begin_job().unwrap();
+    talk.say("Resend: 1001\n");
+    assert_eq!(talk.streamer.progress().commands, 0);
+}
