@@ -141,9 +141,9 @@ impl Conversation<'_> {
             let now = self.bench.clock.now();
             match self.streamer.poll_output(now) {
                 Output::Write(bytes) => {
-                    port.write(&bytes)?;
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
+                    port.write(&bytes)?;
                     self.streamer.take_back(bytes);
                 }
                 Output::Event(event) => self.take_event(now, event),

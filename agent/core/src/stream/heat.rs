@@ -128,7 +128,7 @@ impl Streamer {
             heat.ask_at = now + pause;
         }
         let named = found.tools.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        self.options.hot_ends = self.options.hot_ends.max(named);
+        self.hot_ends = self.hot_ends.max(named);
         self.emit(Event::Temperatures(found));
     }
 

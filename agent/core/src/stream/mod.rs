@@ -83,6 +83,8 @@ pub struct Streamer {
     /// Where the job stands once everything that was framed has been carried out.
     modal: Modal,
     heat: Option<HeatWait>,
+    /// How many the firmware has named so far.
+    hot_ends: usize,
     cut: Cut,
     /// The head was taken away from the part.
     parked: bool,
@@ -130,6 +132,7 @@ impl Streamer {
             asides_out: VecDeque::new(),
             modal: Modal::default(),
             heat: None,
+            hot_ends: options.hot_ends,
             cut: Cut::default(),
             parked: false,
             held: false,

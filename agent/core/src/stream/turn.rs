@@ -184,8 +184,8 @@ impl Streamer {
         for line in &self.options.scripts.cancel {
             if !line.contains(TOOL) {
                 script.push(line.clone().into_bytes());
-            } else if self.options.hot_ends > 1 {
-                let each = (0..self.options.hot_ends).map(|tool| line.replace(TOOL, &tool.to_string()));
+            } else if self.hot_ends > 1 {
+                let each = (0..self.hot_ends).map(|tool| line.replace(TOOL, &tool.to_string()));
                 script.extend(each.map(String::into_bytes));
             }
         }
