@@ -44,6 +44,16 @@ pub enum Window {
 }
 
 impl Window {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::OneLine,
+        Self::Bytes,
+        Self::BytesAndQueue,
+        Self::AdvancedOk,
+        Self::CharacterCount,
+        Self::UsbBackPressure,
+    ];
+
     /// Its name, as in a profile.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -13,13 +13,13 @@ const ONCE_BROKEN: [u64; 11] =
 
 const SEEDS: u64 = 2_000;
 
-fn seeds(from: u64, count: u64) -> Summary {
-    run(&Arguments { from, count, profile: None, json: false, verbose: false, aloud: false })
+fn seeds(from: u64, count: u64, kills: bool) -> Summary {
+    run(&Arguments { from, count, kills, profile: None, json: false, verbose: false, aloud: false })
 }
 
 #[test]
 fn every_line_once_and_in_order_on_two_thousand_bad_links() {
-    let summary = seeds(0, SEEDS);
+    let summary = seeds(0, SEEDS, false);
     print_table(&summary);
     assert!(summary.failures.is_empty(), "{} seeds broke an invariant", summary.failures.len());
     assert_eq!(summary.seeds, SEEDS);
@@ -29,6 +29,19 @@ fn every_line_once_and_in_order_on_two_thousand_bad_links() {
     assert!(summary.resends > 10 * SEEDS && summary.probes > SEEDS && summary.rx_dropped > 0);
     assert!(summary.resets > SEEDS / 20);
     assert!(summary.survivors.values().sum::<u64>() > 0);
+}
+
+/// Seeds of which an agent's process is killed again and again.
+const SEEDS_WITH_KILLS: u64 = 1_000;
+
+#[test]
+fn an_agent_that_is_killed_at_any_instruction_goes_on_with_the_next_line() {
+    let summary = seeds(0, SEEDS_WITH_KILLS, true);
+    print_table(&summary);
+    assert!(summary.failures.is_empty(), "{} seeds broke an invariant", summary.failures.len());
+    let completed = summary.endings.get("completed").copied().unwrap_or(0);
+    assert!(completed > summary.seeds * 7 / 10, "only {completed} of {} were completed", summary.seeds);
+    assert!(summary.kills > 10 * summary.seeds, "{} kills", summary.kills);
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod greeting;
 pub mod job;
 pub mod link;
 pub mod moment;
+pub mod pack;
 pub mod prompt;
 pub mod reply;
 pub mod stream;

@@ -70,6 +70,12 @@ impl ReplyParser {
         Self { rules, line: Vec::with_capacity(128) }
     }
 
+    /// Bytes of a line whose end has not come yet, as far as they are kept.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.line.len()
+    }
+
     /// Takes bytes until a line is whole; gives `None` when the input is used up.
     pub fn next(&mut self, input: &mut &[u8]) -> Option<Reply> {
         loop {

@@ -19,6 +19,9 @@ pub struct Arguments {
     /// How many.
     #[arg(long, default_value_t = 2_000)]
     pub count: u64,
+    /// Kill the agent's process again and again; leaves out firmwares that cannot be asked where they stand.
+    #[arg(long)]
+    pub kills: bool,
     /// Only with this firmware profile; without it the seeds are spread over all.
     #[arg(long, value_name = "ID", value_parser = known_profile)]
     pub profile: Option<String>,
@@ -58,6 +61,8 @@ pub struct Summary {
     pub probes: u64,
     /// Bytes that found the ring full.
     pub rx_dropped: u64,
+    /// How often an agent's process was killed.
+    pub kills: u64,
     /// Hours of printing, in virtual time.
     pub hours: f64,
     /// Seeds that broke an invariant, with what broke.
@@ -88,6 +93,7 @@ impl Summary {
         self.resends += outcome.resends;
         self.probes += outcome.probes;
         self.rx_dropped += outcome.rx_dropped;
+        self.kills += outcome.kills;
         self.hours += outcome.elapsed_us as f64 / 3.6e9;
         if !outcome.faults.is_empty() {
             let faults = outcome.faults.iter().map(ToString::to_string).collect();
@@ -116,6 +122,7 @@ impl Summary {
         self.resends += other.resends;
         self.probes += other.probes;
         self.rx_dropped += other.rx_dropped;
+        self.kills += other.kills;
         self.hours += other.hours;
         self.failures.extend(other.failures);
     }
@@ -167,6 +174,8 @@ pub fn run(arguments: &Arguments) -> Summary {
                 Some(id) => Scenario::of_profile(seed, id).expect("the argument names a known profile"),
                 None => Scenario::from_seed(seed),
             };
+            let scenario = if arguments.kills { scenario.with_kills() } else { Some(scenario) };
+            let Some(scenario) = scenario else { continue };
             let run = if arguments.aloud { world::run_aloud } else { world::run_scenario };
             let outcome = run(scenario);
             if arguments.verbose {
@@ -219,11 +228,17 @@ pub fn print_table(summary: &Summary) {
         "{} lines asked for again, {} questions where the printer stands, {} bytes found the ring full",
         summary.resends, summary.probes, summary.rx_dropped
     );
+    if summary.kills > 0 {
+        println!("{} times the agent's process was killed and another one went on", summary.kills);
+    }
     for (kind, count) in &summary.survivors {
         println!("  {count:>7}  damaged line got past the firmware: {kind}");
     }
     for (seed, faults) in &summary.failures {
         println!("FAILED seed {seed}: {}", faults.join("; "));
-        println!("  cargo run --release --bin spoolway-torture -- seeds --from {seed} --count 1 --verbose");
+        let kills = if summary.kills > 0 { " --kills" } else { "" };
+        println!(
+            "  cargo run --release --bin spoolway-torture -- seeds --from {seed} --count 1 --verbose{kills}"
+        );
     }
 }

@@ -109,6 +109,7 @@ impl World {
             doubts: self.person.doubts,
             taken_back: statistics.lines_taken_back,
             host_commands: self.course(&executed, &found).host_commands,
+            kills: self.process.killed,
             survivors: found,
             scenario: self.scenario,
         }

@@ -3,6 +3,7 @@
 mod judge;
 mod link;
 mod person;
+mod process;
 mod scenario;
 
 use std::collections::VecDeque;
@@ -17,8 +18,10 @@ use crate::rng::Rng;
 use crate::wire::Wire;
 
 use person::Person;
+use process::Process;
 
 pub use link::Kind;
+pub use process::Kills;
 pub use scenario::{Noise, Scenario, profiles};
 
 /// Virtual time after which a print counts as hung.
@@ -66,6 +69,8 @@ pub struct Outcome {
     pub taken_back: u64,
     /// Questions and settings of the host among the lines that were carried out.
     pub host_commands: u64,
+    /// How often the agent's process was killed.
+    pub kills: u64,
 }
 
 /// Runs one seed, with the profile that it draws.
@@ -106,7 +111,9 @@ struct World {
     scenario: Scenario,
     now_us: u64,
     rng: Rng,
+    options: StreamOptions,
     streamer: Streamer,
+    process: Process,
     printer: Printer,
     wire: Wire,
     /// Replies that have not yet left the printer.
@@ -136,7 +143,9 @@ impl World {
         });
         let mut rng = Rng::new(scenario.seed ^ 0x5eed);
         Self {
-            streamer: Streamer::new(options, Moment::ZERO),
+            streamer: Streamer::new(options.clone(), Moment::ZERO),
+            options,
+            process: Process::new(scenario.kills.clone(), scenario.seed ^ 0x6b69_6c6c),
             printer: Printer::new(scenario.printer.clone(), rng.next_u64()),
             wire: Wire::new(scenario.to_printer.clone(), scenario.to_host.clone(), rng.next_u64()),
             now_us: 0,
@@ -158,6 +167,7 @@ impl World {
 
     fn play(&mut self) -> End {
         for _ in 0..STEPS_MAX {
+            self.live_and_die();
             self.act();
             let (wake, end) = self.serve_streamer();
             if let Some(end) = end {
@@ -180,14 +190,15 @@ impl World {
     fn serve_streamer(&mut self) -> (Option<Moment>, Option<End>) {
         let now = Moment::from_micros(self.now_us);
         let mut end = None;
-        loop {
+        while !self.process.is_gone() {
             if self.begun && self.streamer.wants_lines() {
                 self.feed();
             }
             match self.streamer.poll_output(now) {
                 Output::Write(bytes) => {
-                    self.write(&bytes);
-                    self.look_at_window();
+                    if self.write_down_and_out(&bytes) {
+                        self.look_at_window();
+                    }
                 }
                 Output::Event(Event::Synchronised) if !self.begun => {
                     self.begun = true;
@@ -207,9 +218,13 @@ impl World {
                     );
                     self.person.hear(self.now_us, &mut self.rng, &event);
                 }
-                Output::Wait(wake) => return (wake, end),
+                Output::Wait(wake) => {
+                    self.note_at_rest();
+                    return (wake, end);
+                }
             }
         }
+        (None, end)
     }
 
     fn feed(&mut self) {
@@ -267,7 +282,11 @@ impl World {
 
     /// What a person does, and what the supply does.
     fn act(&mut self) {
-        self.act_as_person();
+        if !self.process.is_gone() {
+            self.act_as_person();
+            // What a person wants is kept by whoever passed it on, until it is done.
+            self.note();
+        }
         if self.reset_at_us.is_some_and(|at| self.now_us >= at) {
             self.reset_at_us = None;
             if link::vanishes_in_a_reset(&self.scenario.printer) {
@@ -281,11 +300,12 @@ impl World {
     fn next_us(&self, wake: Option<Moment>) -> Option<u64> {
         [
             wake.map(Moment::as_micros),
-            self.wire.to_host.next_delivery_us(),
+            self.wire.to_host.next_delivery_us().filter(|_| !self.process.is_gone()),
+            self.process.next_us(),
             self.wire.to_printer.next_delivery_us().filter(|_| self.printer.takes() > 0),
             self.printer.next_wake_us(),
             self.leaving.front().map(|(at_us, _)| *at_us),
-            self.person.next_us(),
+            self.person.next_us().filter(|_| !self.process.is_gone()),
             self.reset_at_us,
             self.scenario.unplug_at_us,
         ]
@@ -315,10 +335,12 @@ impl World {
         while let Some((at_us, bytes)) = self.leaving.pop_front_if(|(at_us, _)| *at_us <= self.now_us) {
             self.wire.to_host.send(at_us, &bytes);
         }
+        if self.process.is_gone() {
+            // The kernel keeps it.
+            return;
+        }
         let bytes = self.wire.to_host.deliver(self.now_us);
         self.say('<', &bytes);
-        if !bytes.is_empty() {
-            self.streamer.handle_bytes(Moment::from_micros(self.now_us), &bytes);
-        }
+        self.hear(&bytes);
     }
 }

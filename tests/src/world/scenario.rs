@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use spoolway_firmware_profiles::Profile;
+use spoolway_firmware_profiles::{Profile, Sequence};
 use spoolway_firmware_profiles::registry::Registry;
 
+use super::Kills;
 use super::link::{self, Kind};
 use crate::printer::{Dialect, PrinterOptions};
 use crate::rng::Rng;
@@ -75,6 +76,8 @@ pub struct Scenario {
     pub reset_at_us: Option<u64>,
     /// Pull the plug then.
     pub unplug_at_us: Option<u64>,
+    /// Kill the agent's process, where its firmware can be asked which lines it has.
+    pub kills: Option<Kills>,
 }
 
 impl Scenario {
@@ -116,8 +119,17 @@ impl Scenario {
             cancel_after: rng.chance(0.1).then(|| rng.below(lines as u64)),
             reset_at_us: rng.chance(0.1).then(|| rng.range(0..=60_000_000)),
             unplug_at_us: rng.chance(0.03).then(|| rng.range(0..=60_000_000)),
+            kills: None,
             job,
         }
+    }
+
+    /// The same with an agent that is killed again and again; `None` where a firmware cannot be asked where it stands.
+    #[must_use]
+    pub fn with_kills(self) -> Option<Self> {
+        let asks = self.profile.recovery.sequence == Sequence::Verified;
+        let kills = Kills::draw(&mut Rng::new(self.seed ^ 0x6465_6164));
+        asks.then_some(Self { kills: Some(kills), ..self })
     }
 }
 

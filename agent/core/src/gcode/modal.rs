@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pack::{Pack, Unpack};
+
 /// X, Y, Z and E, by these indices.
 const AXES: [u8; 4] = [b'X', b'Y', b'Z', b'E'];
 const E: usize = 3;
@@ -45,6 +47,27 @@ impl Modal {
             _ => {}
         }
         Duration::ZERO
+    }
+
+    /// Writes it down.
+    pub fn pack(&self, to: &mut Pack<'_>) {
+        self.axes.iter().for_each(|&axis| to.maybe_f64(axis));
+        to.maybe_f64(self.feed);
+        to.bool(self.relative);
+        to.maybe_bool(self.relative_e);
+        to.bool(self.inches);
+        to.u32(u32::try_from(self.tool).unwrap_or(u32::MAX));
+    }
+
+    /// Reads what [`Modal::pack`] wrote.
+    #[must_use]
+    pub fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+        let mut axes = [None; 4];
+        for axis in &mut axes {
+            *axis = from.maybe_f64()?;
+        }
+        let (feed, relative, relative_e) = (from.maybe_f64()?, from.bool()?, from.maybe_bool()?);
+        Some(Self { axes, feed, relative, relative_e, inches: from.bool()?, tool: from.u32()? as usize })
     }
 
     /// The tool in use.

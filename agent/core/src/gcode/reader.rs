@@ -75,6 +75,15 @@ impl Reader {
         Self { at: Position { line: 1, ..Position::default() }, ..Self::default() }
     }
 
+    /// A reader behind a command that stands there, for the bytes that follow it.
+    #[must_use]
+    pub fn behind(command: Position) -> Self {
+        if command.byte == 0 {
+            return Self::new();
+        }
+        Self { at: Position { line: command.line + 1, ..command }, ..Self::default() }
+    }
+
     /// Where the reader stands.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -193,6 +202,21 @@ mod tests {
         assert_eq!(whole.last().map(|(_, p)| p.byte), Some(text.len() as u64));
         for piece in 1..text.len() {
             assert_eq!(read(text, piece).unwrap(), whole, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_begins_behind_a_command_gives_the_rest() {
+        let text = b"G28\n;LAYER_CHANGE\nG1 X1\n; note\n\n;LAYER_CHANGE\nG1 Y2\nM84";
+        let whole = read(text, text.len()).unwrap();
+        let starts = whole.iter().map(|(_, position)| *position).enumerate();
+        for (done, position) in starts.map(|(at, position)| (at + 1, position)).chain([(0, Position::default())]) {
+            let mut reader = Reader::behind(position);
+            let mut rest = Vec::new();
+            let mut keep = |c: &[u8], p: Position| rest.push((String::from_utf8(c.to_vec()).unwrap(), p));
+            reader.push(&text[position.byte as usize..], &mut keep).unwrap();
+            reader.finish(&mut keep).unwrap();
+            assert_eq!(rest, whole[done..], "behind {position:?}");
         }
     }
 

@@ -32,6 +32,11 @@ impl Awaited {
     pub(super) fn is_person(&self) -> bool {
         self.0
     }
+
+    /// What another process knew.
+    pub(super) fn restore(&mut self, is_person: bool) {
+        self.0 = is_person;
+    }
 }
 
 impl Streamer {

@@ -30,6 +30,16 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// What a pause cut short, if it did.
+    pub(super) fn broken(&self) -> Option<&[u8]> {
+        self.broken.as_deref()
+    }
+
+    /// What the pause of another process cut short.
+    pub(super) fn restore(&mut self, broken: Option<Vec<u8>>) {
+        *self = Self { under_way: None, broken };
+    }
+
     /// The wait that has to be done anew before a job goes on.
     pub(super) fn take_broken(&mut self) -> Option<Vec<u8>> {
         self.broken.take()

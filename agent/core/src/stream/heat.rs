@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::Moment;
 use crate::gcode::line::is_command;
 use crate::gcode::modal::word;
+use crate::pack::{Pack, Unpack};
 use crate::temperature::{TOOLS_MAX, Temperatures};
 
 use super::Streamer;
@@ -92,6 +93,40 @@ pub(super) struct Wanted {
 }
 
 impl HeatWait {
+    pub(super) fn pack(&self, to: &mut Pack<'_>) {
+        to.u8(match self.heater {
+            Heater::Bed => u8::MAX,
+            Heater::Tool(tool) => u8::try_from(tool).unwrap_or(u8::MAX - 1),
+        });
+        to.f64(f64::from(self.target));
+        to.bool(self.cooling_too);
+        to.u64(self.began.as_micros());
+        to.u32(self.line);
+        to.bool(self.armed);
+        to.maybe_moment(self.near_since);
+        to.u32(self.unnamed);
+        to.u64(self.ask_at.as_micros());
+    }
+
+    pub(super) fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+        let heater = match from.u8()? {
+            u8::MAX => Heater::Bed,
+            tool if usize::from(tool) < TOOLS_MAX => Heater::Tool(usize::from(tool)),
+            _ => return None,
+        };
+        Some(Self {
+            heater,
+            target: from.f64()? as f32,
+            cooling_too: from.bool()?,
+            began: Moment::from_micros(from.u64()?),
+            line: from.u32()?,
+            armed: from.bool()?,
+            near_since: from.maybe_moment()?,
+            unnamed: from.u32()?,
+            ask_at: Moment::from_micros(from.u64()?),
+        })
+    }
+
     fn hear(&mut self, now: Moment, found: &Temperatures) {
         let reading = match self.heater {
             Heater::Bed => found.bed,

@@ -14,8 +14,10 @@
 //! * `cut` breaks a wait of the firmware, for a pause or for good.
 //! * `heat` waits for temperatures in the firmware's place.
 //! * `aside` takes a person's commands and answers prompts.
+//! * `carry` is what has to outlive the process, and `journal` the memory that it is kept in.
 
 mod aside;
+mod carry;
 mod commands;
 mod cut;
 mod doubt;
@@ -23,6 +25,8 @@ mod event;
 mod figures;
 mod heat;
 mod history;
+pub mod journal;
+mod loose;
 mod options;
 mod plan;
 mod reach;
@@ -37,9 +41,10 @@ mod window;
 use std::collections::VecDeque;
 
 use crate::Moment;
-use crate::gcode::{Batch, Modal};
+use crate::gcode::{Batch, Modal, Position};
 use crate::reply::{Acknowledged, Reply, ReplyParser};
 
+pub use carry::{Carried, Unfit};
 pub use commands::Commands;
 pub use doubt::Doubt;
 pub use event::{Ending, Event, Output, StopReason};
@@ -54,6 +59,7 @@ use aside::Awaited;
 use cut::Cut;
 use figures::Figures;
 use heat::HeatWait;
+use loose::Loose;
 use reach::Narrowing;
 use state::{Lookahead, Mend, Phase, Suspicion, Turn, Witness};
 use watch::Watch;
@@ -82,10 +88,14 @@ pub struct Streamer {
     asides_out: VecDeque<Vec<u8>>,
     /// Where the job stands once everything that was framed has been carried out.
     modal: Modal,
+    /// Where its last line that was framed stands in the file.
+    read_to: Position,
     heat: Option<HeatWait>,
     /// How many the firmware has named so far.
     hot_ends: usize,
     cut: Cut,
+    /// What a process that has died may have left in the firmware's buffer.
+    loose: Loose,
     /// The head was taken away from the part.
     parked: bool,
     /// Feed hold is on.
@@ -131,9 +141,11 @@ impl Streamer {
             asides: VecDeque::new(),
             asides_out: VecDeque::new(),
             modal: Modal::default(),
+            read_to: Position::default(),
             heat: None,
             hot_ends: options.hot_ends,
             cut: Cut::default(),
+            loose: Loose::default(),
             parked: false,
             held: false,
             reset_asked: false,
@@ -173,12 +185,14 @@ impl Streamer {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
+        // What was decided is told before it is done: whoever writes down what was heard and decided has it all when bytes go out.
         let wake = self.plan(now);
-        if !self.out.is_empty() {
-            return Output::Write(std::mem::take(&mut self.out));
-        }
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
+        }
+        if !self.out.is_empty() {
+            self.stats.bytes_sent += self.out.len() as u64;
+            return Output::Write(std::mem::take(&mut self.out));
         }
         Output::Wait(wake)
     }

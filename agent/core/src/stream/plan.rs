@@ -25,7 +25,6 @@ impl Streamer {
                 Phase::Streaming(mend) => self.plan_stream(now, mend),
             };
             if !self.out.is_empty() || wake.is_none_or(|at| at > now) {
-                self.stats.bytes_sent += self.out.len() as u64;
                 return wake;
             }
         }
@@ -60,7 +59,8 @@ impl Streamer {
             }
             Mend::Settling { until, .. } => Some(until),
             Mend::Alone { .. } => self.wake_waiting(now),
-            Mend::Probing { acknowledged_at } => self.plan_probe(now, acknowledged_at),
+            Mend::Probing { acknowledged_at, .. } => self.plan_probe(now, acknowledged_at),
+            Mend::Resuming(resuming) => self.plan_resuming(now, resuming),
             Mend::InDoubt => None,
         }
     }
@@ -149,6 +149,7 @@ impl Streamer {
         let pace = self.options.blocking.pace(sent);
         let lasts = self.modal.follow(command);
         self.lookahead.advance();
+        self.read_to = position;
         self.stats.job_lines_sent += 1;
         self.push_frame(frame, Source::Job(position), pace, lasts);
         if let Some((_, wanted)) = rewritten {
@@ -236,17 +237,22 @@ impl Streamer {
     /// Asks the firmware where it stands, with a line that it can only refuse: the refusal names the line it expects, which
     /// proves all before it.
     pub(super) fn probe(&mut self, now: Moment) {
+        self.probe_where_it_stands(now, false);
+    }
+
+    pub(super) fn probe_where_it_stands(&mut self, now: Moment, counted: bool) {
         let silent = self.watch.probe(now);
         if silent > self.options.max_silent_probes {
             self.stop(StopReason::Silent { probes: silent - 1 });
             return;
         }
-        self.out.extend_from_slice(PROBE);
+        let question = self.loose.ask();
+        self.out.extend_from_slice(&question);
         if !self.window.is_idle() {
             self.stats.job_probes += 1;
             self.emit(Event::Probed { from: self.window.acked() + 1 });
         }
-        self.mend(Mend::Probing { acknowledged_at: None });
+        self.mend(Mend::Probing { acknowledged_at: None, counted });
     }
 
     /// The verdict is awaited. Replies that come ahead of it show that the firmware works through its queue, so the verdict

@@ -4,6 +4,8 @@ use spoolway_firmware_profiles::Profile;
 use spoolway_firmware_profiles::flow::Window;
 use spoolway_firmware_profiles::profile::Status;
 
+use crate::pack::{Pack, Unpack};
+
 /// The ring of a board that says nothing better (Marlin, Prusa, Repetier and grbl on an ATmega).
 const PLAIN_RING: usize = 127;
 /// A receive ring that is run with XON/XOFF has at least so many bytes (Marlin `Configuration_adv.h`).
@@ -123,6 +125,31 @@ pub(super) struct Narrowing {
 impl Narrowing {
     pub(super) fn new(widest: Reach) -> Self {
         Self { widest, steps: 0, narrowed: 0, refusals: 0, lines: 0, slots: 0, slots_seen: 0 }
+    }
+
+    pub(super) fn pack(&self, to: &mut Pack<'_>) {
+        let widest = &self.widest;
+        to.bytes(widest.rule.name().as_bytes());
+        to.bool(widest.xon_xoff);
+        for number in [widest.bytes, widest.lines, widest.queue, self.slots] {
+            to.u64(number as u64);
+        }
+        for number in [self.steps, self.narrowed, self.refusals, self.lines, self.slots_seen] {
+            to.u32(number);
+        }
+    }
+
+    pub(super) fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+        let name = from.bytes()?;
+        let rule = Window::ALL.into_iter().find(|rule| rule.name().as_bytes() == name)?;
+        let xon_xoff = from.bool()?;
+        let mut number = || from.u64().and_then(|number| usize::try_from(number).ok());
+        let (bytes, lines, queue, slots) = (number()?, number()?, number()?, number()?);
+        let widest = Reach { rule, xon_xoff, bytes, lines, queue };
+        let (steps, narrowed, refusals) = (from.u32()?, from.u32()?, from.u32()?);
+        // A few halvings reach one line.
+        let steps = steps.min(32);
+        Some(Self { widest, steps, narrowed, refusals, lines: from.u32()?, slots, slots_seen: from.u32()? })
     }
 
     /// The reach now.

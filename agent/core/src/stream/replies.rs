@@ -12,7 +12,8 @@ use crate::reply::{Acknowledged, Reply};
 use super::Streamer;
 use super::event::{Event, StopReason};
 use super::history::{Pace, Source};
-use super::state::{Mend, Phase, Then, Trust, Turn};
+use super::loose::Loose;
+use super::state::{Mend, Phase, Resuming, Then, Trust, Turn};
 
 /// An acknowledgement's number is believed beyond the next line once so many have named just that: old Marlins name the line
 /// that they received last (MarlinFirmware/Marlin#2952).
@@ -48,7 +49,12 @@ impl Streamer {
             Mend::Settling { then: Then::Open, .. } => {
                 self.mend(Mend::Settling { until: settled, then: Then::Open });
             }
-            Mend::Probing { .. } => self.mend(Mend::Probing { acknowledged_at: Some(now) }),
+            Mend::Probing { counted, .. } => {
+                self.mend(Mend::Probing { acknowledged_at: Some(now), counted });
+            }
+            Mend::Resuming(resuming) if resuming.quiet => {
+                self.mend(Mend::Resuming(Resuming { from: settled, ..resuming }));
+            }
             Mend::InDoubt => self.ease_doubt(),
             _ => {}
         }
@@ -140,9 +146,20 @@ impl Streamer {
         if !self.options.verified {
             return self.handle_request(now, mend, number);
         }
+        if let Mend::Resuming(resuming) = mend {
+            // Of the process before. Half a line may still stand in the buffer: only the answer to a question counts.
+            let from = (now + self.options.waits.settle).min(resuming.until);
+            return self.mend(Mend::Resuming(Resuming { from, quiet: true, ..resuming }));
+        }
         let trust = self.witness.judge(number);
         if !self.is_credible(now, number, trust) {
             return;
+        }
+        if matches!(mend, Mend::Probing { .. }) {
+            self.loose = Loose::default();
+        }
+        if matches!(mend, Mend::Probing { counted: true, .. }) {
+            return self.go_on_from(now, number, trust == Trust::Sure);
         }
         if number < self.window.next_number() {
             self.note_refusal(mend, number);
@@ -212,7 +229,7 @@ impl Streamer {
                 self.window.oldest().is_some_and(|line| now >= line.sent_at + resend)
             }
             Mend::Probing { .. } => self.watch.has_rested(now, resend),
-            Mend::Settling { .. } | Mend::InDoubt => false,
+            Mend::Settling { .. } | Mend::Resuming(_) | Mend::InDoubt => false,
         };
         if overdue && self.options.verified {
             self.probe(now);

@@ -49,10 +49,27 @@ pub(super) enum Mend {
     Settling { until: Moment, then: Then },
     /// This line was sent alone; nothing follows before it is acknowledged.
     Alone { number: u32 },
-    /// The firmware was asked where it stands; the verdict is awaited.
-    Probing { acknowledged_at: Option<Moment> },
+    /// The firmware was asked where it stands; the verdict is awaited. `counted` says that every acknowledgement so far was
+    /// counted, so that those which are still to come can be told from it.
+    Probing { acknowledged_at: Option<Moment>, counted: bool },
+    /// A process that has died left lines on their way; the firmware is asked where it stands as soon as the question has
+    /// room in its ring.
+    Resuming(Resuming),
     /// A firmware that cannot be asked owes replies; a person has to say what became of the lines.
     InDoubt,
+}
+
+/// When the firmware is asked, after a process has died.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resuming {
+    /// Not before.
+    pub(super) from: Moment,
+    /// Then at the latest, whether there is room or not.
+    pub(super) until: Moment,
+    /// The process that has died had asked, or was asked: what answers that is to pass first.
+    pub(super) quiet: bool,
+    /// As of [`Mend::Probing`].
+    pub(super) counted: bool,
 }
 
 /// What follows when replies have settled.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pack::{Pack, Unpack};
+
 /// What has happened since the conversation began; `job_*` since the job began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -23,6 +25,8 @@ pub struct Stats {
     pub job_max_gap: Duration,
     /// Events that nobody fetched.
     pub events_dropped: u64,
+    /// How often another process went on with the job.
+    pub takeovers: u64,
 }
 
 impl Stats {
@@ -31,5 +35,38 @@ impl Stats {
         self.job_refusals = 0;
         self.job_probes = 0;
         self.job_max_gap = Duration::ZERO;
+        self.takeovers = 0;
+    }
+
+    pub(super) fn pack(&self, to: &mut Pack<'_>) {
+        for count in [
+            self.bytes_sent,
+            self.lines_sent,
+            self.job_lines_sent,
+            self.lines_repeated,
+            self.job_refusals,
+            self.job_probes,
+            self.stray_acks,
+            self.events_dropped,
+            self.takeovers,
+        ] {
+            to.u64(count);
+        }
+        to.duration(self.job_max_gap);
+    }
+
+    pub(super) fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+        Some(Self {
+            bytes_sent: from.u64()?,
+            lines_sent: from.u64()?,
+            job_lines_sent: from.u64()?,
+            lines_repeated: from.u64()?,
+            job_refusals: from.u64()?,
+            job_probes: from.u64()?,
+            stray_acks: from.u64()?,
+            events_dropped: from.u64()?,
+            takeovers: from.u64()?,
+            job_max_gap: from.duration()?,
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Begins, pauses, resumes and gives up a job.
 
 use crate::Moment;
-use crate::gcode::Modal;
+use crate::gcode::{Modal, Position};
 
 use super::Streamer;
 use super::cut::Cut;
@@ -50,6 +50,7 @@ impl Streamer {
         self.stats.begin_job();
         self.window.begin_job();
         self.modal = Modal::default();
+        self.read_to = Position::default();
         self.figures.begin_job();
         (self.parked, self.held, self.cut) = (false, false, Cut::default());
         self.last_ack = None;

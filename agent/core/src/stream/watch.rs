@@ -45,6 +45,16 @@ impl Watch {
         self.progress = now;
     }
 
+    /// Whether the firmware says that it works while it does.
+    pub(super) fn busy_seen(&self) -> bool {
+        self.busy_seen
+    }
+
+    /// What another process knew.
+    pub(super) fn restore(&mut self, busy_seen: bool) {
+        self.busy_seen = busy_seen;
+    }
+
     /// When a line that is on its way has been without an answer for too long. A firmware that prints temperatures and
     /// nothing else may have lost our line, or its reply may have been lost, so those do not count. One that prints `busy`
     /// while it works prints it during a blocking command as well.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::Moment;
 use crate::gcode::Position;
+use crate::pack::{Pack, Unpack};
 
 use super::history::{History, Pace, Sent, Source};
 use super::options::FIRST_NUMBER;
@@ -25,6 +26,8 @@ pub struct Progress {
 #[derive(Debug)]
 pub(super) struct Window {
     history: History,
+    /// How often numbering has begun anew.
+    numbering: u32,
     reach: Reach,
     /// Every line up to this one counts as acknowledged.
     acked: u32,
@@ -46,6 +49,7 @@ impl Window {
         let history = History::new(FIRST_NUMBER + 1, history_lines);
         Self {
             history,
+            numbering: 0,
             reach,
             acked: FIRST_NUMBER,
             cursor: FIRST_NUMBER + 1,
@@ -60,6 +64,7 @@ impl Window {
     /// Numbering begins anew; the job's progress stays.
     pub(super) fn restart(&mut self) {
         self.history.restart(FIRST_NUMBER + 1);
+        self.numbering = self.numbering.wrapping_add(1);
         self.acked = FIRST_NUMBER;
         self.cursor = FIRST_NUMBER + 1;
         (self.bytes, self.ring_bytes) = (0, 0);
@@ -84,6 +89,15 @@ impl Window {
 
     pub(super) fn acked(&self) -> u32 {
         self.acked
+    }
+
+    pub(super) fn numbering(&self) -> u32 {
+        self.numbering
+    }
+
+    /// A line that was framed, while it is known.
+    pub(super) fn line(&self, number: u32) -> Option<&Sent> {
+        self.history.get(number)
     }
 
     pub(super) fn next_number(&self) -> u32 {
@@ -124,6 +138,11 @@ impl Window {
         let queued = lines < self.reach.queue;
         let fits = lines < self.reach.lines && (queued || self.ring_bytes + frame_len <= self.reach.bytes);
         lines == 0 || (fits && !blocked())
+    }
+
+    /// Whether so many bytes find room in the firmware's ring behind all that is on its way.
+    pub(super) fn has_ring_room(&self, bytes: usize) -> bool {
+        self.ring_bytes + bytes <= self.reach.bytes
     }
 
     /// The oldest line that is counted against the ring.
@@ -288,5 +307,81 @@ impl Window {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+}
+
+/// The lines on their way and those behind them, as they were written down.
+#[derive(Debug)]
+pub(super) struct CarriedWindow {
+    numbering: u32,
+    acked: u32,
+    next: u32,
+    proven: u32,
+    job_from: u32,
+    pub(super) progress: Progress,
+    /// The newest that were found, the last of them numbered `next - 1`.
+    lines: Vec<Sent>,
+}
+
+impl CarriedWindow {
+    pub(super) fn unpack<'l>(
+        from: &mut Unpack<'_>,
+        mut line: impl FnMut(u32, u32) -> Option<&'l [u8]>,
+        lines_max: u32,
+    ) -> Option<Self> {
+        let (numbering, acked, next) = (from.u32()?, from.u32()?, from.u32()?);
+        let (proven, job_from) = (from.u32()?, from.u32()?);
+        let progress = Progress { commands: from.u64()?, position: from.position()? };
+        let oldest = next.saturating_sub(lines_max).max(FIRST_NUMBER + 1);
+        let mut lines: Vec<Sent> = (oldest..next)
+            .rev()
+            .map_while(|number| Sent::unpack(&mut Unpack::new(line(numbering, number)?)))
+            .collect();
+        lines.reverse();
+        Some(Self { numbering, acked, next, proven, job_from, progress, lines })
+    }
+
+    /// Lines that were framed and not acknowledged.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Sent> {
+        let count = self.next.saturating_sub(self.acked.saturating_add(1)) as usize;
+        self.lines.iter().skip(self.lines.len().saturating_sub(count))
+    }
+}
+
+impl Window {
+    pub(super) fn pack(&self, to: &mut Pack<'_>) {
+        for number in [self.numbering, self.acked, self.history.next(), self.proven, self.job_from] {
+            to.u32(number);
+        }
+        to.u64(self.progress.commands);
+        to.position(self.progress.position);
+    }
+
+    /// The window of another process. All that was framed may have been sent, so all of it counts as on its way. `None` when
+    /// a line that was on its way is missing, or the numbers cannot be.
+    pub(super) fn take_over(carried: CarriedWindow, reach: Reach, history_lines: usize) -> Option<Self> {
+        let CarriedWindow { numbering, acked, next, proven, job_from, progress, lines } = carried;
+        let first = next.checked_sub(u32::try_from(lines.len()).ok()?)?;
+        if acked >= next || first > acked + 1 || proven < FIRST_NUMBER || proven >= next {
+            return None;
+        }
+        let mut history = History::new(first, history_lines);
+        lines.into_iter().for_each(|line| history.push(line));
+        // What lies before the lines that are known cannot be sent again, so it must not be asked for.
+        let proven = proven.max(first - 1);
+        let mut window = Self {
+            history,
+            numbering,
+            reach,
+            acked,
+            cursor: next,
+            bytes: 0,
+            ring_bytes: 0,
+            proven,
+            progress,
+            job_from,
+        };
+        window.count_bytes();
+        Some(window)
     }
 }
