@@ -5,7 +5,7 @@ use spoolway_firmware_profiles::Sequence;
 use spoolway_firmware_profiles::flow::Window;
 
 use super::{End, Kind, Noise, Outcome, Scenario, World};
-use crate::check::{self, Circumstances, Course, Printed, Rules};
+use crate::check::{self, Circumstances, Course, Fault, Printed, Rules};
 use crate::printer::{Executed, Survivor, survivors};
 
 /// `N500*999` and its line feed.
@@ -98,6 +98,11 @@ impl World {
         let asked = self.streamer.stats().job_probes * PROBE_BYTES;
         self.fullness.dropped = statistics.rx_dropped.saturating_sub(asked);
         faults.extend(check::window_respected(self.fullness));
+        if self.scenario.kills.is_some() && self.scenario.noise == Noise::None {
+            let numbered = found.iter().filter(|survivor| survivor.line.number.is_some());
+            let altered = numbered.map(|survivor| String::from_utf8_lossy(&survivor.line.raw));
+            faults.extend(altered.map(|line| Fault(format!("{line:?} was carried out on a good link"))));
+        }
         Outcome {
             end,
             was_reset,

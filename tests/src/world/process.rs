@@ -157,6 +157,10 @@ impl World {
         {
             let part = whole_words(bytes, bytes.len() * share as usize / 1000);
             self.write(&bytes[..part]);
+            // What it began counts as written: damage may make a line of its own out of the half.
+            let rest = bytes[part..].split(|&byte| byte == b'\n').next().unwrap_or_default();
+            self.half_frame.extend_from_slice(rest);
+            self.frames.push(std::mem::take(&mut self.half_frame));
             self.process.die(self.now_us);
             return false;
         }
@@ -171,6 +175,9 @@ impl World {
 
     /// What the printer said, as the shell takes it.
     pub(super) fn hear(&mut self, mut bytes: &[u8]) {
+        if self.process.kills.is_none() {
+            return self.streamer.handle_bytes(Moment::from_micros(self.now_us), bytes);
+        }
         while !bytes.is_empty() && !self.process.is_gone() {
             let room = self.process.journal.room();
             let count = bytes.len().min(room.len());
@@ -186,6 +193,9 @@ impl World {
                 return;
             }
             bytes = &bytes[count..];
+            if !bytes.is_empty() {
+                self.note();
+            }
         }
     }
 

@@ -51,7 +51,7 @@ enum CarriedPhase {
     /// It was being set; `M110` was out and nothing had answered it yet, or not.
     Syncing { at_barrier: bool },
     /// Lines flowed, or a fault was being mended: then replies about it may still be on their way.
-    Streaming { was_mending: bool },
+    Streaming { was_mending: bool, alone: Option<u32> },
     /// The firmware was being asked because acknowledgements seemed to be lost: counting them says nothing.
     Uncounted,
     /// Lines were in doubt.
@@ -96,13 +96,14 @@ impl Carried {
         has_written: bool,
     ) -> Option<Self> {
         let phase = match from.u8()? {
-            0 => CarriedPhase::Streaming { was_mending: false },
-            1 => CarriedPhase::Streaming { was_mending: true },
+            0 => CarriedPhase::Streaming { was_mending: false, alone: None },
+            1 => CarriedPhase::Streaming { was_mending: true, alone: None },
             2 => CarriedPhase::Syncing { at_barrier: false },
             3 => CarriedPhase::Syncing { at_barrier: true },
             4 => CarriedPhase::InDoubt,
             5 => CarriedPhase::Stopped,
             6 => CarriedPhase::Uncounted,
+            7 => CarriedPhase::Streaming { was_mending: false, alone: Some(from.u32()?) },
             _ => return None,
         };
         let turn = turn(from.u8()?)?;
@@ -199,7 +200,8 @@ impl Streamer {
     /// Writes down what another process needs to go on.
     pub fn pack(&self, to: &mut Pack<'_>) {
         to.u8(match self.phase {
-            Phase::Streaming(Mend::Flowing | Mend::Alone { .. }) => 0,
+            Phase::Streaming(Mend::Flowing) => 0,
+            Phase::Streaming(Mend::Alone { .. }) => 7,
             Phase::Streaming(Mend::Resuming(Resuming { quiet: false, counted: true, .. })) => 0,
             Phase::Streaming(
                 Mend::Probing { counted: false, .. }
@@ -212,6 +214,9 @@ impl Streamer {
             Phase::Streaming(Mend::InDoubt) => 4,
             Phase::Stopped(_) => 5,
         });
+        if let Phase::Streaming(Mend::Alone { number }) = self.phase {
+            to.u32(number);
+        }
         to.u8(turn_tag(self.turn));
         self.window.pack(to);
         to.position(self.read_to);
@@ -309,6 +314,9 @@ impl Streamer {
         streamer.loose = loose;
         streamer.stats = carried.stats;
         streamer.stats.takeovers += 1;
+        if let CarriedPhase::Streaming { alone, .. } = carried.phase {
+            streamer.alone_before = alone;
+        }
         streamer.phase = streamer.resumed(now, carried.phase, is_whole, has_written);
         Ok(streamer)
     }
@@ -352,7 +360,8 @@ impl Streamer {
             | CarriedPhase::InDoubt
             | CarriedPhase::Stopped => {
                 let counted = is_whole && phase != CarriedPhase::Uncounted;
-                let quiet = !counted || phase == CarriedPhase::Streaming { was_mending: true };
+                let flowed = matches!(phase, CarriedPhase::Streaming { was_mending: false, .. });
+                let quiet = !counted || !flowed;
                 let waits = &self.options.waits;
                 let patience = if has_written && counted { waits.silence } else { waits.settle * 4 };
                 let from = if quiet { settle } else { now };

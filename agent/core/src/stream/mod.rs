@@ -96,6 +96,8 @@ pub struct Streamer {
     cut: Cut,
     /// What a process that has died may have left in the firmware's buffer.
     loose: Loose,
+    /// The line that it had sent alone.
+    alone_before: Option<u32>,
     /// The head was taken away from the part.
     parked: bool,
     /// Feed hold is on.
@@ -111,6 +113,8 @@ pub struct Streamer {
     resync: bool,
     /// The next line is the `ok` that belongs to a request.
     swallow: bool,
+    /// The line that was asked for last, since an acknowledgement.
+    asked: Option<u32>,
     suspicion: Suspicion,
     witness: Witness,
     refusals: u32,
@@ -146,6 +150,7 @@ impl Streamer {
             hot_ends: options.hot_ends,
             cut: Cut::default(),
             loose: Loose::default(),
+            alone_before: None,
             parked: false,
             held: false,
             reset_asked: false,
@@ -155,6 +160,7 @@ impl Streamer {
             exact_acks: 0,
             resync: false,
             swallow: false,
+            asked: None,
             suspicion: Suspicion::default(),
             witness: Witness::default(),
             refusals: 0,

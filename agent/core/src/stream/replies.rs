@@ -23,7 +23,8 @@ impl Streamer {
     pub(super) fn handle_while_streaming(&mut self, now: Moment, mend: Mend, reply: &Reply) {
         let own_ok = std::mem::take(&mut self.swallow);
         match reply {
-            Reply::Ok(_) if own_ok => self.watch.progress(now),
+            // It belongs to a request, which was progress or was not.
+            Reply::Ok(_) if own_ok => {}
             Reply::Ok(acknowledged) => self.handle_ok(now, mend, acknowledged),
             Reply::Resend(number) => self.handle_resend(now, mend, *number),
             Reply::Wait => self.handle_wait(now, mend),
@@ -84,6 +85,7 @@ impl Streamer {
     /// Counts the oldest line on its way as acknowledged; gives whether there was one.
     pub(super) fn acknowledge(&mut self, now: Moment) -> bool {
         let Some(line) = self.window.acknowledge() else { return false };
+        self.asked = None;
         let (source, pace, lasts, sent_at) = (line.source, line.pace, line.lasts, line.sent_at);
         match source {
             Source::Query => self.query_out = false,
@@ -114,9 +116,12 @@ impl Streamer {
     /// Repetier drops lines whose number does not follow, and says which (`gcode.cpp`). One that was sent alone and is dropped
     /// is one that the firmware has already: then its `ok` counts.
     fn handle_skip(&mut self, mend: Mend, number: Option<u32>) {
-        let has_it =
-            matches!((mend, number), (Mend::Alone { number: alone }, Some(number)) if alone == number);
-        self.swallow = !has_it;
+        let alone = match mend {
+            Mend::Alone { number } => Some(number),
+            Mend::Resuming(_) | Mend::Probing { counted: true, .. } => self.alone_before,
+            _ => None,
+        };
+        self.swallow = number.is_none() || alone != number;
     }
 
     /// A line that lost its `N` on the way is a command that nobody knows, and is acknowledged all the same: `echo:Unknown
@@ -141,7 +146,10 @@ impl Streamer {
 
     /// The firmware names the line that it expects, because it refused another.
     fn handle_resend(&mut self, now: Moment, mend: Mend, number: u32) {
-        self.watch.progress(now);
+        // One that is said again and again, as Repetier says it until the line comes, is no progress.
+        if self.asked.replace(number) != Some(number) {
+            self.watch.progress(now);
+        }
         self.swallow = self.options.replies.ok_after_resend;
         if !self.options.verified {
             return self.handle_request(now, mend, number);
