@@ -1,5 +1,6 @@
 //! Builds the parts of the agent and keeps them until it is told to stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
 use crate::identity::Identity;
 use crate::local::{self, Counterpart, StateLock};
-use crate::printer::{Before, Printer, PrinterOptions};
+use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
 use crate::spool::{Spool, SpoolOptions};
 use crate::store::{Opened, Store, StoreOptions};
 use crate::telemetry;
@@ -36,14 +37,24 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let registry = Arc::new(profiles(&config)?);
     let door = local::bind(&config.socket)?;
     // The printer goes first: a board that restarts when its port is opened does so while the rest is put together.
+    let spool = open_spool(&config)?;
+    let handover = Handover::find(&journal(&config), clock.boot_id(), feed_of(&spool));
     let is_told = config.printer.port.path().is_some() && config.printer.baud.rate().is_some();
-    let start_printer = |before| Printer::start(printer_options(&config, &registry, before), clock.clone());
-    let early = is_told.then(|| start_printer(Before::default())).transpose()?;
-    let State { identity, store, opened, spool } = State::open(&config)?;
+    let start_printer =
+        |before, left| Printer::start(printer_options(&config, &registry, before), left, clock.clone());
+    let (early, handover) = if is_told || handover.goes_on() {
+        (Some(start_printer(Before::default(), handover)?), None)
+    } else {
+        (None, Some(handover))
+    };
+    let State { identity, store, opened } = State::open(&config)?;
     clock.raise_floor(identity.last_hello_ctr());
     let printer = match early {
         Some(printer) => printer,
-        None => start_printer(desk::before(&store, &config.printer).await)?,
+        None => {
+            let before = desk::before(&store, &config.printer).await;
+            start_printer(before, handover.unwrap_or_else(Handover::none))?
+        }
     };
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
@@ -109,7 +120,6 @@ struct State {
     identity: Arc<Identity>,
     store: Store,
     opened: Opened,
-    spool: Spool,
 }
 
 impl State {
@@ -117,17 +127,32 @@ impl State {
         let identity = Arc::new(Identity::open(&config.state_dir).context("the agent has no identity")?);
         let (store, opened) = Store::open(&config.state_dir, &StoreOptions::default())
             .context("the database cannot be opened")?;
-        let spool = Spool::open(
-            &config.state_dir.join("spool"),
-            SpoolOptions {
-                reserve_bytes: config.spool.reserve_bytes,
-                max_body_bytes: config.spool.max_job_bytes,
-                ..SpoolOptions::default()
-            },
-        )
-        .context("the spool cannot be opened")?;
-        Ok(Self { identity, store, opened, spool })
+        Ok(Self { identity, store, opened })
     }
+}
+
+fn open_spool(config: &Config) -> anyhow::Result<Spool> {
+    let options = SpoolOptions {
+        reserve_bytes: config.spool.reserve_bytes,
+        max_body_bytes: config.spool.max_job_bytes,
+        ..SpoolOptions::default()
+    };
+    Spool::open(&config.state_dir.join("spool"), options).context("the spool cannot be opened")
+}
+
+/// The journal of the conversation lies beside the socket: it outlives the process, and a boot takes it.
+fn journal(config: &Config) -> PathBuf {
+    config.socket.with_file_name("print.journal")
+}
+
+/// Opens the file of a job that goes on, behind a place in it.
+fn feed_of(spool: &Spool) -> OpenFeed {
+    let spool = spool.clone();
+    Box::new(move |ticket, behind| {
+        let mut body = spool.read(&ticket.sha256.to_string()).map_err(|error| error.to_string())?;
+        body.seek_byte(behind.byte).map_err(|error| error.to_string())?;
+        feeder::start_behind(body, behind).map_err(|error| error.to_string())
+    })
 }
 
 /// Both ends of every channel between desk and uplink.

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest piece of a line that is looked at, in bytes.
 const MAX_LINE_BYTES: usize = 1024;
 /// Longest value that is kept, in characters.
@@ -17,7 +19,7 @@ const MAX_CAPABILITY_BYTES: usize = 64;
 const MAX_CAPABILITIES: usize = 128;
 
 /// What a printer said about itself, as far as it was understood.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirmwareReport {
     /// Value of `FIRMWARE_NAME`, with whatever version and date the firmware puts there.
     pub name: Option<String>,

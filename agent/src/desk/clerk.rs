@@ -19,7 +19,7 @@ use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::printer::{EmergencyStop, Order, Snapshot};
+use crate::printer::{EmergencyStop, Order, Snapshot, is_port_kept};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::view::LinkView;
@@ -108,6 +108,8 @@ pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyho
     let (mut clerk, mut inbound, printer) = Clerk::open(parts, done).await?;
     let mut tick = tokio::time::interval(TICK);
     let mut deadline = None;
+    // A run may have ended in the process before, and not been told any more.
+    clerk.follow_printer().await;
     let (mut printer_news, mut link_news) = (clerk.snapshot.clone(), clerk.link.clone());
     loop {
         let wake = clerk.settle().await;
@@ -208,9 +210,15 @@ impl Clerk {
         }
     }
 
-    /// The agent is to end: a print is given up as a cancel would, and the reason is told.
+    /// The agent is to end. A print that outlives the process is left to the next one; any other is given up as a cancel would,
+    /// and the reason is told.
     async fn begin_stop(&mut self) {
         self.stopping = true;
+        let hands_over = self.snapshot.borrow().outlives && is_port_kept();
+        if let Some(following) = self.following.take_if(|_| hands_over) {
+            tracing::info!(job = %following.job_id, "the print goes on when the agent is started again; its heaters stay on");
+            return;
+        }
         if let Some(following) = &mut self.following {
             tracing::info!(job = %following.job_id, "giving the print up safely before stopping");
             following.stopped_by_agent = true;

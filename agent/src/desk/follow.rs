@@ -15,7 +15,7 @@ use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
 use super::restore::{LastSeen, PROGRESS, meta};
-use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot};
+use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use crate::store::{AttemptEnd, Write};
 
 /// A milestone each so many percent.
@@ -35,6 +35,14 @@ pub(super) struct Following {
     noted: Moment,
     /// The agent itself gives it up, because it is to end.
     pub(super) stopped_by_agent: bool,
+}
+
+impl From<Ticket> for Following {
+    /// A run that was taken over from the process before.
+    fn from(ticket: Ticket) -> Self {
+        let began = Moment::from_millis(ticket.started.m);
+        Self::new(ticket.job_id, ticket.attempt, ticket.run, ticket.started, began)
+    }
 }
 
 /// What is known of a run that is over.

@@ -19,10 +19,11 @@ use super::Parts;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
+use super::follow::Following;
 use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
-use crate::printer::Order;
+use crate::printer::{Order, Ticket};
 use crate::store::{CommandRow, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
@@ -63,6 +64,7 @@ impl Clerk {
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
         let bed_epoch = number(&store, BED_EPOCH).await?;
+        let taken = printer.taken.clone();
         let mut clerk = Self {
             began: clock.now(),
             clock,
@@ -98,7 +100,7 @@ impl Clerk {
             upkeep_due: Moment::ZERO,
         };
         clerk.tell_start(&opened.start).await;
-        clerk.restore_jobs().await?;
+        clerk.restore_jobs(taken).await?;
         Ok((clerk, inbound, printer.join()))
     }
 
@@ -131,18 +133,33 @@ impl Clerk {
         drop(self.promise(writes).await);
     }
 
-    async fn restore_jobs(&mut self) -> Result<(), StoreError> {
+    async fn restore_jobs(&mut self, taken: Option<Ticket>) -> Result<(), StoreError> {
         for row in self.store.jobs().await? {
             match Entry::from_row(&row) {
                 Some(entry) => drop(self.book.put(entry)),
                 None => warn!(job = row.job_id, "a job of another version is left alone"),
             }
         }
+        if let Some(ticket) = taken {
+            self.take_up(ticket);
+        }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
-        for id in ids {
+        let goes_on = self.following.as_ref().map(|run| run.job_id.clone());
+        for id in ids.into_iter().filter(|id| goes_on.as_ref() != Some(id)) {
             self.restore_job(&id).await?;
         }
         Ok(())
+    }
+
+    /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
+    fn take_up(&mut self, ticket: Ticket) {
+        self.runs = self.runs.max(ticket.run);
+        let Some(entry) = self.book.entries.get_mut(&ticket.job_id) else { return };
+        if !entry.job.state().holds_printer() || entry.job.attempt() != ticket.attempt {
+            return;
+        }
+        info!(job = %ticket.job_id, attempt = ticket.attempt, "the print outlived the process");
+        self.following = Some(Following::from(ticket));
     }
 
     /// A job that was being printed is interrupted: it is not known what the printer has done, and nothing starts again by

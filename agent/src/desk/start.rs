@@ -8,14 +8,14 @@ use spoolway_agent_core::gcode::{Framing, Problem, Scan, Summary};
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{Fault, JobId};
+use spoolway_protocol::{Fault, JobId, Stamp};
 use tracing::info;
 
 use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::restore::{BED_EPOCH, meta};
-use crate::printer::{Known, Order, feeder};
+use crate::printer::{Known, Order, Ticket, feeder};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
 use crate::view::Refusal;
@@ -133,9 +133,27 @@ impl Clerk {
             job = %id, attempt, commands = summary.commands, layers = summary.layers,
             file = self.book.entries[id].offer.file.name, "print starts"
         );
-        self.following = Some(Following::new(id.clone(), attempt, run, self.clock.stamp(), self.clock.now()));
-        drop(self.orders.send(Order::Start { run, known, feed }).await);
+        let (started, now) = (self.clock.stamp(), self.clock.now());
+        self.following = Some(Following::new(id.clone(), attempt, run, started.clone(), now));
+        let ticket = Box::new(self.ticket(id, attempt, run, started));
+        drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
         self.end_start_command(id, Ok(()));
+    }
+
+    /// What has to be known of a run that outlives this process.
+    fn ticket(&self, id: &JobId, attempt: u32, run: u64, started: Stamp) -> Ticket {
+        let entry = &self.book.entries[id];
+        Ticket {
+            job_id: id.clone(),
+            attempt,
+            run,
+            sha256: entry.sha256(),
+            size: entry.offer.file.size,
+            name: entry.offer.file.name.clone(),
+            commands: entry.detail.commands_total,
+            layers: entry.detail.layers_total,
+            started,
+        }
     }
 
     /// The attempt, the state, the event and the bed's new epoch in one transaction; without it nothing is sent.

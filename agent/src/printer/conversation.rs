@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
-use spoolway_agent_core::stream::{self, Output, StopReason, StreamOptions, Streamer};
-use spoolway_agent_core::temperature::TOOLS_MAX;
+use spoolway_agent_core::stream::{self, Output, StopReason, Streamer};
 use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::{debug, trace, warn};
 
 use super::aside::Aside;
+use super::beside::BesideNow;
 use super::feeder::Feed;
+use super::handover::Ticket;
 use super::port::{Port, PortLost};
 use super::rates::Rates;
+use super::takeover::{self, Resumed};
 use super::task::Bench;
 use super::wirelog::Speaker;
 use super::{Cause, Known, Order, Run};
@@ -54,31 +56,18 @@ pub(super) struct Conversation<'a> {
     pub(super) person_holds: bool,
     /// Commands of people that have not been answered yet, oldest first.
     pub(super) asides: VecDeque<Aside>,
-    pulled: bool,
+    pub(super) pulled: bool,
+    /// What the next process has to know of the run.
+    pub(super) ticket: Option<Ticket>,
 }
 
-pub(super) async fn run(bench: &mut Bench, port: &mut Port, known: Arc<Known>) -> Result<Next, PortLost> {
-    let now = bench.clock.now();
-    let mut options = StreamOptions::from_profile(&known.profile, |capability| known.report.has(capability));
-    options.hot_ends = known.report.extruders.map_or(1, usize::from).clamp(1, TOOLS_MAX);
-    let rates = Rates::new(bench.rates.now(), now);
-    let mut conversation = Conversation {
-        bench,
-        streamer: Streamer::new(options, now),
-        known,
-        feed: None,
-        run: None,
-        broken: None,
-        paused_since: None,
-        rates,
-        published: now,
-        set_up: false,
-        halted: false,
-        person_holds: false,
-        asides: VecDeque::new(),
-        pulled: false,
-    };
-    conversation.carry(port).await
+pub(super) async fn run(
+    bench: &mut Bench,
+    port: &mut Port,
+    known: Arc<Known>,
+    resumed: Option<Resumed>,
+) -> Result<Next, PortLost> {
+    takeover::conversation(bench, known, resumed).carry(port).await
 }
 
 impl Conversation<'_> {
@@ -117,9 +106,9 @@ impl Conversation<'_> {
                         return Ok(Next::Leave);
                     }
                 }
-                bytes = port.read() => {
-                    let bytes = bytes?;
+                count = port.read_into(self.bench.memory.room()) => {
                     let now = self.bench.clock.now();
+                    let bytes = self.bench.memory.heard(count?);
                     self.bench.wirelog.note(now, Speaker::Printer, bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(bytes).trim_end(), "<");
                     self.asides.iter_mut().for_each(|aside| aside.hear(bytes));
@@ -143,13 +132,36 @@ impl Conversation<'_> {
                 Output::Write(bytes) => {
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
+                    self.note();
                     port.write(&bytes)?;
+                    if !port.has_unwritten() {
+                        self.bench.memory.wrote();
+                    }
                     self.streamer.take_back(bytes);
                 }
                 Output::Event(event) => self.take_event(now, event),
-                Output::Wait(wake) => return Ok(wake),
+                Output::Wait(wake) => {
+                    self.note();
+                    if !port.has_unwritten() {
+                        self.bench.memory.wrote();
+                    }
+                    return Ok(wake);
+                }
             }
         }
+    }
+
+    /// What was heard and decided so far outlives this process from now on.
+    fn note(&mut self) {
+        let beside = BesideNow {
+            run: self.run.as_ref(),
+            paused_since: self.paused_since,
+            person_holds: self.person_holds,
+            set_up: self.set_up,
+            make_safe: self.bench.make_safe,
+            broken: self.broken.as_deref(),
+        };
+        self.bench.memory.note(&self.streamer, beside);
     }
 
     /// What has not left yet is not sent any more; the stop goes ahead of everything. Gives whether the firmware has a word
@@ -169,7 +181,7 @@ impl Conversation<'_> {
     fn obey(&mut self, now: Moment, order: Option<Order>) -> bool {
         match order {
             None | Some(Order::Leave) => return true,
-            Some(Order::Start { run, known, feed }) => self.start(run, &known, feed),
+            Some(Order::Start { run, known, ticket, feed }) => self.start(run, &known, *ticket, feed),
             Some(Order::Pause) => {
                 self.person_holds = true;
                 self.pause(None);
@@ -186,7 +198,11 @@ impl Conversation<'_> {
         false
     }
 
-    fn start(&mut self, id: u64, meant: &Arc<Known>, feed: mpsc::Receiver<Feed>) {
+    fn start(&mut self, id: u64, meant: &Arc<Known>, ticket: Ticket, feed: mpsc::Receiver<Feed>) {
+        // While nothing is under way the journal may say whatever it says.
+        let talk = takeover::talk_with(self.bench, &self.known, Some(ticket.clone()));
+        self.bench.memory.set_talk(&talk);
+        self.ticket = Some(ticket);
         let begun = if Arc::ptr_eq(meant, &self.known) {
             self.streamer.begin_job().map_err(|error| error.to_string())
         } else {
@@ -280,10 +296,27 @@ async fn next_feed(feed: &mut Option<mpsc::Receiver<Feed>>) -> Option<Feed> {
 #[cfg(test)]
 mod tests {
     use spoolway_agent_core::greeting::Greeted;
+    use spoolway_protocol::JobId;
 
     use super::super::open::tests::pair;
     use super::super::task::tests::{at_port, bench};
     use super::*;
+    use crate::clock::Clock;
+
+    fn ticket() -> Ticket {
+        let stamp = Clock::start().unwrap().stamp();
+        Ticket {
+            job_id: JobId::new("j1").unwrap(),
+            attempt: 1,
+            run: 7,
+            sha256: "0".repeat(64).parse().unwrap(),
+            size: 1,
+            name: "part.gcode".to_owned(),
+            commands: 1,
+            layers: 0,
+            started: stamp,
+        }
+    }
 
     #[tokio::test]
     async fn a_job_that_is_meant_for_another_printer_is_not_begun() {
@@ -295,9 +328,10 @@ mod tests {
             let known = bench.know(Greeted::default()).unwrap();
             let meant = if is_meant { Arc::clone(&known) } else { bench.know(Greeted::default()).unwrap() };
             let (_lines, feed) = mpsc::channel(1);
-            orders.send(Order::Start { run: 7, known: meant, feed }).await.unwrap();
+            let ticket = Box::new(ticket());
+            orders.send(Order::Start { run: 7, known: meant, ticket, feed }).await.unwrap();
             drop(orders);
-            run(&mut bench, &mut port, known).await.unwrap();
+            run(&mut bench, &mut port, known, None).await.unwrap();
             let seen = snapshot.borrow().run.clone().unwrap();
             assert_eq!((seen.id, seen.is_over()), (7, !is_meant));
         }

@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use spoolway_agent_core::gcode::{Batch, Reader};
+use spoolway_agent_core::gcode::{Batch, Position, Reader};
 use tokio::sync::mpsc;
 
 /// Commands in one batch.
@@ -30,9 +30,20 @@ pub enum Feed {
 /// # Errors
 /// The system has no thread to spare.
 pub fn start(body: impl Read + Send + 'static) -> std::io::Result<mpsc::Receiver<Feed>> {
+    start_behind(body, Position::default())
+}
+
+/// Starts to read a job behind a command that stands there; the body gives the bytes from there on.
+///
+/// # Errors
+/// The system has no thread to spare.
+pub fn start_behind(
+    body: impl Read + Send + 'static,
+    behind: Position,
+) -> std::io::Result<mpsc::Receiver<Feed>> {
     let (sender, receiver) = mpsc::channel(BATCHES);
     std::thread::Builder::new().name("feeder".to_owned()).spawn(move || {
-        let last = match read_all(body, &sender) {
+        let last = match read_all(body, Reader::behind(behind), &sender) {
             Ok(()) => Feed::End,
             Err(Stop::Broken(text)) => Feed::Broken(text),
             Err(Stop::Unwanted) => return,
@@ -47,8 +58,7 @@ enum Stop {
     Unwanted,
 }
 
-fn read_all(mut body: impl Read, sender: &mpsc::Sender<Feed>) -> Result<(), Stop> {
-    let mut reader = Reader::new();
+fn read_all(mut body: impl Read, mut reader: Reader, sender: &mpsc::Sender<Feed>) -> Result<(), Stop> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut batch = Batch::default();
     loop {

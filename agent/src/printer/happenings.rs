@@ -179,6 +179,7 @@ impl Conversation<'_> {
             run.progress = progress;
             run.stats = stats;
         }
+        let outlives = self.streamer.outlives() && self.bench.memory.outlives();
         let state = self.run.as_ref().and_then(|run| match run.phase {
             RunPhase::Starting | RunPhase::Printing => Some(PrinterState::Printing),
             RunPhase::Paused => Some(PrinterState::Paused),
@@ -191,6 +192,7 @@ impl Conversation<'_> {
             snapshot.link_use = self.rates.link_use;
             snapshot.lines_per_s = self.rates.lines_per_s;
             snapshot.unsafe_yet = self.bench.make_safe;
+            snapshot.outlives = outlives;
             if let Some(state) = state {
                 snapshot.state = state;
             }

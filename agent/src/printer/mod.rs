@@ -5,6 +5,7 @@
 
 mod actions;
 mod aside;
+mod beside;
 mod conversation;
 pub mod discover;
 mod dump;
@@ -12,14 +13,17 @@ mod estop;
 mod faults;
 pub mod feeder;
 mod greet;
+mod handover;
 mod happenings;
 mod holders;
 mod hotplug;
+mod memory;
 mod open;
 mod port;
 mod probe;
 mod rates;
 mod sys;
+mod takeover;
 mod tap;
 mod task;
 mod wirelog;
@@ -45,6 +49,7 @@ use feeder::Feed;
 
 pub use aside::Aside;
 pub use estop::EmergencyStop;
+pub use handover::{Handover, OpenFeed, Ticket, is_port_kept};
 pub use holders::{Holder, holders};
 pub use open::{LineOptions, OpenPortError};
 pub use port::PortLost;
@@ -91,6 +96,8 @@ pub enum Order {
         run: u64,
         /// The printer that it is meant for, as the snapshot had it.
         known: Arc<Known>,
+        /// What the next process has to know of it, should this one die.
+        ticket: Box<Ticket>,
         /// The job's commands.
         feed: mpsc::Receiver<Feed>,
     },
@@ -151,6 +158,8 @@ pub struct Snapshot {
     pub note: Option<String>,
     /// Whether a person has said at the printer that it is ready for a job, where it has such a button.
     pub ready: Option<bool>,
+    /// The run under way would go on if the agent died.
+    pub outlives: bool,
 }
 
 impl Default for Snapshot {
@@ -171,6 +180,7 @@ impl Default for Snapshot {
             prompt_closed: None,
             note: None,
             ready: None,
+            outlives: false,
         }
     }
 }
@@ -212,7 +222,7 @@ impl Known {
 }
 
 /// One attempt at a job, as the printer thread sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Its name.
     pub id: u64,
@@ -299,17 +309,21 @@ pub struct Printer {
     pub tap: Tap,
     /// What is known.
     pub snapshot: watch::Receiver<Snapshot>,
+    /// The job whose run was taken over from the process before, or that ended there.
+    pub taken: Option<Ticket>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Printer {
-    /// Starts the thread.
+    /// Starts the thread, which first goes on with what the process before has left.
     ///
     /// # Errors
     /// The system has no thread or no event queue to spare.
-    pub fn start(options: PrinterOptions, clock: Clock) -> std::io::Result<Self> {
+    pub fn start(options: PrinterOptions, handover: Handover, clock: Clock) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let (publish, snapshot) = watch::channel(Snapshot::default());
+        let parts = handover.into_parts();
+        let (taken, run) = parts.run.clone().unzip();
+        let (publish, snapshot) = watch::channel(Snapshot { run, ..Snapshot::default() });
         let stop = EmergencyStop::default();
         let tap = Tap::default();
         let seams = task::Seams { orders: inbox, stop: stop.clone(), publish, tap: tap.clone() };
@@ -317,8 +331,8 @@ impl Printer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::Builder::new()
             .name("printer".to_owned())
-            .spawn(move || runtime.block_on(task::run(options, clock, seams, dump)))?;
-        Ok(Self { orders, stop, tap, snapshot, thread })
+            .spawn(move || runtime.block_on(task::run(options, clock, seams, dump, parts)))?;
+        Ok(Self { orders, stop, tap, snapshot, taken, thread })
     }
 
     /// Waits until the thread has let go of the port; it must have been told to leave.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{ControlModes, InputModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use spoolway_protocol::Fault;
 use thiserror::Error;
 use tracing::{debug, info, trace};
@@ -69,6 +69,24 @@ pub(super) fn open(path: &Path, options: LineOptions) -> Result<OwnedFd, OpenPor
         hurry(&line, path, device);
     }
     Ok(line)
+}
+
+/// Makes sure of a line that the process before has opened: it is ours, and set up as it has to be. What is right already is not
+/// set again, since bytes may be on their way.
+pub(super) fn adopt(line: &OwnedFd, options: LineOptions) -> Result<(), Errno> {
+    if !rustix::termios::isatty(line) {
+        return Err(Errno::NOTTY);
+    }
+    let device = rustix::fs::fstat(line)?.st_rdev;
+    lock(line, Kind::of(device))?;
+    let flags = rustix::fs::fcntl_getfl(line)?;
+    rustix::fs::fcntl_setfl(line, flags | OFlags::NONBLOCK)?;
+    let modes = rustix::termios::tcgetattr(line)?;
+    let is_set = modes.output_speed() == options.baud && !modes.local_modes.contains(LocalModes::ICANON);
+    if !is_set {
+        configure(line, options)?;
+    }
+    Ok(())
 }
 
 /// What stands behind a device.

@@ -3,7 +3,7 @@
 //! Only readiness for reading is watched: a wake-up for every byte that the wire drains would cost several times what the
 //! streaming costs.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,26 +51,37 @@ impl Port {
         Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new(), is_pty })
     }
 
+    /// Takes a port that the process before has opened and set up.
+    ///
+    /// # Errors
+    /// It is no serial line, another program has it, or it cannot be watched.
+    pub(super) fn adopt(line: OwnedFd, options: LineOptions) -> Result<Self, PortLost> {
+        open::adopt(&line, options).map_err(lost)?;
+        let is_pty = open::is_pty(&line);
+        let descriptor = sys::watch_reading(line).map_err(|error| PortLost(error.to_string()))?;
+        Ok(Self { descriptor, buffer: Box::new([0; READ_BYTES]), unwritten: Vec::new(), is_pty })
+    }
+
+    /// The open line itself.
+    pub(super) fn line(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.descriptor.get_ref().as_fd()
+    }
+
     /// Waits for bytes and gives them.
     ///
     /// # Errors
     /// The port went away.
     pub(super) async fn read(&mut self) -> Result<&[u8], PortLost> {
-        loop {
-            let mut ready = self.descriptor.readable().await.map_err(|error| PortLost(error.to_string()))?;
-            match rustix::io::read(self.descriptor.get_ref(), self.buffer.as_mut_slice()) {
-                Ok(0) => return Err(PortLost("end of file".to_owned())),
-                Ok(count) => {
-                    if count < READ_BYTES {
-                        ready.clear_ready();
-                    }
-                    return Ok(&self.buffer[..count]);
-                }
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(PortLost(error.to_string())),
-            }
-        }
+        let count = read(&self.descriptor, self.buffer.as_mut_slice()).await?;
+        Ok(&self.buffer[..count])
+    }
+
+    /// Waits for bytes and reads them straight into memory that outlives the process; gives how many.
+    ///
+    /// # Errors
+    /// The port went away.
+    pub(super) async fn read_into(&self, room: &mut [u8]) -> Result<usize, PortLost> {
+        read(&self.descriptor, room).await
     }
 
     /// Writes as much as the kernel takes; the rest is kept and goes ahead of what is written next.
@@ -157,6 +168,24 @@ impl Port {
             }
         }
         Ok(written)
+    }
+}
+
+async fn read(descriptor: &AsyncFd<OwnedFd>, room: &mut [u8]) -> Result<usize, PortLost> {
+    loop {
+        let mut ready = descriptor.readable().await.map_err(|error| PortLost(error.to_string()))?;
+        match rustix::io::read(descriptor.get_ref(), &mut *room) {
+            Ok(0) => return Err(PortLost("end of file".to_owned())),
+            Ok(count) => {
+                if count < room.len() {
+                    ready.clear_ready();
+                }
+                return Ok(count);
+            }
+            Err(Errno::AGAIN) => ready.clear_ready(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(PortLost(error.to_string())),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::dump::Dump;
 use super::greet::Ask;
+use super::memory::Memory;
 use super::task::{Bench, Seams};
 use super::{Before, Known, OpenPortError, PortLost, PrinterOptions, Snapshot};
 use crate::clock::Clock;
@@ -48,7 +49,8 @@ pub async fn probe(path: &Path, registry: Arc<Registry>, clock: Clock) -> Result
     // Kept until the end: without a sender the conversation would be over.
     let (_orders, inbox) = mpsc::channel(1);
     let (publish, _snapshot) = watch::channel(Snapshot::default());
-    let mut bench = Bench::new(options, clock, Seams::of(inbox, publish), Dump::default());
+    let mut bench =
+        Bench::new(options, clock, Seams::of(inbox, publish), Dump::default(), Memory::of_this_process());
     let mut port = bench.open_port()?;
     match bench.greet_once(&mut port).await? {
         Ask::Greeted(greeted) => bench.know(greeted).ok_or(ProbeError::Silent(Unanswered::Deaf)),

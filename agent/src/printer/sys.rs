@@ -1,10 +1,12 @@
-//! The one place for what has no safe way: the ioctls of a serial line, and watching a descriptor.
+//! The one place for what has no safe way: the ioctls of a serial line, watching and inheriting a descriptor, shared memory.
 
 use std::ffi::{c_int, c_uint, c_ulong, c_ushort};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, Setter, ioctl};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -79,4 +81,51 @@ pub(super) fn ask_low_latency(line: impl AsFd) -> Result<bool, Errno> {
         ioctl(line.as_fd(), Setter::<TIOCSSERIAL, SerialStruct>::new(settings))?;
     }
     Ok(read()?.flags & ASYNC_LOW_LATENCY != 0)
+}
+
+/// Takes a descriptor that the service manager has opened for this process.
+pub(super) fn inherit(descriptor: RawFd) -> OwnedFd {
+    #[expect(unsafe_code, reason = "an inherited descriptor is a number")]
+    // SAFETY: the caller has read in the environment that it is meant for this process, and nobody else here asks there.
+    unsafe {
+        OwnedFd::from_raw_fd(descriptor)
+    }
+}
+
+/// A file of fixed size as memory: what is stored in it stays when the process is killed.
+#[derive(Debug)]
+pub(super) struct SharedMemory {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+#[expect(unsafe_code, reason = "it owns its memory as a boxed slice would")]
+// SAFETY: nothing but this value knows the address.
+unsafe impl Send for SharedMemory {}
+
+impl SharedMemory {
+    /// Maps a file that is this long and has all its blocks, and that no other process changes.
+    pub(super) fn map(file: impl AsFd, length: usize) -> Result<Self, Errno> {
+        let (rights, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        #[expect(unsafe_code, reason = "memory behind a file has no safe constructor")]
+        // SAFETY: the kernel chooses the address, so no other memory is replaced.
+        let start = unsafe { mmap(std::ptr::null_mut(), length, rights, flags, file, 0)? };
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, length })
+    }
+
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        #[expect(unsafe_code, reason = "the memory is a plain slice from here on")]
+        // SAFETY: the mapping has this length until it is dropped, any bits are bytes, and `&mut self` is the only way to it.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length)
+        }
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "what was mapped by hand is unmapped by hand")]
+        // SAFETY: it is what `map` gave, and nobody borrows it any more.
+        let _unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
 }

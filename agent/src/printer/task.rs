@@ -16,12 +16,16 @@ use tracing::{info, warn};
 
 use super::conversation::{self, Next};
 use super::discover;
+use super::discover::FoundPort;
 use super::dump::Dump;
 use super::estop::{self, EmergencyStop};
 use super::greet::{Patience, Rates};
+use super::handover::{self, Parts};
 use super::hotplug::Hotplug;
+use super::memory::Memory;
 use super::open::{LineOptions, OpenPortError};
 use super::port::{Port, PortLost};
+use super::takeover::Resumed;
 use super::tap::Tap;
 use super::wirelog::WireLog;
 use super::{Known, Order, PrinterOptions, Run, RunEnd, RunPhase, Snapshot};
@@ -65,6 +69,8 @@ pub(super) struct Bench {
     pub(super) prompts: Prompts,
     /// The cancel script has to run before anything else.
     pub(super) make_safe: bool,
+    /// The journal of the conversation.
+    pub(super) memory: Memory,
 }
 
 /// The thread's ends of its channels.
@@ -85,23 +91,37 @@ impl Seams {
 /// The thread has been told to leave.
 pub(super) struct Leave;
 
-pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump) {
-    let mut bench = Bench::new(options, clock, seams, dump);
-    let mut rest = Duration::ZERO;
-    while let Ok(port) = bench.wait_for_port(rest).await {
-        match bench.serve(port).await {
-            Ok(Leave) => return,
-            Err(lost) => {
-                bench.lose(&lost);
-                // A port that comes and goes is not opened in a frenzy.
-                rest = bench.backoff.fail(bench.clock.now(), None);
-            }
-        }
+pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump, parts: Parts) {
+    let mut bench = Bench::new(options, clock, seams, dump, parts.memory);
+    bench.make_safe = parts.make_safe;
+    let open_feed = parts.open_feed;
+    let taken = parts.taken.and_then(|taken| bench.take_over(taken, open_feed.as_ref()));
+    // One at which nothing goes on is opened anew, as any other.
+    drop(parts.port);
+    let mut served = match taken {
+        Some((port, known, resumed)) => bench.serve(port, Some((known, resumed))).await,
+        None => match bench.wait_for_port(Duration::ZERO).await {
+            Ok(port) => bench.serve(port, None).await,
+            Err(Leave) => return,
+        },
+    };
+    while let Err(lost) = served {
+        bench.lose(&lost);
+        // A port that comes and goes is not opened in a frenzy.
+        let rest = bench.backoff.fail(bench.clock.now(), None);
+        let Ok(port) = bench.wait_for_port(rest).await else { return };
+        served = bench.serve(port, None).await;
     }
 }
 
 impl Bench {
-    pub(super) fn new(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump) -> Self {
+    pub(super) fn new(
+        options: PrinterOptions,
+        clock: Clock,
+        seams: Seams,
+        dump: Dump,
+        memory: Memory,
+    ) -> Self {
         let Seams { orders, stop, publish, tap } = seams;
         let mut rates = Rates::new(options.baud, options.profile.as_deref(), &options.registry);
         if let Some(baud) = options.before.baud {
@@ -122,6 +142,7 @@ impl Bench {
             dump,
             prompts: Prompts::default(),
             make_safe: false,
+            memory,
         }
     }
 
@@ -151,11 +172,24 @@ impl Bench {
 
     pub(super) fn open_port(&mut self) -> Result<Port, OpenPortError> {
         let path = discover::choose(&self.options.root, &self.options.port, self.stable.as_deref())?;
-        let port = Port::open(&path, self.line_options())?;
+        let port = self.open_port_at(&path)?;
         info!(port = %path.display(), baud = self.rates.now(), "port opened");
         self.opened = path;
         self.set_state(PrinterState::Connecting, None);
         Ok(port)
+    }
+
+    pub(super) fn open_port_at(&self, path: &std::path::Path) -> Result<Port, OpenPortError> {
+        let port = Port::open(path, self.line_options())?;
+        handover::keep_port(port.line());
+        Ok(port)
+    }
+
+    /// The port and the rate at which the process before spoke to the printer.
+    pub(super) fn stay_at(&mut self, path: PathBuf, baud: u32, found: Option<&FoundPort>) {
+        self.stable = found.map(|found| found.stable().to_owned());
+        self.opened = path;
+        self.rates.prefer(baud);
     }
 
     pub(super) fn line_options(&self) -> LineOptions {
@@ -185,15 +219,20 @@ impl Bench {
     }
 
     /// Asks who is there and converses, again and again on the same port.
-    async fn serve(&mut self, mut port: Port) -> Result<Leave, PortLost> {
+    async fn serve(
+        &mut self,
+        mut port: Port,
+        mut resumed: Option<(Arc<Known>, Resumed)>,
+    ) -> Result<Leave, PortLost> {
         loop {
-            // A firmware that was reset has forgotten that it had said stop.
-            port.set_xon_xoff(false);
-            let Some(greeted) = self.greet(&mut port).await? else { return Ok(Leave) };
-            self.backoff.reset();
-            let Some(known) = self.know(greeted) else { return Ok(Leave) };
-            port.set_xon_xoff(known.profile.flow.xon_xoff && known.report.has(XON_XOFF));
-            match conversation::run(self, &mut port, known).await? {
+            let (known, resumed) = match resumed.take() {
+                Some((known, resumed)) => (known, Some(resumed)),
+                None => {
+                    let Some(known) = self.meet(&mut port).await? else { return Ok(Leave) };
+                    (known, None)
+                }
+            };
+            match conversation::run(self, &mut port, known, resumed).await? {
                 Next::Leave => return Ok(Leave),
                 Next::Greet => {}
                 Next::SeeEffect(known) => {
@@ -203,6 +242,17 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// Asks who is there; `None` when the thread has been told to leave.
+    async fn meet(&mut self, port: &mut Port) -> Result<Option<Arc<Known>>, PortLost> {
+        // A firmware that was reset has forgotten that it had said stop.
+        port.set_xon_xoff(false);
+        let Some(greeted) = self.greet(port).await? else { return Ok(None) };
+        self.backoff.reset();
+        let Some(known) = self.know(greeted) else { return Ok(None) };
+        port.set_xon_xoff(known.profile.flow.xon_xoff && known.report.has(XON_XOFF));
+        Ok(Some(known))
     }
 
     /// Chooses the profile. A profile that the configuration names and nobody knows was refused at the start.
@@ -259,6 +309,7 @@ impl Bench {
 
     /// The cable was pulled, or the printer was switched off: a state, not an error of the agent.
     fn lose(&mut self, lost: &PortLost) {
+        handover::release_port();
         let text = format!("{}: {lost}", self.opened.display());
         warn!(code = Fault::PortLost.code(), port = %self.opened.display(), %lost, "port lost");
         let interrupted = self.publish.borrow().run.as_ref().is_some_and(|run| !run.is_over());
@@ -337,7 +388,8 @@ pub(super) mod tests {
         let (orders, inbox) = mpsc::channel(1);
         let (publish, _) = watch::channel(Snapshot::default());
         let seams = Seams::of(inbox, publish);
-        (Bench::new(options, Clock::start().unwrap(), seams, Dump::default()), orders)
+        let memory = Memory::of_this_process();
+        (Bench::new(options, Clock::start().unwrap(), seams, Dump::default(), memory), orders)
     }
 
     #[tokio::test]

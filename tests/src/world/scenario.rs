@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use spoolway_firmware_profiles::{Profile, Sequence};
 use spoolway_firmware_profiles::registry::Registry;
+use spoolway_firmware_profiles::{Profile, Sequence};
 
 use super::Kills;
 use super::link::{self, Kind};

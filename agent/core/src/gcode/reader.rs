@@ -210,7 +210,9 @@ mod tests {
         let text = b"G28\n;LAYER_CHANGE\nG1 X1\n; note\n\n;LAYER_CHANGE\nG1 Y2\nM84";
         let whole = read(text, text.len()).unwrap();
         let starts = whole.iter().map(|(_, position)| *position).enumerate();
-        for (done, position) in starts.map(|(at, position)| (at + 1, position)).chain([(0, Position::default())]) {
+        for (done, position) in
+            starts.map(|(at, position)| (at + 1, position)).chain([(0, Position::default())])
+        {
             let mut reader = Reader::behind(position);
             let mut rest = Vec::new();
             let mut keep = |c: &[u8], p: Position| rest.push((String::from_utf8(c.to_vec()).unwrap(), p));

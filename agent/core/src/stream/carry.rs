@@ -249,6 +249,12 @@ impl Streamer {
         self.stats.pack(to);
     }
 
+    /// Whether another process could go on with what is under way.
+    #[must_use]
+    pub fn outlives(&self) -> bool {
+        self.options.verified && !matches!(self.phase, Phase::Stopped(_)) && self.turn != Turn::Idle
+    }
+
     /// How lines are numbered just now, and the number that the next line gets.
     #[must_use]
     pub fn numbering(&self) -> (u32, u32) {

@@ -25,6 +25,8 @@ const REST: Duration = Duration::from_secs(3);
 const ASK: Duration = Duration::from_secs(1);
 /// Where reports come by themselves: how long none may come before it is asked.
 const ASK_ANYWAY: Duration = Duration::from_secs(4);
+/// One report may be damaged: so many in a row have to say that it is near.
+const NEAR_REPORTS_MIN: u32 = 2;
 /// A heater that no report names is not waited for after so many.
 const UNNAMED_MAX: u32 = 5;
 /// After this the job is paused: no bed takes so long.
@@ -48,6 +50,7 @@ pub(super) struct HeatWait {
     /// Reports count only once that line was acknowledged.
     armed: bool,
     near_since: Option<Moment>,
+    near_reports: u32,
     unnamed: u32,
     ask_at: Moment,
 }
@@ -104,6 +107,7 @@ impl HeatWait {
         to.u32(self.line);
         to.bool(self.armed);
         to.maybe_moment(self.near_since);
+        to.u32(self.near_reports);
         to.u32(self.unnamed);
         to.u64(self.ask_at.as_micros());
     }
@@ -122,6 +126,7 @@ impl HeatWait {
             line: from.u32()?,
             armed: from.bool()?,
             near_since: from.maybe_moment()?,
+            near_reports: from.u32()?,
             unnamed: from.u32()?,
             ask_at: Moment::from_micros(from.u64()?),
         })
@@ -141,13 +146,15 @@ impl HeatWait {
         let cool = reading.actual <= self.target + NEAR_C;
         if warm && (cool || !self.cooling_too) {
             self.near_since.get_or_insert(now);
+            self.near_reports = self.near_reports.saturating_add(1);
         } else {
             self.near_since = None;
+            self.near_reports = 0;
         }
     }
 
     fn over_at(&self) -> Option<Moment> {
-        self.near_since.map(|since| since + REST)
+        self.near_since.filter(|_| self.near_reports >= NEAR_REPORTS_MIN).map(|since| since + REST)
     }
 
     fn is_over(&self, now: Moment) -> bool {
@@ -177,6 +184,7 @@ impl Streamer {
             line,
             armed: false,
             near_since: None,
+            near_reports: 0,
             unnamed: 0,
             ask_at: now,
         });

@@ -1,0 +1,214 @@
+//! What one process of the agent hands to the next: the open port, which the service manager keeps, and the journal of the
+//! conversation.
+//!
+//! The port's descriptor is kept open all the time, so the board never sees DTR fall (`sd_pid_notify_with_fds(3)`,
+//! `FDSTORE=1`; `sd_listen_fds(3)`). Without a service manager the port is opened again: HUPCL is cleared, so DTR stays up.
+
+use std::ffi::OsString;
+use std::io::{IoSlice, Result};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType,
+};
+use serde::{Deserialize, Serialize};
+use spoolway_agent_core::gcode::Position;
+use spoolway_agent_core::stream::journal::{Found, Journal};
+use spoolway_firmware_profiles::FirmwareReport;
+use spoolway_protocol::{BootId, JobId, Sha256Hex, Stamp};
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use super::Run;
+use super::beside::Beside;
+use super::feeder::Feed;
+use super::memory::Memory;
+use super::sys;
+
+/// The port's name among the descriptors that are kept.
+const NAME: &str = "printer";
+/// The first descriptor that is handed over (`SD_LISTEN_FDS_START`).
+const FIRST: RawFd = 3;
+
+/// What the desk wants to know again of a job that outlived its process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The job.
+    pub job_id: JobId,
+    /// The attempt.
+    pub attempt: u32,
+    /// Names the run in the snapshot.
+    pub run: u64,
+    /// Its file.
+    pub sha256: Sha256Hex,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// The file's name.
+    pub name: String,
+    /// Commands in the file.
+    pub commands: u64,
+    /// Layers in the file.
+    pub layers: u32,
+    /// When it was started.
+    pub started: Stamp,
+}
+
+/// The conversation as a whole, as the journal has it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Talk {
+    /// The boot in which it is held.
+    pub(super) boot: BootId,
+    /// The profile by its id.
+    pub(super) profile: String,
+    /// What the firmware said of itself.
+    pub(super) report: FirmwareReport,
+    /// The path at which the port was opened.
+    pub(super) port: PathBuf,
+    /// Bits per second.
+    pub(super) baud: u32,
+    /// The job, if one was begun.
+    pub(super) ticket: Option<Ticket>,
+}
+
+/// Gives the commands of a job behind a place in its file.
+pub type OpenFeed =
+    Box<dyn Fn(&Ticket, Position) -> std::result::Result<mpsc::Receiver<Feed>, String> + Send>;
+
+/// What the process before has left.
+pub struct Handover {
+    memory: Memory,
+    left: Option<Left>,
+    port: Option<OwnedFd>,
+    open_feed: Option<OpenFeed>,
+}
+
+/// A conversation that was found in the journal.
+struct Left {
+    talk: Talk,
+    beside: Beside,
+    found: Found,
+}
+
+/// A conversation that goes on.
+pub(super) struct TakenOver {
+    pub(super) talk: Talk,
+    pub(super) beside: Beside,
+    pub(super) found: Found,
+    pub(super) port: Option<OwnedFd>,
+}
+
+/// All that the printer's thread gets.
+pub(super) struct Parts {
+    pub(super) memory: Memory,
+    /// The run that was under way, or that ended and was perhaps not told any more.
+    pub(super) run: Option<(Ticket, Run)>,
+    /// What goes on, if it can.
+    pub(super) taken: Option<TakenOver>,
+    /// A port that is open already, although nothing goes on at it.
+    pub(super) port: Option<OwnedFd>,
+    pub(super) make_safe: bool,
+    pub(super) open_feed: Option<OpenFeed>,
+}
+
+impl Handover {
+    /// Nothing was left, and nothing will be.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { memory: Memory::of_this_process(), left: None, port: None, open_feed: None }
+    }
+
+    /// Looks at the journal, and for an open port among the descriptors that this process was started with. `open_feed`
+    /// opens the file of a job that goes on.
+    #[must_use]
+    pub fn find(journal: &std::path::Path, boot: &BootId, open_feed: OpenFeed) -> Self {
+        let mut memory = Memory::open(journal);
+        let left = Journal::find(memory.bytes()).and_then(|found| {
+            let talk: Talk = serde_json::from_slice(&found.text).ok()?;
+            let beside = Beside::unpack(&found.beside)?;
+            (talk.boot == *boot).then_some(Left { talk, beside, found })
+        });
+        Self { memory, left, port: inherited_port(), open_feed: Some(open_feed) }
+    }
+
+    /// Whether a conversation goes on, so that its port is known already.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.found.carried.is_live())
+    }
+
+    pub(super) fn into_parts(self) -> Parts {
+        let Self { memory, left, port, open_feed } = self;
+        let mut parts = Parts { memory, run: None, taken: None, port: None, make_safe: false, open_feed };
+        let Some(Left { talk, beside, found }) = left else {
+            parts.port = port;
+            return parts;
+        };
+        parts.run = talk.ticket.clone().zip(beside.run.clone());
+        parts.make_safe = beside.make_safe;
+        if found.carried.is_live() {
+            parts.taken = Some(TakenOver { talk, beside, found, port });
+        } else {
+            parts.port = port;
+        }
+        parts
+    }
+}
+
+/// The port among the descriptors that the service manager has kept.
+fn inherited_port() -> Option<OwnedFd> {
+    let variable = |name: &str| std::env::var(name).ok();
+    if variable("LISTEN_PID")?.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let count: RawFd = variable("LISTEN_FDS")?.parse().ok().filter(|count| (1..64).contains(count))?;
+    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+    let port = names.split(':').take(count as usize).position(|name| name == NAME)?;
+    let line = sys::inherit(FIRST + port as RawFd);
+    rustix::io::fcntl_setfd(&line, rustix::io::FdFlags::CLOEXEC).ok()?;
+    debug!("the port was kept open by the service manager");
+    Some(line)
+}
+
+/// Asks the service manager to keep this port open, in the place of any other.
+pub(super) fn keep_port(line: BorrowedFd<'_>) {
+    release_port();
+    tell(&format!("FDSTORE=1\nFDNAME={NAME}"), Some(line));
+}
+
+/// Whether somebody keeps the port open when this process ends.
+#[must_use]
+pub fn is_port_kept() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// The port is gone: the service manager need not keep it any more.
+pub(super) fn release_port() {
+    tell(&format!("FDSTOREREMOVE=1\nFDNAME={NAME}"), None);
+}
+
+fn tell(text: &str, descriptor: Option<BorrowedFd<'_>>) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send(&socket, text.as_bytes(), descriptor) {
+        warn!(%error, "the service manager does not listen");
+    }
+}
+
+fn send(socket: &OsString, text: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+    let name = socket.as_bytes();
+    let address = match name.strip_prefix(b"@") {
+        Some(name) => SocketAddrUnix::new_abstract_name(name)?,
+        None => SocketAddrUnix::new(name)?,
+    };
+    let from = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    rustix::net::sendmsg_addr(from.as_fd(), &address, &[IoSlice::new(text)], &mut control, flags)?;
+    Ok(())
+}

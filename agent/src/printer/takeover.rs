@@ -1,0 +1,211 @@
+//! Goes on with a conversation that the process before has begun, on exactly the next line.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use spoolway_agent_core::gcode::Position;
+use spoolway_agent_core::stream::{Carried, StreamOptions, Streamer, Unfit};
+use spoolway_agent_core::temperature::TOOLS_MAX;
+use spoolway_protocol::Fault;
+use spoolway_protocol::printer::PrinterState;
+use tracing::{info, warn};
+
+use super::beside::Beside;
+use super::conversation::Conversation;
+use super::handover::{OpenFeed, TakenOver, Talk};
+use super::port::Port;
+use super::rates::Rates;
+use super::task::Bench;
+use super::{Known, RunEnd, RunPhase, discover, handover};
+
+/// A conversation that can go on.
+pub(super) struct Resumed {
+    streamer: Streamer,
+    beside: Beside,
+    unread: Vec<u8>,
+    feed: Option<tokio::sync::mpsc::Receiver<super::feeder::Feed>>,
+    talk: Talk,
+}
+
+impl Bench {
+    /// The port, the printer and the conversation of the process before. `None` when it cannot go on: the run is over then,
+    /// and says why.
+    pub(super) fn take_over(
+        &mut self,
+        taken: TakenOver,
+        open_feed: Option<&OpenFeed>,
+    ) -> Option<(Port, Arc<Known>, Resumed)> {
+        let TakenOver { talk, beside, found, port } = taken;
+        let (progress, stats) = (found.carried.progress(), found.carried.stats());
+        let run = beside.run.clone();
+        match self.try_take_over(talk, beside, found, port, open_feed) {
+            Ok(all) => Some(all),
+            Err((fault, text)) => {
+                warn!(code = fault.code(), text, help = fault.help(), "the print cannot go on");
+                self.make_safe = true;
+                let over = run.filter(|run| !run.is_over()).map(|mut run| {
+                    (run.progress, run.stats) = (progress, stats);
+                    run.phase = RunPhase::Ended(RunEnd::Interrupted(fault, text));
+                    run
+                });
+                self.publish.send_modify(|snapshot| {
+                    snapshot.run = over.or(snapshot.run.take());
+                    snapshot.unsafe_yet = true;
+                });
+                None
+            }
+        }
+    }
+
+    fn try_take_over(
+        &mut self,
+        talk: Talk,
+        beside: Beside,
+        found: spoolway_agent_core::stream::journal::Found,
+        inherited: Option<OwnedFd>,
+        open_feed: Option<&OpenFeed>,
+    ) -> Result<(Port, Arc<Known>, Resumed), (Fault, String)> {
+        let known = self.known_of(&talk)?;
+        let options = stream_options(&known);
+        let feed = open_rest(&talk, &found.carried, open_feed)?;
+        let is_whole = inherited.is_some();
+        let port = match inherited {
+            Some(line) => {
+                Port::adopt(line, self.line_options()).map_err(|lost| (Fault::PortLost, lost.to_string()))?
+            }
+            None => self.open_port_at(&talk.port).map_err(|error| (error.fault, error.to_string()))?,
+        };
+        let in_flight = found.carried.in_flight();
+        let streamer = Streamer::take_over(options, self.clock.now(), found.carried, is_whole)
+            .map_err(|unfit| (Fault::AgentRestarted, tell_unfit(unfit, in_flight)))?;
+        self.memory.go_on(found.journal);
+        let line = talk.ticket.as_ref().map_or(0, |_| streamer.progress().position.line);
+        info!(port = %talk.port.display(), line, kept_open = is_whole, "goes on where the process before stopped");
+        Ok((port, known, Resumed { streamer, beside, unread: found.unread, feed, talk }))
+    }
+
+    /// The printer as the process before knew it.
+    fn known_of(&mut self, talk: &Talk) -> Result<Arc<Known>, (Fault, String)> {
+        let profile = self.options.registry.get(&talk.profile);
+        let profile = profile.map_err(|error| (Fault::ProfileUnknown, error.to_string()))?;
+        let found = discover::find(&self.options.root, &talk.port);
+        let known = Known {
+            profile: profile.profile.clone(),
+            origin: profile.origin.to_string(),
+            report: talk.report.clone(),
+            port: talk.port.clone(),
+            baud: talk.baud,
+            found,
+        };
+        self.stay_at(talk.port.clone(), talk.baud, known.found.as_ref());
+        Ok(Arc::new(known))
+    }
+}
+
+/// What a streamer has to know of a printer.
+pub(super) fn stream_options(known: &Known) -> StreamOptions {
+    let mut options = StreamOptions::from_profile(&known.profile, |capability| known.report.has(capability));
+    options.hot_ends = known.report.extruders.map_or(1, usize::from).clamp(1, TOOLS_MAX);
+    options
+}
+
+/// The rest of the job's file, if a job is under way.
+fn open_rest(
+    talk: &Talk,
+    carried: &Carried,
+    open_feed: Option<&OpenFeed>,
+) -> Result<Option<tokio::sync::mpsc::Receiver<super::feeder::Feed>>, (Fault, String)> {
+    let (Some(ticket), Some(open)) = (&talk.ticket, open_feed) else { return Ok(None) };
+    let text = |text| (Fault::StoreCorrupt, format!("the rest of the file cannot be read: {text}"));
+    open(ticket, carried.read_to()).map(Some).map_err(text)
+}
+
+fn tell_unfit(unfit: Unfit, in_flight: Option<(Position, Position)>) -> String {
+    match in_flight {
+        Some((first, last)) => format!(
+            "{unfit}: lines {} to {} of the file were on their way when the agent ended, and may or may not have been carried out",
+            first.line, last.line
+        ),
+        None => unfit.to_string(),
+    }
+}
+
+/// A conversation from its parts.
+pub(super) fn conversation(
+    bench: &mut Bench,
+    known: Arc<Known>,
+    resumed: Option<Resumed>,
+) -> Conversation<'_> {
+    let now = bench.clock.now();
+    let rates = Rates::new(bench.rates.now(), now);
+    let begun = resumed.is_some();
+    let talk = resumed.as_ref().map_or_else(|| talk_of(bench, &known), |_| Vec::new());
+    if !begun {
+        bench.memory.begin(&talk);
+    }
+    let (streamer, beside, unread, feed, ticket) = match resumed {
+        Some(resumed) => {
+            let Resumed { streamer, beside, unread, feed, talk } = resumed;
+            (streamer, beside, unread, feed, talk.ticket)
+        }
+        None => {
+            let streamer = Streamer::new(stream_options(&known), now);
+            (streamer, Beside::default(), Vec::new(), None, None)
+        }
+    };
+    bench.make_safe |= beside.make_safe;
+    let mut conversation = Conversation {
+        bench,
+        streamer,
+        known,
+        feed,
+        run: beside.run,
+        broken: beside.broken,
+        paused_since: beside.paused_since,
+        rates,
+        published: now,
+        set_up: beside.set_up,
+        halted: false,
+        person_holds: beside.person_holds,
+        asides: VecDeque::new(),
+        pulled: false,
+        ticket,
+    };
+    if begun {
+        conversation.go_on(&unread);
+    }
+    conversation
+}
+
+impl Conversation<'_> {
+    /// Handles what the process before had read and not handled, and says where things stand.
+    fn go_on(&mut self, unread: &[u8]) {
+        let now = self.bench.clock.now();
+        let known = Arc::clone(&self.known);
+        self.bench.publish.send_modify(|snapshot| {
+            snapshot.known = Some(known);
+            snapshot.state = PrinterState::Printing;
+        });
+        self.streamer.handle_bytes(now, unread);
+        self.publish();
+    }
+}
+
+/// What the next process has to know of a conversation that begins.
+pub(super) fn talk_of(bench: &Bench, known: &Known) -> Vec<u8> {
+    talk_with(bench, known, None)
+}
+
+/// The same, with the job that is about to begin.
+pub(super) fn talk_with(bench: &Bench, known: &Known, ticket: Option<handover::Ticket>) -> Vec<u8> {
+    let talk = Talk {
+        boot: bench.clock.boot_id().clone(),
+        profile: known.profile.id.clone(),
+        report: known.report.clone(),
+        port: known.port.clone(),
+        baud: known.baud,
+        ticket,
+    };
+    serde_json::to_vec(&talk).expect("plain data has a text form")
+}
