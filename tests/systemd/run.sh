@@ -54,7 +54,7 @@ if [ ! -x "$root/sbin/init" ]; then
 fi
 root=$(realpath "$root")
 install -m 755 "$programs/spoolway-agent" "$root/usr/bin/"
-install -m 755 "$programs/spoolway-demo" "$root/usr/local/bin/"
+install -m 755 "$programs/spoolway-demo" "$root/usr/bin/"
 install -D -m 644 systemd/spoolway-agent.service "$root/usr/lib/systemd/system/spoolway-agent.service"
 install -D -m 644 systemd/spoolway-agent.sysusers "$root/usr/lib/sysusers.d/spoolway-agent.conf"
 install -D -m 644 systemd/spoolway-agent.tmpfiles "$root/usr/lib/tmpfiles.d/spoolway-agent.conf"
@@ -99,7 +99,7 @@ mkfifo "$work/said" "$work/tell"
 inside spoolway-demo printer --file=/srv/job.gcode --profile=marlin --speed=24 --baud=1000000 --noise=0 --seed=1 \
     <"$work/tell" >"$work/said" 2>"$work/printer.log" &
 exec 7>"$work/tell" 6<"$work/said"
-read -r -t 30 device <&6 || fail 'the printer does not begin'
+read -r -t 30 device <&6 || { cat "$work/printer.log" >&2; fail 'the printer does not begin'; }
 inside sh -c "chgrp dialout '$device' && chmod 660 '$device'"
 say "simulated printer at $device"
 
