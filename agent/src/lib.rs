@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod desk;
+mod health;
 pub mod identity;
 pub mod local;
 pub mod paths;

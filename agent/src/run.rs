@@ -15,6 +15,7 @@ use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
+use crate::health;
 use crate::identity::Identity;
 use crate::local::{self, Counterpart, StateLock};
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
@@ -103,7 +104,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         telemetry: seams.telemetry,
         link: seams.link,
     };
+    health::ready();
     let ended = desk::run(parts, asks, stop).await;
+    health::stopping();
     drop(tokio::time::timeout(LAST_WORDS, last_words(&store, &link)).await);
     others.cancel();
     drop(serve.await);

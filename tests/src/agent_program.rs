@@ -12,6 +12,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use spoolway_agent::local::Client;
 use spoolway_protocol::printer::PrinterState;
 
+use crate::descriptor_store::DescriptorStore;
 use crate::process::{ChildProcess, when_parent_leaves};
 
 /// How long the agent has to end in order.
@@ -122,12 +123,33 @@ impl AgentProgram {
     /// # Errors
     /// As [`AgentProgram::start`].
     pub fn start_with(&self, setup: &AgentSetup<'_>, log: (File, PathBuf)) -> anyhow::Result<AgentProcess> {
-        let file = setup.write()?;
-        let words = [format!("--config={}", file.display()), "run".to_owned()];
-        let words: Vec<_> = self.role.map(str::to_owned).into_iter().chain(words).collect();
+        let words = self.words(setup)?;
         let child = ChildProcess::spawn_with("agent", &self.program, &words, setup.environment, log)
             .with_context(|| self.program.display().to_string())?;
         Ok(AgentProcess { child, socket: setup.socket() })
+    }
+
+    /// Starts it with what a descriptor store keeps; its log goes to `log`.
+    ///
+    /// # Errors
+    /// As [`AgentProgram::start`], or the store fails.
+    pub fn start_from(
+        &self,
+        store: &mut DescriptorStore,
+        setup: &AgentSetup<'_>,
+        log: &Path,
+    ) -> anyhow::Result<AgentProcess> {
+        let mut command = store.command(&self.program, &self.words(setup)?)?;
+        command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
+        command.stderr(File::options().create(true).append(true).open(log)?);
+        let child = ChildProcess::spawn_command("agent", command, log.to_owned())
+            .with_context(|| self.program.display().to_string())?;
+        Ok(AgentProcess { child, socket: setup.socket() })
+    }
+
+    fn words(&self, setup: &AgentSetup<'_>) -> anyhow::Result<Vec<String>> {
+        let words = [format!("--config={}", setup.write()?.display()), "run".to_owned()];
+        Ok(self.role.map(str::to_owned).into_iter().chain(words).collect())
     }
 }
 
@@ -197,6 +219,22 @@ impl AgentProcess {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         bail!("the agent's printer is not ready in time:\n{}", self.log_tail())
+    }
+
+    /// SIGKILL; the process is gone afterwards.
+    ///
+    /// # Errors
+    /// It has ended before, or the system refuses.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.check()?;
+        self.child.kill()?;
+        Ok(())
+    }
+
+    /// Its local socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Ends it in order.

@@ -58,17 +58,24 @@ impl ChildProcess {
         environment: &[(&str, OsString)],
         (errors, log): (File, PathBuf),
     ) -> io::Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+        command.stdout(Stdio::piped()).stderr(errors);
+        Self::spawn_command(name, command, log)
+    }
+
+    /// The same with a command of which only the standard input is still to be given. It can say something only where its
+    /// standard output is a pipe.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn spawn_command(name: &str, mut command: Command, log: PathBuf) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).process_group(0).spawn()?;
         let input = child.stdin.take();
-        let output = child.stdout.take().expect("the standard output was just asked for as a pipe");
         let (sender, lines) = sync_channel(LINES);
+        let Some(output) = child.stdout.take() else {
+            return Ok(Self { name: name.to_owned(), child, input, lines, log });
+        };
         std::thread::Builder::new().name(format!("{name} lines")).spawn(move || {
             let mut output = BufReader::new(output);
             loop {

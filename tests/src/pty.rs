@@ -1,5 +1,6 @@
 //! The simulated printer behind a real pseudo-terminal in real time: a board that any host program can open.
 
+mod intake;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -8,15 +9,17 @@ mod uart;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use serde::Serialize;
 
+use self::intake::Intake;
 use crate::printer::{LineDigest, Link, Percentiles, Printer, PrinterOptions, Statistics};
 use crate::wire::LaneFaults;
 
@@ -88,6 +91,8 @@ pub struct PtyControl {
     executed: AtomicU64,
     opens: AtomicU64,
     last_number: AtomicU64,
+    starved_us: AtomicU64,
+    intake: Intake,
 }
 
 impl PtyControl {
@@ -111,6 +116,12 @@ impl PtyControl {
     #[must_use]
     pub fn opens(&self) -> u64 {
         self.opens.load(Ordering::Acquire)
+    }
+
+    /// How long the planner has stood empty before a further move came, in microseconds of the printer's own clock.
+    #[must_use]
+    pub fn starved_us(&self) -> u64 {
+        self.starved_us.load(Ordering::Acquire)
     }
 
     /// The last line number that the firmware accepted.
@@ -151,7 +162,7 @@ pub struct PtyRun {
 /// A board that waits to be opened.
 pub struct PtyPrinter {
     options: PtyOptions,
-    master: OwnedFd,
+    master: Arc<OwnedFd>,
     path: PathBuf,
 }
 
@@ -173,7 +184,7 @@ impl PtyPrinter {
         // The master tells "closed" from "open" only after the other end has been open once.
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         drop(rustix::fs::open(&path, flags, rustix::fs::Mode::empty())?);
-        Ok(Self { options, master, path })
+        Ok(Self { options, master: Arc::new(master), path })
     }
 
     /// The device that a host opens.
@@ -196,9 +207,9 @@ impl PtyPrinter {
     /// When the system gives no thread.
     pub fn spawn(self) -> io::Result<PtyThread> {
         let (path, control) = (self.path.clone(), Arc::new(PtyControl::default()));
-        let shared = Arc::clone(&control);
+        let (shared, master) = (Arc::clone(&control), Arc::downgrade(&self.master));
         let thread = thread::Builder::new().name("pty-printer".into()).spawn(move || self.run(&shared))?;
-        Ok(PtyThread { path, control, thread })
+        Ok(PtyThread { path, control, master, thread })
     }
 }
 
@@ -206,6 +217,8 @@ impl PtyPrinter {
 pub struct PtyThread {
     path: PathBuf,
     control: Arc<PtyControl>,
+    /// It vanishes with the board.
+    master: Weak<OwnedFd>,
     thread: JoinHandle<io::Result<PtyRun>>,
 }
 
@@ -220,6 +233,21 @@ impl PtyThread {
     #[must_use]
     pub fn control(&self) -> &Arc<PtyControl> {
         &self.control
+    }
+
+    /// Draws a border behind what was written to the port until now, see [`PtyThread::crossed`].
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn mark(&self) -> io::Result<()> {
+        let master = self.master.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(self.control.intake.mark(&*master)?)
+    }
+
+    /// When the firmware accepted the first line that was written after the last [`PtyThread::mark`].
+    #[must_use]
+    pub fn crossed(&self) -> Option<Instant> {
+        self.control.intake.crossed()
     }
 
     /// Stops the board and takes its report.

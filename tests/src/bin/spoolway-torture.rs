@@ -1,12 +1,12 @@
 //! Tries to break the house: `seeds` runs simulated prints on bad cables in virtual time, `relay-kill` kills the relay in
-//! the middle of a real one, and `isolation` disturbs everything around the printer thread.
+//! the middle of a real one, `kill` the agent all the time, and `isolation` disturbs everything around the printer thread.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use spoolway_tests::bench::BenchRole;
 use spoolway_tests::demo::roles::{self, Role};
-use spoolway_tests::torture::{isolation, relay, seeds};
+use spoolway_tests::torture::{isolation, kill, relay, seeds};
 
 /// Tries to break the house.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ enum Command {
     /// Prints while the network swallows everything, syncs take two seconds, the log floods or another job arrives, and
     /// compares the gaps between lines with those of undisturbed prints.
     Isolation(isolation::Arguments),
+    /// Kills the agent again and again in the middle of prints, plays systemd's part, and holds what the printer did
+    /// against the files.
+    Kill(kill::Arguments),
     #[command(flatten)]
     Part(Role),
     #[command(flatten)]
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Seeds(arguments) => seeds::main(&arguments),
         Command::Relay(arguments) => relay::main(&arguments),
         Command::Isolation(arguments) => told(isolation::run(&arguments)),
+        Command::Kill(arguments) => told(kill::run(&arguments)),
         Command::Part(role) => told(roles::play(role).map(|()| ExitCode::SUCCESS)),
         Command::Bench(role) => told(role.play()),
     }

@@ -13,9 +13,11 @@ use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegis
 use spoolway_relay::{auth, certs};
 
 use super::roles::PrinterReport;
+use super::safety::Safety;
 use crate::agent_program::{AgentProgram, AgentSetup};
 use crate::dial::Relay;
 use crate::process::ChildProcess;
+use crate::way::Passage;
 
 /// How long a child may take to begin.
 const BEGIN: Duration = Duration::from_secs(60);
@@ -73,6 +75,7 @@ pub struct House {
     token: String,
     device: PathBuf,
     baud: u32,
+    safety: Option<Safety>,
     dir: tempfile::TempDir,
 }
 
@@ -97,6 +100,25 @@ impl House {
         file: &[u8],
         plan: &PrinterPlan,
     ) -> anyhow::Result<Self> {
+        Self::build(program, agent_program, file, plan, false)
+    }
+
+    /// A house whose agent may be killed while it prints, since somebody keeps the printer's port open, and dials the relay
+    /// by a way that can be broken.
+    ///
+    /// # Errors
+    /// As [`House::start`].
+    pub fn start_to_be_broken(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
+        Self::build(program, None, file, plan, true)
+    }
+
+    fn build(
+        program: &Path,
+        agent_program: Option<&AgentProgram>,
+        file: &[u8],
+        plan: &PrinterPlan,
+        is_to_be_broken: bool,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("spoolway-").tempdir()?;
         let token = new_token()?;
         let agent_id = register(dir.path(), &token)?;
@@ -110,9 +132,30 @@ impl House {
             (_, PrinterPlan::Simulated { baud, .. }) => (PathBuf::new(), *baud),
             (_, PrinterPlan::Real { port, baud }) => (port.clone(), *baud),
         };
-        let agent = start_agent(program, agent_program, dir.path(), port, (&device, baud))?;
+        let mut safety = if is_to_be_broken { Some(Safety::build(dir.path(), port)?) } else { None };
+        let agent = start_agent(program, agent_program, safety.as_mut(), dir.path(), port, (&device, baud))?;
         let (program, agent_program) = (program.to_owned(), agent_program.cloned());
-        Ok(Self { agent, printer, relay, program, agent_program, agent_id, port, token, device, baud, dir })
+        Ok(Self {
+            agent,
+            printer,
+            relay,
+            program,
+            agent_program,
+            agent_id,
+            port,
+            token,
+            device,
+            baud,
+            safety,
+            dir,
+        })
+    }
+
+    /// Makes the agent's way to the relay so; without a way of its own nothing happens.
+    pub fn set_way(&self, passage: Passage) {
+        if let Some(safety) = &self.safety {
+            safety.set_way(passage);
+        }
     }
 
     /// SIGKILL, and a new process in the same place.
@@ -130,7 +173,8 @@ impl House {
             Part::Agent => {
                 self.agent.kill()?;
                 let (program, device) = (self.agent_program.as_ref(), (self.device.as_path(), self.baud));
-                self.agent = start_agent(&self.program, program, dir, self.port, device)?;
+                let safety = self.safety.as_mut();
+                self.agent = start_agent(&self.program, program, safety, dir, self.port, device)?;
             }
         }
         Ok(())
@@ -176,6 +220,9 @@ impl House {
     /// # Errors
     /// Which one, how it ended and what it said last.
     pub fn check(&mut self) -> anyhow::Result<()> {
+        if let Some(safety) = &mut self.safety {
+            safety.attend()?;
+        }
         for child in [&mut self.relay, &mut self.agent].into_iter().chain(self.printer.as_mut()) {
             if let Some(status) = child.ended()? {
                 bail!("the {} ended ({status}):\n{}", child.name(), child.log_tail());
@@ -275,6 +322,7 @@ pub(crate) fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<C
 fn start_agent(
     program: &Path,
     agent_program: Option<&AgentProgram>,
+    safety: Option<&mut Safety>,
     dir: &Path,
     port: u16,
     (device, baud): (&Path, u32),
@@ -288,12 +336,16 @@ fn start_agent(
     let words = [
         "agent".to_owned(),
         format!("--folder={}", dir.join("agent").display()),
-        format!("--relay=wss://{HOST}:{port}"),
+        format!("--relay=wss://{HOST}:{}", safety.as_ref().map_or(port, |safety| safety.port())),
         format!("--ca={}", authority(dir).display()),
         format!("--port={}", device.display()),
         format!("--baud={baud}"),
     ];
-    Ok(ChildProcess::spawn("agent", program, &words, &dir.join("agent.log"))?)
+    let log = dir.join("agent.log");
+    match safety {
+        Some(safety) => Ok(safety.start(program, &words, log)?),
+        None => Ok(ChildProcess::spawn("agent", program, &words, &log)?),
+    }
 }
 
 fn start_printer(program: &Path, dir: &Path, plan: &PrinterPlan) -> io::Result<Option<ChildProcess>> {

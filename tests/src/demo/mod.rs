@@ -1,8 +1,10 @@
 //! The demo: a sliced file goes from a backend through a relay and an agent to a printer, every part a process of its own.
 
+pub mod chaos;
 pub mod house;
 pub mod picture;
 pub mod roles;
+mod safety;
 pub mod screen;
 pub mod summary;
 
@@ -15,9 +17,10 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use clap::error::ErrorKind;
 use sha2::{Digest, Sha256};
-use spoolway_protocol::Sha256Hex;
+use spoolway_protocol::{JobState, Sha256Hex};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::chaos::Chaos;
 use self::house::{House, PrinterPlan};
 use self::picture::{Picture, SharedPicture, watch_locally, with};
 use self::roles::Role;
@@ -69,6 +72,9 @@ struct Arguments {
     /// Seed of those faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Kill and restart the agent and the relay, and break the network between them, while it prints
+    #[arg(long, conflicts_with = "port")]
+    chaos: bool,
     /// Print the summary as one line of JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -146,9 +152,11 @@ async fn print(arguments: &Arguments) -> anyhow::Result<Summary> {
         commands: Commands::of(Arc::clone(&bytes)).count() as u64,
     };
     let plan = plan(arguments);
-    let house = House::start(&std::env::current_exe()?, &bytes, &plan)?;
+    let start = if arguments.chaos { House::start_to_be_broken } else { House::start };
+    let house = start(&std::env::current_exe()?, &bytes, &plan)?;
     let mut stage = Stage {
         house,
+        chaos: arguments.chaos.then(|| Chaos::new(arguments.seed)),
         screen: Screen::new(arguments.json),
         picture: SharedPicture::default(),
         size: file.bytes,
@@ -199,6 +207,7 @@ fn plan(arguments: &Arguments) -> PrinterPlan {
 /// What is there while a print runs.
 struct Stage {
     house: House,
+    chaos: Option<Chaos>,
     screen: Screen,
     picture: SharedPicture,
     size: u64,
@@ -235,10 +244,20 @@ impl Stage {
         }
     }
 
+    /// Does to the house what is due, if anything is.
+    fn strike(&mut self, is_printing: bool) -> anyhow::Result<()> {
+        let Some(chaos) = &mut self.chaos else { return Ok(()) };
+        let done = chaos.act(&mut self.house, is_printing)?;
+        let dealt = chaos.dealt();
+        with(&self.picture, |picture| picture.blows = Some(dealt));
+        done.map_or(Ok(()), |done| Ok(self.screen.note(done)?))
+    }
+
     fn look(&mut self, meet_by: Instant) -> anyhow::Result<()> {
         let picture: Picture = with(&self.picture, |picture| picture.clone());
         self.screen.draw(&picture, self.size)?;
         self.house.check()?;
+        self.strike(picture.state == Some(JobState::Printing))?;
         if !picture.is_up && picture.events == 0 && Instant::now() > meet_by {
             bail!("the agent does not come:\n{}{}", picture.complaints.join("\n"), self.house.logs());
         }

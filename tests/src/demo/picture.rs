@@ -11,6 +11,7 @@ use spoolway_protocol::session::PresenceState;
 use spoolway_protocol::telemetry::Readings;
 use spoolway_protocol::{JobState, Message};
 
+use super::chaos::Blows;
 use crate::backend::Progress;
 
 /// How often the agent is asked on its own machine.
@@ -54,6 +55,8 @@ pub struct Picture {
     pub readings: u64,
     /// Connections that were lost or could not be had.
     pub disconnects: u64,
+    /// What was done to the house, where something is.
+    pub blows: Option<Blows>,
     /// What did not fit.
     pub complaints: Vec<String>,
 }

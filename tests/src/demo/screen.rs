@@ -51,6 +51,21 @@ impl Screen {
         if let Kind::Silent = self.kind { Ok(()) } else { writeln!(io::stdout(), "{line}") }
     }
 
+    /// Says what happened meanwhile, above what is drawn.
+    ///
+    /// # Errors
+    /// Nobody reads any longer.
+    pub fn note(&mut self, what: &str) -> io::Result<()> {
+        let line = format!("{:6.1} s  {what}", self.started.elapsed().as_secs_f64());
+        match &mut self.kind {
+            Kind::Live { is_drawn: is_drawn @ true, .. } => {
+                *is_drawn = false;
+                writeln!(io::stdout(), "{UP_TWO}{line}{CLEAR}\n{CLEAR}\x1b[1F")
+            }
+            _ => self.say(&line),
+        }
+    }
+
     /// Shows the picture as it is now.
     ///
     /// # Errors
@@ -114,8 +129,10 @@ fn bar_line(picture: &Picture, size: u64, columns: usize, is_utf8: bool) -> Stri
 
 fn figures_line(picture: &Picture, is_utf8: bool) -> String {
     let degrees = if is_utf8 { "°C" } else { "C" };
+    // Who breaks the house wants to see that first.
+    let blows = picture.blows.map_or_else(String::new, |blows| format!(" {blows} "));
     format!(
-        " nozzle {} {degrees}  bed {} {degrees}  {:.0} lines/s  wire {:.0} %  {} resends",
+        "{blows} nozzle {} {degrees}  bed {} {degrees}  {:.0} lines/s  wire {:.0} %  {} resends",
         heat(picture.nozzle),
         heat(picture.bed),
         picture.lines_per_s,
@@ -156,6 +173,7 @@ fn is_utf8() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chaos::Blows;
     use super::*;
 
     #[test]
@@ -175,6 +193,14 @@ mod tests {
             }
             assert_eq!(bar_line(&picture, 1, columns, true).matches('░').count(), 0);
         }
+    }
+
+    #[test]
+    fn what_was_done_to_the_house_is_shown() {
+        let mut picture = Picture::default();
+        assert!(!figures_line(&picture, true).contains("kills"));
+        picture.blows = Some(Blows { kills: 12, relay: 3, network: 4 });
+        assert!(figures_line(&picture, true).starts_with(" kills: 12, relay: 3, network: 4  nozzle"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use spoolway_protocol::Sha256Hex;
 use spoolway_protocol::event::{Event, EventData, JobResult};
 use spoolway_protocol::job::Outcome;
 
+use super::chaos::Blows;
 use super::house::PrinterPlan;
 use super::picture::Picture;
 use super::roles::PrinterReport;
@@ -27,6 +28,9 @@ pub struct Summary {
     pub printer: Option<PrinterReport>,
     /// How many times faster than life its mechanics were.
     pub speed: Option<f64>,
+    /// What was done to the house meanwhile.
+    #[serde(default)]
+    pub chaos: Option<Blows>,
     /// From the first process to the last event, in seconds.
     pub seconds: f64,
     /// Events that reached the backend, each counted once.
@@ -71,7 +75,8 @@ impl Summary {
             PrinterPlan::Simulated { speed, .. } => Some(*speed),
             PrinterPlan::Real { .. } => None,
         };
-        let ok = is_as_the_file_says(file.commands, result.as_ref(), printer.as_ref(), plan);
+        let ok = is_as_the_file_says(file.commands, result.as_ref(), printer.as_ref(), plan)
+            && picture.blows.is_none_or(|blows| blows.has_all());
         Self {
             ok,
             file,
@@ -79,6 +84,7 @@ impl Summary {
             refusal,
             printer,
             speed,
+            chaos: picture.blows,
             seconds,
             events: picture.events,
             readings: picture.readings,
@@ -131,6 +137,10 @@ impl fmt::Display for Summary {
         let verdict = match (self.ok, self.printer.is_some()) {
             (true, true) => "The printer carried out exactly what the file says.",
             (true, false) => "The printer acknowledged every command of the file, once and in order.",
+            // The print was over before each of them had its turn.
+            (false, _) if self.is_printed() && self.chaos.is_some_and(|blows| !blows.has_all()) => {
+                "The printer carried out what the file says, but NOT enough was broken."
+            }
             (false, _) => "NOT what the file says.",
         };
         writeln!(f, "\n {verdict}\n")?;
@@ -138,6 +148,9 @@ impl fmt::Display for Summary {
         writeln!(f, "   file      {}, {} bytes, {} commands", file.name, file.bytes, file.commands)?;
         if let Some(printer) = &self.printer {
             self.write_printer(f, printer)?;
+        }
+        if let Some(blows) = &self.chaos {
+            writeln!(f, "   chaos     {blows}")?;
         }
         if let Some(refusal) = &self.refusal {
             writeln!(f, "   refused   {refusal}")?;
@@ -167,6 +180,10 @@ impl fmt::Display for Summary {
 }
 
 impl Summary {
+    fn is_printed(&self) -> bool {
+        self.printer.as_ref().is_some_and(|printer| printer.comparison.difference.is_none())
+    }
+
     fn write_printer(&self, f: &mut fmt::Formatter<'_>, printer: &PrinterReport) -> fmt::Result {
         let PrinterReport { comparison, figures } = printer;
         let host: Vec<_> =

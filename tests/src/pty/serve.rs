@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 
+use super::intake::Intake;
 use super::uart::Uart;
 use super::{PtyControl, PtyOptions, PtyReport, PtyRun, ResetOnOpen};
 use crate::printer::Printer;
@@ -30,7 +32,7 @@ const CABLE: u64 = 0x0063_6162_6c65;
 
 /// One running board.
 pub(super) struct Board {
-    master: OwnedFd,
+    master: Arc<OwnedFd>,
     printer: Printer,
     /// Where bytes get damaged.
     cable: Lane,
@@ -47,7 +49,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(options: PtyOptions, master: OwnedFd) -> Self {
+    pub(super) fn new(options: PtyOptions, master: Arc<OwnedFd>) -> Self {
         Self {
             master,
             printer: Printer::new(options.printer, options.seed),
@@ -74,13 +76,15 @@ impl Board {
                 let now_us = self.now_us();
                 self.printer.reset(now_us);
             }
-            self.read()?;
+            self.read(&control.intake)?;
             let now_us = self.now_us();
             self.carry(now_us);
+            control.intake.advance(self.unread(), self.printer.statistics().lines_accepted);
             self.collect()?;
             self.write(now_us)?;
             control.executed.store(self.printer.executed_total(), Ordering::Release);
             control.last_number.store(self.printer.last_number().unsigned_abs(), Ordering::Release);
+            control.starved_us.store(self.printer.statistics().starved_us, Ordering::Release);
             control.opens.store(self.opens, Ordering::Release);
             self.sleep()?;
         }
@@ -92,14 +96,14 @@ impl Board {
     }
 
     /// Takes from the terminal what the wire, or without one the receive ring, has room for.
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self, intake: &Intake) -> io::Result<()> {
         let mut buffer = [0; 4_096];
         let room = self.uart.as_ref().map_or_else(|| self.printer.rx_room(), Uart::wants);
         let wanted = room.min(buffer.len());
         if wanted == 0 {
             return Ok(());
         }
-        let got = match rustix::io::read(&self.master, &mut buffer[..wanted]) {
+        let got = match intake.read(&*self.master, &mut buffer[..wanted]) {
             Ok(got) => got,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             // The other end is closed and nothing it wrote is left.
@@ -126,6 +130,12 @@ impl Board {
         self.printer.advance(now_us);
     }
 
+    /// Bytes that were taken from the terminal and that the firmware has not read.
+    fn unread(&self) -> usize {
+        let ring = self.printer.options().rx_bytes.saturating_sub(1 + self.printer.rx_room());
+        ring + self.uart.as_ref().map_or(0, Uart::len)
+    }
+
     fn collect(&mut self) -> io::Result<()> {
         for (at_us, bytes) in self.printer.take_output() {
             if let Some(log) = &mut self.log {
@@ -148,7 +158,7 @@ impl Board {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        match rustix::io::write(&self.master, &self.unwritten) {
+        match rustix::io::write(&*self.master, &self.unwritten) {
             Ok(written) => drop(self.unwritten.drain(..written)),
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(Errno::IO) => self.close(),
@@ -180,7 +190,7 @@ impl Board {
         }
         let nanoseconds = if self.is_open { sleep_us * 1_000 } else { 0 };
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::try_from(nanoseconds).unwrap_or(i64::MAX) };
-        let mut watched = [PollFd::new(&self.master, interest)];
+        let mut watched = [PollFd::new(&*self.master, interest)];
         match poll(&mut watched, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(other) => return Err(other.into()),
@@ -214,7 +224,7 @@ impl Board {
         self.unread_bytes += self.unwritten.len() as u64;
         self.unwritten.clear();
         // A failure leaves stale bytes for the next host, which must live with them on real ports too.
-        let _ = tcflush(&self.master, QueueSelector::OFlush);
+        let _ = tcflush(&*self.master, QueueSelector::OFlush);
     }
 
     fn finish(mut self) -> PtyRun {

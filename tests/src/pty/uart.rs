@@ -47,6 +47,11 @@ impl Uart {
         self.kernel_has_more = bytes.len() == wanted;
     }
 
+    /// Bytes on their way.
+    pub(super) fn len(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// The next byte that has arrived by `now_us`.
     pub(super) fn pop(&mut self, now_us: u64) -> Option<(u64, u8)> {
         self.in_flight.pop_front_if(|(at_us, _)| *at_us <= now_us)

@@ -18,7 +18,7 @@ use spoolway_agent::local::words::Request;
 use spoolway_protocol::{AgentId, JobId, JobState};
 use tokio::task::AbortHandle;
 
-use super::disturbances::{BlackHole, SlowCard, SlowReader};
+use super::disturbances::{SlowCard, SlowReader};
 use crate::agent_program::{AgentProcess, AgentSetup};
 use crate::backend::{Backend, Print};
 use crate::bench::Site;
@@ -28,6 +28,7 @@ use crate::bench::part::Part;
 use crate::demo::house;
 use crate::dial::Relay;
 use crate::process::ChildProcess;
+use crate::way::{Passage, Way};
 
 /// A usual wire.
 const BAUD: u32 = 115_200;
@@ -212,7 +213,7 @@ impl Course<'_> {
 /// Everything around the printer thread, the same for every print until it is disturbed.
 struct Surroundings {
     dir: PathBuf,
-    way: BlackHole,
+    way: Way,
     card: SlowCard,
     log: Option<SlowReader>,
     agent: AgentProcess,
@@ -227,7 +228,7 @@ impl Surroundings {
         let agent_id = house::register(dir, &token)?;
         let relay = house::start_relay(&site.program, dir, 0)?;
         let relay_port = house::port_of(&house::heard(&relay)?)?;
-        let way = BlackHole::open()?;
+        let way = Way::open()?;
         way.lead_to(relay_port);
         let (authority, url) = (house::authority(dir), format!("wss://{}:{}", house::HOST, way.port()));
         let backend =
@@ -301,7 +302,7 @@ impl Surroundings {
         match disturbance {
             // The log has flooded from the beginning.
             None | Some(Disturbance::Log) => {}
-            Some(Disturbance::Network) => self.way.swallow(),
+            Some(Disturbance::Network) => self.way.set(Passage::Swallowing),
             Some(Disturbance::Sync) => self.card.set_slow(true)?,
             Some(Disturbance::Arrival) => {
                 let print = Print {

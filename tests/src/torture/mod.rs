@@ -2,5 +2,6 @@
 
 mod disturbances;
 pub mod isolation;
+pub mod kill;
 pub mod relay;
 pub mod seeds;

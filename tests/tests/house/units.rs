@@ -76,12 +76,29 @@ fn a_unit_promises_to_notify_only_where_the_program_does() {
         [("systemd/spoolway-agent.service", "agent"), ("systemd/spoolway-relay.service", "relay")]
     {
         let sources = files(&format!("{folder}/src"), ".rs");
-        let notifies = sources.iter().any(|path| read(path).contains("sd_notify::notify"));
+        let says = |word: &str| sources.iter().any(|path| read(path).contains(word));
         let unit = parse(unit);
         let kind = value(&unit["Service"], "Type").unwrap();
-        assert_eq!(kind, if notifies { "notify" } else { "exec" }, "{folder}");
-        assert_eq!(value(&unit["Service"], "WatchdogSec").is_some(), notifies, "{folder}");
+        assert_eq!(kind, if says("NotifyState::Ready") { "notify" } else { "exec" }, "{folder}");
+        let is_watched = value(&unit["Service"], "WatchdogSec").is_some();
+        assert_eq!(is_watched, says("NotifyState::Watchdog"), "{folder}");
     }
+}
+
+#[test]
+fn the_printers_port_and_the_journal_outlive_the_agent() {
+    let unit = parse("systemd/spoolway-agent.service");
+    let service = &unit["Service"];
+    let expected = [
+        ("FileDescriptorStoreMax", "1"),
+        ("NotifyAccess", "main"),
+        ("RuntimeDirectoryPreserve", "restart"),
+        ("RestartSec", "0"),
+    ];
+    for (key, wanted) in expected {
+        assert_eq!(value(service, key), Some(wanted), "{key}");
+    }
+    assert_eq!(value(&unit["Unit"], "StartLimitIntervalSec"), Some("0"));
 }
 
 #[test]
