@@ -1,5 +1,6 @@
 //! The printer thread's main loop: wait for the port, ask who is there, converse until it is lost.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,11 +97,11 @@ pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dum
     bench.make_safe = parts.make_safe;
     let open_feed = parts.open_feed;
     let taken = parts.taken.and_then(|taken| bench.take_over(taken, open_feed.as_ref()));
-    // One at which nothing goes on is opened anew, as any other.
-    drop(parts.port);
-    let mut served = match taken {
-        Some((port, known, resumed)) => bench.serve(port, Some((known, resumed))).await,
-        None => match bench.wait_for_port(Duration::ZERO).await {
+    let kept = parts.port.and_then(|line| bench.adopt_port(line));
+    let mut served = match (taken, kept) {
+        (Some((port, known, resumed)), _) => bench.serve(port, Some((known, resumed))).await,
+        (None, Some(port)) => bench.serve(port, None).await,
+        (None, None) => match bench.wait_for_port(Duration::ZERO).await {
             Ok(port) => bench.serve(port, None).await,
             Err(Leave) => return,
         },
@@ -183,6 +184,23 @@ impl Bench {
         let port = Port::open(path, self.line_options())?;
         handover::keep_port(port.line());
         Ok(port)
+    }
+
+    /// A port that was kept open although nothing goes on at it: opening it anew could reset the board. `None` when it is not
+    /// the one that is wanted.
+    fn adopt_port(&mut self, line: OwnedFd) -> Option<Port> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", line.as_raw_fd())).ok()?;
+        let wanted = discover::choose(&self.options.root, &self.options.port, self.stable.as_deref()).ok();
+        let is_wanted = wanted.and_then(|wanted| wanted.canonicalize().ok()).is_some_and(|at| at == path);
+        let port = if is_wanted { Port::adopt(line, self.line_options()).ok() } else { None };
+        if port.is_none() {
+            handover::release_port();
+            return None;
+        }
+        info!(port = %path.display(), "the port was kept open");
+        self.opened = path;
+        self.set_state(PrinterState::Connecting, None);
+        port
     }
 
     /// The port and the rate at which the process before spoke to the printer.
