@@ -15,7 +15,6 @@ use crate::pack::{Pack, Unpack};
 use super::event::Ending;
 use super::heat::HeatWait;
 use super::history::{Pace, Sent, Source};
-use super::loose::Loose;
 use super::plan::PROBE;
 use super::reach::Narrowing;
 use super::state::{Mend, Phase, Resuming, Sync, SyncStep, Then, Turn};
@@ -40,7 +39,6 @@ pub struct Carried {
     flags: Flags,
     narrowing: Narrowing,
     exact_acks: u32,
-    loose: Loose,
     has_written: bool,
     stats: Stats,
 }
@@ -126,7 +124,6 @@ impl Carried {
         };
         let narrowing = Narrowing::unpack(from)?;
         let exact_acks = from.u32()?;
-        let loose = Loose::unpack(from)?;
         let stats = Stats::unpack(from)?;
         Some(Self {
             phase,
@@ -141,7 +138,6 @@ impl Carried {
             flags,
             narrowing,
             exact_acks,
-            loose,
             has_written,
             stats,
         })
@@ -169,19 +165,6 @@ impl Carried {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
-    }
-
-    /// What may stand in the firmware's buffer without an end.
-    fn loose_now(&self) -> Loose {
-        let mut loose = self.loose;
-        if !self.has_written {
-            // It either asked, or sent lines.
-            loose.add_question();
-            let mut of_lines = self.loose;
-            of_lines.add_cuts(self.window.in_flight().map(|line| line.frame.as_slice()));
-            loose.merge(&of_lines);
-        }
-        loose
     }
 
     /// First and last line of the job that were on their way.
@@ -245,7 +228,6 @@ impl Streamer {
         flags.into_iter().for_each(|flag| to.bool(flag));
         self.narrowing.pack(to);
         to.u32(self.exact_acks);
-        self.loose.pack(to);
         self.stats.pack(to);
     }
 
@@ -295,7 +277,6 @@ impl Streamer {
             return Err(Unfit::Incomplete);
         }
         let has_written = carried.has_written;
-        let loose = carried.loose_now();
         let mut streamer = Self::new(options, now);
         streamer.narrowing = carried.narrowing;
         let reach = streamer.narrowing.reach();
@@ -317,7 +298,6 @@ impl Streamer {
         streamer.watch.restore(flags.busy_seen);
         (streamer.resync, streamer.swallow) = (flags.resync, flags.swallow);
         streamer.exact_acks = carried.exact_acks;
-        streamer.loose = loose;
         streamer.stats = carried.stats;
         streamer.stats.takeovers += 1;
         if let CarriedPhase::Streaming { alone, .. } = carried.phase {

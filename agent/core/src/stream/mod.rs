@@ -26,7 +26,6 @@ mod figures;
 mod heat;
 mod history;
 pub mod journal;
-mod loose;
 mod options;
 mod plan;
 mod reach;
@@ -59,7 +58,6 @@ use aside::Awaited;
 use cut::Cut;
 use figures::Figures;
 use heat::HeatWait;
-use loose::Loose;
 use reach::Narrowing;
 use state::{Lookahead, Mend, Phase, Suspicion, Turn, Witness};
 use watch::Watch;
@@ -94,9 +92,7 @@ pub struct Streamer {
     /// How many the firmware has named so far.
     hot_ends: usize,
     cut: Cut,
-    /// What a process that has died may have left in the firmware's buffer.
-    loose: Loose,
-    /// The line that it had sent alone.
+    /// The line that a process that has died had sent alone.
     alone_before: Option<u32>,
     /// The head was taken away from the part.
     parked: bool,
@@ -149,7 +145,6 @@ impl Streamer {
             heat: None,
             hot_ends: options.hot_ends,
             cut: Cut::default(),
-            loose: Loose::default(),
             alone_before: None,
             parked: false,
             held: false,

@@ -9,7 +9,8 @@ use super::history::{Pace, Source};
 use super::state::{Mend, Phase, Then, Turn};
 use super::{Streamer, heat};
 
-/// No line is ever numbered so, and no 8-bit sum is 999: the firmware refuses this alone just as it does behind half a
+/// No line is ever numbered so, and no 8-bit sum is 999; of firmwares that keep the lowest eight bits of a checksum (Repetier
+/// `gcode.cpp`) none takes it either, since those are 231 and the sum of ASCII is below 128. The firmware refuses this alone just as it does behind half a
 /// line that was left in its buffer, and it refuses it once. A line of the job would not do: Marlin 2.1 drops a
 /// repetition of one of the last two lines without a word (`queue.cpp`).
 pub(super) const PROBE: &[u8] = b"N500*999\n";
@@ -246,8 +247,7 @@ impl Streamer {
             self.stop(StopReason::Silent { probes: silent - 1 });
             return;
         }
-        let question = self.loose.ask();
-        self.out.extend_from_slice(&question);
+        self.out.extend_from_slice(PROBE);
         if !self.window.is_idle() {
             self.stats.job_probes += 1;
             self.emit(Event::Probed { from: self.window.acked() + 1 });

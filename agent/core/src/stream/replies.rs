@@ -12,7 +12,6 @@ use crate::reply::{Acknowledged, Reply};
 use super::Streamer;
 use super::event::{Event, StopReason};
 use super::history::{Pace, Source};
-use super::loose::Loose;
 use super::state::{Mend, Phase, Resuming, Then, Trust, Turn};
 
 /// An acknowledgement's number is believed beyond the next line once so many have named just that: old Marlins name the line
@@ -162,9 +161,6 @@ impl Streamer {
         let trust = self.witness.judge(number);
         if !self.is_credible(now, number, trust) {
             return;
-        }
-        if matches!(mend, Mend::Probing { .. }) {
-            self.loose = Loose::default();
         }
         if matches!(mend, Mend::Probing { counted: true, .. }) {
             return self.go_on_from(now, number, trust == Trust::Sure);
