@@ -120,6 +120,7 @@ impl State {
         let spool = Spool::open(
             &config.state_dir.join("spool"),
             SpoolOptions {
+                max_bytes: config.spool.max_bytes,
                 reserve_bytes: config.spool.reserve_bytes,
                 max_body_bytes: config.spool.max_job_bytes,
                 ..SpoolOptions::default()
