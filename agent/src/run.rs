@@ -136,6 +136,7 @@ impl State {
 
 fn open_spool(config: &Config) -> anyhow::Result<Spool> {
     let options = SpoolOptions {
+        max_bytes: config.spool.max_bytes,
         reserve_bytes: config.spool.reserve_bytes,
         max_body_bytes: config.spool.max_job_bytes,
         ..SpoolOptions::default()

@@ -218,8 +218,8 @@ fn what_does_not_fit_is_not_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let small = SpoolOptions { max_body_bytes: 1000, reserve_bytes: 0, ..SpoolOptions::default() };
     let small = Spool::open(dir.path(), small).unwrap();
-    assert!(matches!(small.admit(1001), Err(SpoolError::TooLarge { size: 1001, max: 1000 })));
-    small.admit(1000).unwrap();
+    assert!(matches!(small.admit(1001, 0), Err(SpoolError::TooLarge { size: 1001, max: 1000 })));
+    small.admit(1000, 0).unwrap();
     let mut writer = small.write("file").unwrap();
     writer.append(&[b'\n'; 900]).unwrap();
     assert!(matches!(writer.append(&[b'\n'; 101]), Err(SpoolError::TooLarge { size: 1001, .. })));
@@ -227,8 +227,25 @@ fn what_does_not_fit_is_not_accepted() {
 
     let greedy = SpoolOptions { reserve_bytes: u64::MAX, ..SpoolOptions::default() };
     let greedy = Spool::open(dir.path(), greedy).unwrap();
-    assert!(matches!(greedy.admit(1), Err(SpoolError::DiskFull)));
+    assert!(matches!(greedy.admit(1, 0), Err(SpoolError::NoRoom(_))));
     assert!(matches!(greedy.write("other"), Err(SpoolError::DiskFull)));
+}
+
+#[test]
+fn the_quota_counts_what_is_there_and_what_is_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SpoolOptions { max_bytes: 2_000_000, reserve_bytes: 0, ..SpoolOptions::default() };
+    let spool = Spool::open(dir.path(), options).unwrap();
+    spool.admit(2_000_000, 0).unwrap();
+    store(&spool, &gcode(9, MIB));
+    let used_bytes = spool.room().unwrap().used_bytes;
+    assert_eq!(used_bytes, spool.bodies().unwrap()[0].file_bytes);
+    let left = 2_000_000 - used_bytes;
+    spool.admit(left, 0).unwrap();
+    let Err(SpoolError::NoRoom(shortage)) = spool.admit(left + 1, 0) else { panic!("it was admitted") };
+    assert_eq!((shortage.needed_bytes, shortage.room.left_bytes()), (left + 1, left));
+    assert!(shortage.to_string().contains("free of 2.0 MB for job files"), "{shortage}");
+    assert!(matches!(spool.admit(left, 1), Err(SpoolError::NoRoom(_))));
 }
 
 #[test]
@@ -271,12 +288,12 @@ fn a_local_file_is_imported_once() {
     let bytes = gcode(8, 2 * MIB + 9);
     let source = dir.path().join("cube.gcode");
     fs::write(&source, &bytes).unwrap();
-    let body = spool.import(&source).unwrap();
+    let body = spool.import(&source, 0).unwrap();
     assert_eq!((body.sha256.as_str(), body.size), (sha256(&bytes).as_str(), bytes.len() as u64));
-    assert_eq!(spool.import(&source).unwrap(), body);
+    assert_eq!(spool.import(&source, 0).unwrap(), body);
     assert_eq!(spool.bodies().unwrap().len(), 1);
     assert!(read_all(spool.read(&body.sha256).unwrap()) == bytes);
-    assert!(spool.import(&dir.path().join("nothing.gcode")).is_err());
+    assert!(spool.import(&dir.path().join("nothing.gcode"), 0).is_err());
     assert!(spool.parts().unwrap().is_empty());
 }
 

@@ -33,6 +33,8 @@ kinds!(
         JobResult(Box<JobResult>) = "job.result",
         /// A file is complete and its digest fits.
         FileVerified(FileVerified) = "file.verified",
+        /// A stored file made room for another.
+        FileEvicted(FileEvicted) = "file.evicted",
         /// The firmware asks a person something.
         PromptOpened(PromptOpened) = "prompt.opened",
         /// The question is no longer open.
@@ -326,6 +328,20 @@ pub struct FileVerified {
     pub file_id: FileId,
     /// Its digest, as the agent computed it.
     pub sha256: Sha256Hex,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `file.evicted`: a file that was kept after its job made room for another; a job that needs it has to fetch it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileEvicted {
+    /// The file.
+    pub file_id: FileId,
+    /// Its digest.
+    pub sha256: Sha256Hex,
+    /// What it took on the agent's disk, in bytes.
+    pub bytes: u64,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

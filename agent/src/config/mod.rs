@@ -150,6 +150,8 @@ pub struct RelayUrl {
 pub struct Spool {
     /// Largest file accepted, in bytes.
     pub max_job_bytes: u64,
+    /// The most that all files may take on the disk, in bytes.
+    pub max_bytes: u64,
     /// Room that is left on the disk, in bytes.
     pub reserve_bytes: u64,
 }
@@ -191,7 +193,7 @@ impl Config {
             },
             profiles: Profiles::default(),
             relay: Relay::default(),
-            spool: Spool { max_job_bytes: 512 << 20, reserve_bytes: 256 << 20 },
+            spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },
         }
     }

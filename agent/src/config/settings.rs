@@ -121,6 +121,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| config.spool.max_job_bytes.to_string(),
     },
     Setting {
+        key: "spool.max_bytes",
+        take: |config, given| {
+            config.spool.max_bytes = given.whole(1, i64::MAX)?;
+            Ok(())
+        },
+        show: |config| config.spool.max_bytes.to_string(),
+    },
+    Setting {
         key: "spool.reserve_bytes",
         take: |config, given| {
             config.spool.reserve_bytes = given.whole(0, i64::MAX)?;

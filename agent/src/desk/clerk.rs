@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::printer::{EmergencyStop, Order, Snapshot, is_port_kept};
 use crate::spool::Spool;
-use crate::store::Store;
+use crate::store::{Dropped, Store};
 use crate::view::LinkView;
 
 /// Background work that has ended and waits to be looked at.
@@ -89,6 +89,10 @@ pub(super) struct Clerk {
     pub(super) rest_until: Option<Moment>,
     /// When to look for dropped events and old files again.
     pub(super) upkeep_due: Moment,
+    /// Dropped events that the log has told of.
+    pub(super) dropped: Dropped,
+    /// Local files that are being copied into the spool.
+    pub(super) imports: usize,
 }
 
 /// The desk's ends of its channels: whoever holds them keeps the uplink from taking the agent for dead.

@@ -192,8 +192,8 @@ impl Clerk {
         if self.book.entries.contains_key(&offer.job_id) {
             return Ok(());
         }
-        self.spool
-            .admit(offer.file.size)
+        self.make_room(offer.file.size)
+            .await
             .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;
         info!(job = %offer.job_id, file = offer.file.name, bytes = offer.file.size, owner = offer.owner, "job accepted");
         self.add_job(offer).await

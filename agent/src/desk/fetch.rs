@@ -223,7 +223,7 @@ pub(super) fn refusal_of(error: &SpoolError, name: &str) -> Refusal {
         SpoolError::TruncatedFile { .. } => Fault::JobFileTruncated,
         SpoolError::AlteredFile { .. } => Fault::JobFileCorrupt,
         SpoolError::TooLarge { .. } => Fault::JobFileTooLarge,
-        SpoolError::DiskFull => Fault::DiskFull,
+        SpoolError::DiskFull | SpoolError::NoRoom(_) => Fault::DiskFull,
         SpoolError::NotFound(_) | SpoolError::BadName(_) | SpoolError::Busy | SpoolError::Io(_) => {
             Fault::JobFileUnavailable
         }

@@ -39,13 +39,14 @@ pub(super) struct Imported {
 impl Clerk {
     /// Copies a file into the spool, away from the desk.
     pub(super) fn import(&mut self, path: PathBuf, name: Option<String>, answer: Answer) {
-        let (spool, done) = (self.spool.clone(), self.done.clone());
+        self.imports += 1;
+        let (spool, done, promised_bytes) = (self.spool.clone(), self.done.clone(), self.promised_bytes());
         let name = name.unwrap_or_else(|| {
             path.file_name().map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
         });
         tokio::spawn(async move {
             let from = path.clone();
-            let copied = tokio::task::spawn_blocking(move || spool.import(&from)).await;
+            let copied = tokio::task::spawn_blocking(move || spool.import(&from, promised_bytes)).await;
             let body = copied.unwrap_or(Err(SpoolError::Broken));
             drop(done.send(Done::Imported(Imported { name, path, body, answer })).await);
         });
@@ -53,8 +54,13 @@ impl Clerk {
 
     pub(super) async fn take_import(&mut self, imported: Imported) {
         let Imported { name, path, body, answer } = imported;
+        self.imports = self.imports.saturating_sub(1);
         let taken = match body {
             Ok(body) => self.add_local(name, &body).await,
+            // It was measured before it was copied, so it begins again; without files that may go this ends.
+            Err(SpoolError::NoRoom(shortage)) if self.make_room(shortage.needed_bytes).await.is_ok() => {
+                return self.import(path, Some(name), answer);
+            }
             Err(error) => Err(super::fetch::refusal_of(&error, &path.display().to_string())),
         };
         drop(answer.send(taken));

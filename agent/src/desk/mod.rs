@@ -16,6 +16,7 @@ mod local_jobs;
 mod moves;
 mod prompts;
 mod restore;
+mod room;
 mod show;
 mod start;
 mod trust;

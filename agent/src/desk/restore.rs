@@ -24,7 +24,7 @@ use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
 use crate::printer::{Order, Ticket};
-use crate::store::{CommandRow, Start, Store, StoreError, Write};
+use crate::store::{CommandRow, Dropped, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
 pub(super) const BED_EPOCH: &str = "bed_epoch";
@@ -98,6 +98,8 @@ impl Clerk {
             moved: false,
             rest_until: None,
             upkeep_due: Moment::ZERO,
+            dropped: Dropped::default(),
+            imports: 0,
         };
         clerk.tell_start(&opened.start).await;
         clerk.restore_jobs(taken).await?;

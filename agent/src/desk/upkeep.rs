@@ -1,15 +1,12 @@
 //! Keeps the desk tidy: files and jobs that are long over are forgotten, and what had to be dropped is told of.
 
 use spoolway_protocol::JobId;
-use spoolway_protocol::event::{EventClass, EventData, Gap};
 use spoolway_protocol::offer::Retain;
-use spoolway_protocol::raw::Extra;
 use tracing::warn;
 
 use super::book::Entry;
 use super::clerk::Clerk;
-use super::events::event;
-use crate::store::{self, Write};
+use crate::store::Write;
 
 /// Jobs that are over and still listed.
 const JOBS_REMEMBERED: usize = 200;
@@ -18,7 +15,7 @@ impl Clerk {
     pub(super) async fn keep_up(&mut self) {
         self.forget_old_files();
         self.forget_old_jobs().await;
-        self.tell_gaps().await;
+        self.tell_dropped().await;
     }
 
     /// A file that no job needs any more goes; one of an interrupted job stays.
@@ -67,22 +64,16 @@ impl Clerk {
         });
     }
 
-    /// Events that had to be dropped are told of, so that a hole in the numbers is explained.
-    async fn tell_gaps(&mut self) {
+    /// Whoever reads the log hears of dropped events; the backend finds a `gap` in the place of each run of them.
+    async fn tell_dropped(&mut self) {
         let Ok(status) = self.store.outbox_status().await else { return };
-        let classes = [
-            (status.gaps.critical, store::EventClass::Critical, EventClass::Critical),
-            (status.gaps.info, store::EventClass::Info, EventClass::Info),
-        ];
-        for (dropped, cls, word) in classes.into_iter().filter(|(dropped, ..)| *dropped > 0) {
-            tracing::warn!(
-                dropped,
-                class = cls.as_str(),
-                "the outbox was full; the oldest events were dropped"
+        let before = std::mem::replace(&mut self.dropped, status.dropped);
+        let (critical, info) = (status.dropped.critical, status.dropped.info);
+        if (critical, info) != (before.critical, before.info) {
+            warn!(
+                critical,
+                info, "the outbox was full; so many of the oldest events are dropped since it began"
             );
-            let gap = EventData::Gap(Gap { dropped, cls: word, extra: Extra::default() });
-            let told = event(&gap, None, &self.clock.stamp());
-            drop(self.promise(vec![told, Write::SettleGap { cls, dropped }]).await);
         }
     }
 }

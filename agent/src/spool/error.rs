@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 
 use rusqlite::ErrorCode;
 
+use super::Shortage;
+
 /// Why the spool refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -31,6 +33,9 @@ pub enum SpoolError {
         /// The limit, bytes.
         max: u64,
     },
+    /// The body would not fit. Nothing of it was taken.
+    #[error("{0}")]
+    NoRoom(Shortage),
     /// No room, or less than the reserve would be left. What was durable stays and can be resumed.
     #[error("the disk is full; free some space on the device that holds the spool")]
     DiskFull,

@@ -7,6 +7,7 @@ mod error;
 mod frames;
 mod names;
 mod reader;
+mod room;
 mod writer;
 
 use std::fs::{self, File};
@@ -17,11 +18,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use error::SpoolError;
 pub use frames::SpooledBody;
 pub use reader::SpoolReader;
+pub use room::{Megabytes, Room, Shortage};
 pub use writer::SpoolWriter;
 
 /// The bounds of the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolOptions {
+    /// The most that all job bodies may take together, in bytes of the device.
+    pub max_bytes: u64,
     /// Free bytes of the device that job bodies must leave to the database and the system.
     pub reserve_bytes: u64,
     /// Largest body, raw bytes.
@@ -32,7 +36,7 @@ pub struct SpoolOptions {
 
 impl Default for SpoolOptions {
     fn default() -> Self {
-        Self { reserve_bytes: 64 << 20, max_body_bytes: 2 << 30, max_page_count: None }
+        Self { max_bytes: 4 << 30, reserve_bytes: 64 << 20, max_body_bytes: 2 << 30, max_page_count: None }
     }
 }
 
@@ -80,27 +84,47 @@ impl Spool {
         Ok(())
     }
 
-    /// Whether a body of this size may be accepted now.
+    /// Whether a body of this size may be accepted now, beside others of `promised_bytes` that are still coming.
     ///
     /// # Errors
-    /// `TooLarge` above the limit; `DiskFull` if it would not fit even uncompressed beside the reserve.
-    pub fn admit(&self, size: u64) -> Result<(), SpoolError> {
+    /// `TooLarge` above the limit; `NoRoom` if it would not fit even uncompressed.
+    pub fn admit(&self, size: u64, promised_bytes: u64) -> Result<(), SpoolError> {
         let max = self.options.max_body_bytes;
-        if size > max { Err(SpoolError::TooLarge { size, max }) } else { self.check_room(size) }
+        if size > max {
+            return Err(SpoolError::TooLarge { size, max });
+        }
+        let room = self.room()?;
+        let needed_bytes = size.saturating_add(promised_bytes);
+        if room.left_bytes() < needed_bytes {
+            return Err(SpoolError::NoRoom(Shortage { needed_bytes: size, promised_bytes, room }));
+        }
+        Ok(())
     }
 
-    /// Bytes that are free on the device for a process without privileges.
+    /// How the room for job bodies stands.
     ///
     /// # Errors
     /// If the system does not tell.
-    pub fn free_bytes(&self) -> Result<u64, SpoolError> {
+    pub fn room(&self) -> Result<Room, SpoolError> {
         let device = rustix::fs::statvfs(&self.dir).map_err(std::io::Error::from)?;
-        Ok(device.f_bavail.saturating_mul(device.f_frsize))
+        let mut used_bytes = 0;
+        for entry in self.bodies()?.into_iter().chain(self.parts()?) {
+            used_bytes += entry.file_bytes;
+        }
+        Ok(Room {
+            used_bytes,
+            max_bytes: self.options.max_bytes,
+            free_bytes: device.f_bavail.saturating_mul(device.f_frsize),
+            device_bytes: device.f_blocks.saturating_mul(device.f_frsize),
+            reserve_bytes: self.options.reserve_bytes,
+        })
     }
 
-    fn check_room(&self, size: u64) -> Result<(), SpoolError> {
-        let needed_bytes = size.saturating_add(self.options.reserve_bytes);
-        if self.free_bytes()? < needed_bytes { Err(SpoolError::DiskFull) } else { Ok(()) }
+    /// While a body is written: whether the reserve is still there.
+    fn check_reserve(&self) -> Result<(), SpoolError> {
+        let device = rustix::fs::statvfs(&self.dir).map_err(std::io::Error::from)?;
+        let free_bytes = device.f_bavail.saturating_mul(device.f_frsize);
+        if free_bytes < self.options.reserve_bytes { Err(SpoolError::DiskFull) } else { Ok(()) }
     }
 
     /// Whether the complete body is here, so that no transfer is needed.
@@ -134,7 +158,7 @@ impl Spool {
     /// `Busy` while another writer has it, `BadName`, `DiskFull`.
     pub fn write(&self, key: &str) -> Result<SpoolWriter, SpoolError> {
         let path = self.dir.join(names::part(key)?);
-        self.check_room(0)?;
+        self.check_reserve()?;
         match SpoolWriter::open(self.clone(), path.clone()) {
             Err(SpoolError::Damaged(_)) => {
                 names::remove_with_journal(&path)?;
@@ -144,15 +168,15 @@ impl Spool {
         }
     }
 
-    /// Takes a local file into the spool.
+    /// Takes a local file into the spool, beside others of `promised_bytes` that are still coming.
     ///
     /// # Errors
     /// If it cannot be read, is too large or does not fit; nothing of it is left then.
-    pub fn import(&self, path: &Path) -> Result<SpooledBody, SpoolError> {
+    pub fn import(&self, path: &Path, promised_bytes: u64) -> Result<SpooledBody, SpoolError> {
         /// Sets imports apart that run at the same time.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut source = File::open(path)?;
-        self.admit(source.metadata()?.len())?;
+        self.admit(source.metadata()?.len(), promised_bytes)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}{}-{number}", names::IMPORT, std::process::id());
         let mut writer = self.write(&key)?;
@@ -203,8 +227,9 @@ impl Spool {
         let mut entries = Vec::new();
         for file in self.file_names()? {
             if let Some(name) = file.strip_suffix(suffix) {
-                let file_bytes = fs::metadata(self.dir.join(&file))?.len();
-                entries.push(SpoolEntry { name: name.to_owned(), file_bytes });
+                // One that was removed meanwhile takes nothing.
+                let Ok(found) = fs::metadata(self.dir.join(&file)) else { continue };
+                entries.push(SpoolEntry { name: name.to_owned(), file_bytes: found.len() });
             }
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));

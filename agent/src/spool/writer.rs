@@ -230,7 +230,7 @@ impl SpoolWriter {
         if self.conn.is_autocommit() {
             return Ok(());
         }
-        self.spool.check_room(0)?;
+        self.spool.check_reserve()?;
         self.conn.execute_batch("COMMIT")?;
         self.durable_bytes = self.stored_bytes();
         Ok(())

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::outbox::{self, Tally};
 use super::words::{Committed, Durability, EventClass, Position, Write};
-use super::{StoreError, StoreOptions, files, inbox, jobs};
+use super::{StoreError, StoreOptions, files, inbox, jobs, trim};
 
 /// Writes that one list may hold.
 pub(super) const MAX_WRITES: usize = 1024;
@@ -100,8 +100,8 @@ impl Ledger {
         for list in lists {
             answers.push(self.apply_list(list)?);
         }
-        outbox::trim(&self.conn, &mut self.tally, EventClass::Info, self.options.info_cap_bytes)?;
-        outbox::trim(&self.conn, &mut self.tally, EventClass::Critical, self.options.critical_cap_bytes)?;
+        trim::trim(&self.conn, &mut self.tally, EventClass::Info, self.options.info_cap_bytes)?;
+        trim::trim(&self.conn, &mut self.tally, EventClass::Critical, self.options.critical_cap_bytes)?;
         self.conn.execute_batch("COMMIT")?;
         Ok(Outcome { acked: Ok(acked), lists: answers })
     }
@@ -142,7 +142,6 @@ impl Ledger {
                 committed.positions.push(outbox::append(conn, &mut self.tally, event)?);
                 Ok(())
             }
-            Write::SettleGap { cls, dropped } => outbox::settle_gap(conn, &mut self.tally, *cls, *dropped),
             Write::InsertCommand(command) => {
                 if !inbox::insert(conn, command)? {
                     committed.duplicates.push(command.cmd_id.clone());

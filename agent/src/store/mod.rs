@@ -14,6 +14,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod thread;
+mod trim;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::StoreError;
 pub use words::{
-    AttemptEnd, AttemptRow, CommandRow, Committed, Durability, EventClass, FileRow, Gaps, JobRow, NewCommand,
-    NewEvent, OutboxStatus, Position, StoredEvent, Write,
+    AttemptEnd, AttemptRow, CommandRow, Committed, Dropped, Durability, EventClass, FileRow, JobRow,
+    NewCommand, NewEvent, OutboxStatus, Position, StoredEvent, Write,
 };
 
 use ledger::Ledger;

@@ -1,12 +1,17 @@
-//! Events on their way out: appended in order, read in windows, removed by cumulative acks, capped by class.
+//! Events on their way out: appended in order, read in windows, removed by cumulative acks.
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::words::{EventClass, Gaps, NewEvent, OutboxStatus, Position, StoredEvent};
+use super::words::{Dropped, EventClass, NewEvent, OutboxStatus, Position, StoredEvent};
 use super::{StoreError, json};
 
 /// An event has to fit into one text frame of the wire (64 KiB) with its envelope.
 pub(super) const MAX_EVENT_BYTES: u64 = 60 * 1024;
+
+/// `event.info` of an info event.
+pub(super) const INFO: i64 = 1;
+/// `event.info` of a gap, which counts against no cap: there is at most one between two events that stay.
+pub(super) const GAP: i64 = 2;
 
 /// What the outbox knows by heart; it is copied before a transaction and put back if that fails.
 #[derive(Debug, Clone, Copy)]
@@ -15,19 +20,19 @@ pub(super) struct Tally {
     pub(super) next_seq: u64,
     critical_bytes: u64,
     info_bytes: u64,
-    gaps: Gaps,
+    pub(super) dropped: Dropped,
     /// No info event stands before this packed position.
-    info_from: i64,
+    pub(super) info_from: i64,
 }
 
 impl Tally {
     /// Reads the sums of an opened database.
     pub(super) fn load(conn: &Connection, epoch: u64, next_seq: u64) -> Result<Self, StoreError> {
-        let gaps = conn.query_row("SELECT gap_critical, gap_info FROM ledger", [], |row| {
-            Ok(Gaps { critical: row.get(0)?, info: row.get(1)? })
+        let dropped = conn.query_row("SELECT gap_critical, gap_info FROM ledger", [], |row| {
+            Ok(Dropped { critical: row.get(0)?, info: row.get(1)? })
         })?;
         let (critical_bytes, info_bytes) = sums(conn, i64::MAX)?;
-        Ok(Self { epoch, next_seq, critical_bytes, info_bytes, gaps, info_from: 0 })
+        Ok(Self { epoch, next_seq, critical_bytes, info_bytes, dropped, info_from: 0 })
     }
 
     /// The last position that was given away in this epoch; sequence 0 if there is none.
@@ -35,18 +40,21 @@ impl Tally {
         Position { epoch: self.epoch, seq: self.next_seq - 1 }
     }
 
-    fn bytes_mut(&mut self, cls: EventClass) -> &mut u64 {
+    pub(super) fn bytes(&self, cls: EventClass) -> u64 {
         match cls {
-            EventClass::Critical => &mut self.critical_bytes,
-            EventClass::Info => &mut self.info_bytes,
+            EventClass::Critical => self.critical_bytes,
+            EventClass::Info => self.info_bytes,
         }
     }
 
-    fn gap_mut(&mut self, cls: EventClass) -> &mut u64 {
-        match cls {
-            EventClass::Critical => &mut self.gaps.critical,
-            EventClass::Info => &mut self.gaps.info,
-        }
+    /// Events of a class were dropped.
+    pub(super) fn forget(&mut self, cls: EventClass, bytes: u64, events: u64) {
+        let (held_bytes, dropped) = match cls {
+            EventClass::Critical => (&mut self.critical_bytes, &mut self.dropped.critical),
+            EventClass::Info => (&mut self.info_bytes, &mut self.dropped.info),
+        };
+        *held_bytes = held_bytes.saturating_sub(bytes);
+        *dropped += events;
     }
 }
 
@@ -69,7 +77,10 @@ pub(super) fn append(conn: &Connection, tally: &mut Tally, event: &NewEvent) -> 
         ":ts": event.ts_json, ":data": event.data_json,
     })?;
     tally.next_seq += 1;
-    *tally.bytes_mut(event.cls) += bytes;
+    match event.cls {
+        EventClass::Critical => tally.critical_bytes += bytes,
+        EventClass::Info => tally.info_bytes += bytes,
+    }
     Ok(position)
 }
 
@@ -80,60 +91,6 @@ pub(super) fn ack(conn: &Connection, tally: &mut Tally, upto: Position) -> Resul
     tally.critical_bytes = tally.critical_bytes.saturating_sub(critical);
     tally.info_bytes = tally.info_bytes.saturating_sub(info);
     Ok(removed)
-}
-
-/// Drops the oldest events of a class beyond its cap, and counts them. It goes a sixteenth below the cap,
-/// so that a full outbox does not pay for a deletion with every event.
-pub(super) fn trim(
-    conn: &Connection,
-    tally: &mut Tally,
-    cls: EventClass,
-    cap_bytes: u64,
-) -> Result<(), StoreError> {
-    let held_bytes = *tally.bytes_mut(cls);
-    if held_bytes <= cap_bytes {
-        return Ok(());
-    }
-    let excess_bytes = held_bytes - (cap_bytes - cap_bytes / 16);
-    let from = if cls == EventClass::Info { tally.info_from } else { 0 };
-    let is_info = cls == EventClass::Info;
-    let (mut last, mut freed_bytes, mut dropped) = (from, 0, 0);
-    let mut statement =
-        conn.prepare_cached("SELECT pos, bytes FROM event WHERE pos >= ?1 AND info = ?2 ORDER BY pos")?;
-    let mut rows = statement.query(params![from, is_info])?;
-    while freed_bytes < excess_bytes {
-        let Some(row) = rows.next()? else { break };
-        last = row.get(0)?;
-        freed_bytes += row.get::<_, u64>(1)?;
-        dropped += 1;
-    }
-    drop(rows);
-    conn.prepare_cached("DELETE FROM event WHERE pos >= ?1 AND pos <= ?2 AND info = ?3")?
-        .execute(params![from, last, is_info])?;
-    *tally.bytes_mut(cls) = held_bytes.saturating_sub(freed_bytes);
-    *tally.gap_mut(cls) += dropped;
-    if is_info {
-        tally.info_from = last + 1;
-    }
-    save_gaps(conn, tally)
-}
-
-/// Takes reported events off the gap counter.
-pub(super) fn settle_gap(
-    conn: &Connection,
-    tally: &mut Tally,
-    cls: EventClass,
-    dropped: u64,
-) -> Result<(), StoreError> {
-    let gap = tally.gap_mut(cls);
-    *gap = gap.saturating_sub(dropped);
-    save_gaps(conn, tally)
-}
-
-fn save_gaps(conn: &Connection, tally: &Tally) -> Result<(), StoreError> {
-    conn.prepare_cached("UPDATE ledger SET gap_critical = ?1, gap_info = ?2")?
-        .execute([tally.gaps.critical, tally.gaps.info])?;
-    Ok(())
 }
 
 /// Events behind a position, at most `max_items` and `max_bytes`, but at least one if there is one.
@@ -161,7 +118,7 @@ pub(super) fn after(
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
-    let cls = if row.get(1)? { EventClass::Info } else { EventClass::Critical };
+    let cls = if row.get::<_, i64>(1)? == INFO { EventClass::Info } else { EventClass::Critical };
     Ok(StoredEvent {
         position: Position::unpacked(row.get(0)?),
         event: NewEvent {
@@ -188,7 +145,7 @@ pub(super) fn status(conn: &Connection, tally: &Tally) -> Result<OutboxStatus, S
         oldest_unacked: oldest.map(Position::unpacked),
         critical_bytes: tally.critical_bytes,
         info_bytes: tally.info_bytes,
-        gaps: tally.gaps,
+        dropped: tally.dropped,
     })
 }
 
@@ -196,7 +153,7 @@ pub(super) fn status(conn: &Connection, tally: &Tally) -> Result<OutboxStatus, S
 fn sums(conn: &Connection, upto: i64) -> Result<(u64, u64), StoreError> {
     let sums = conn
         .prepare_cached(
-            "SELECT COALESCE(SUM(bytes * (1 - info)), 0), COALESCE(SUM(bytes * info), 0)
+            "SELECT COALESCE(SUM(bytes) FILTER (WHERE info = 0), 0), COALESCE(SUM(bytes) FILTER (WHERE info = 1), 0)
              FROM event WHERE pos <= ?1",
         )?
         .query_row([upto], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -111,13 +111,13 @@ pub struct OutboxStatus {
     pub critical_bytes: u64,
     /// Wire bytes of all info events.
     pub info_bytes: u64,
-    /// Events dropped since the last `SettleGap`.
-    pub gaps: Gaps,
+    /// Events that had to be dropped.
+    pub dropped: Dropped,
 }
 
-/// How many events were dropped and not yet reported in a `gap` event.
+/// How many events were dropped since the database began; a `gap` stands in the place of each run of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Gaps {
+pub struct Dropped {
     /// Critical events beyond the hard cap.
     pub critical: u64,
     /// Info events beyond their cap.
@@ -229,13 +229,6 @@ pub struct FileRow {
 pub enum Write {
     /// Appends to the outbox; the store assigns the position.
     Event(NewEvent),
-    /// Takes `dropped` off the gap counter of a class, beside the `gap` event that reports them.
-    SettleGap {
-        /// The class that was reported.
-        cls: EventClass,
-        /// How many were reported.
-        dropped: u64,
-    },
     /// Adds to the inbox; a known `cmd_id` changes nothing and is listed in `Committed::duplicates`.
     InsertCommand(NewCommand),
     /// Changes a command's status.

@@ -140,7 +140,7 @@ fn cursor(status: &OutboxStatus) -> OutboxCursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Gaps, Position};
+    use crate::store::{Dropped, Position};
 
     #[test]
     fn cursors_speak_of_the_epoch_in_force() {
@@ -150,7 +150,7 @@ mod tests {
             oldest_unacked,
             critical_bytes: 0,
             info_bytes: 0,
-            gaps: Gaps::default(),
+            dropped: Dropped::default(),
         };
         for (oldest, seq) in [(None, 9), (Some((3, 7)), 7), (Some((2, 40)), 1)] {
             let oldest = oldest.map(|(epoch, seq)| Position { epoch, seq });

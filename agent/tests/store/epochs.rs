@@ -74,16 +74,6 @@ async fn a_lost_database_or_side_file_never_brings_an_epoch_back() {
     assert!(opened.epoch > 4000, "{opened:?}");
 }
 
-/// A small generator, so that a failing seed can be named.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
 /// Whatever crashes, clean stops and losses come between, no position is ever given twice.
 #[tokio::test]
 async fn no_position_is_ever_given_twice() {

@@ -1,4 +1,4 @@
-//! Events get gapless numbers, leave in order and are capped by class.
+//! Events get gapless numbers and leave in order.
 
 use super::*;
 
@@ -118,35 +118,4 @@ async fn what_could_never_be_sent_is_refused() {
     let large = store.commit(with_data(format!("\"{}\"", "x".repeat(70_000))), Promise).await;
     assert!(matches!(large, Err(StoreError::EventTooLarge { .. })), "{large:?}");
     assert_eq!(store.commit(vec![critical()], Promise).await.unwrap().positions[0].seq, 1);
-}
-
-#[tokio::test]
-async fn info_events_go_oldest_first_and_critical_ones_stay() {
-    let dir = tempfile::tempdir().unwrap();
-    let small = StoreOptions { info_cap_bytes: 20_000, critical_cap_bytes: 200_000, ..options() };
-    let (store, _) = Store::open(dir.path(), &small).unwrap();
-    for _ in 0..60 {
-        store.commit(vec![big(EventClass::Info), critical()], Grouped).await.unwrap();
-    }
-    let status = store.outbox_status().await.unwrap();
-    assert!(status.info_bytes <= 20_000, "{status:?}");
-    assert_eq!(status.gaps.critical, 0);
-    let events = store.events_after(Position::default(), usize::MAX, u64::MAX).await.unwrap();
-    let (info, kept): (Vec<_>, Vec<_>) =
-        events.iter().partition(|stored| stored.event.cls == EventClass::Info);
-    assert_eq!(kept.len(), 60);
-    assert_eq!(info.len() as u64 + status.gaps.info, 60);
-    assert_eq!(info.last().unwrap().position.seq, 119, "the newest info event stays");
-
-    let settle = Write::SettleGap { cls: EventClass::Info, dropped: status.gaps.info };
-    store.commit(vec![event(EventClass::Critical, "gap"), settle], Promise).await.unwrap();
-    assert_eq!(store.outbox_status().await.unwrap().gaps.info, 0);
-    for _ in 0..300 {
-        store.commit(vec![big(EventClass::Critical)], Grouped).await.unwrap();
-    }
-    let status = store.outbox_status().await.unwrap();
-    assert!(status.gaps.critical > 0 && status.critical_bytes <= 200_000, "{status:?}");
-    store.close().await.unwrap();
-    let (store, _) = Store::open(dir.path(), &small).unwrap();
-    assert_eq!(store.outbox_status().await.unwrap(), status, "sums and gaps survive");
 }

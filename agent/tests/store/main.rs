@@ -5,6 +5,7 @@
 mod epochs;
 mod events;
 mod faults;
+mod gaps;
 mod inbox;
 mod jobs;
 
@@ -81,4 +82,14 @@ fn open(dir: &Path) -> (Store, Opened) {
 async fn kinds(store: &Store) -> Vec<String> {
     let events = store.events_after(Position::default(), usize::MAX, u64::MAX).await.unwrap();
     events.into_iter().map(|stored| stored.event.kind).collect()
+}
+
+/// A small generator, so that a failing seed can be named.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
 }
