@@ -98,6 +98,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         spool,
         printer,
         port: config.printer.clone(),
+        bed: config.bed,
         inbound: seams.inbound,
         outbound: seams.outbound,
         hello: seams.hello,

@@ -19,10 +19,29 @@ pub struct Status {
     pub job: Option<JobView>,
     /// The connection to the relay.
     pub link: LinkView,
+    /// The bed.
+    #[serde(default)]
+    pub bed: Option<BedView>,
     /// Jobs that wait.
     pub jobs_waiting: u64,
     /// Events that the backend has not yet acknowledged.
     pub events_unacked: u64,
+}
+
+/// The bed, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BedView {
+    /// How many starts were sent; a word about the bed names it.
+    pub epoch: u64,
+    /// Whether it counts as clear.
+    pub clear: bool,
+    /// Whether a job waits until somebody has said so.
+    pub confirm_required: bool,
+    /// The part that was begun on it last, in words.
+    pub part: Option<String>,
+    /// Jobs that were interrupted; to clear the bed gives them up.
+    #[serde(default)]
+    pub interrupted: Vec<JobId>,
 }
 
 /// The printer and its port.

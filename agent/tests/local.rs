@@ -10,7 +10,7 @@ use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, Request};
 use spoolway_agent::local::{Client, Counter, Counterpart, TalkError, bind, serve};
 use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
-use spoolway_agent::view::{JobView, LinkView, PrinterView, Refusal, Status};
+use spoolway_agent::view::{BedView, JobView, LinkView, PrinterView, Refusal, Status};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,7 @@ impl Counter for FakeDesk {
             },
             job: None,
             link: LinkView::default(),
+            bed: None,
             jobs_waiting: 0,
             events_unacked: 3,
         })
@@ -121,6 +122,14 @@ impl Counter for FakeDesk {
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
         self.moved("cancel", job, JobState::Cancelled)
+    }
+
+    async fn clear_bed(&self, epoch: u64) -> Result<BedView, Refusal> {
+        if epoch != 3 {
+            return Err(Refusal::new(Fault::BedStale, "the bed epoch is 3"));
+        }
+        self.note("bed clear 3");
+        Ok(BedView { epoch, clear: true, confirm_required: true, part: None, interrupted: Vec::new() })
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {
@@ -196,6 +205,8 @@ async fn every_request_reaches_the_desk_and_is_answered() {
             panic!("refused")
         };
         assert_eq!(fault.code, "comm.uncertain");
+        assert!(client.clear_bed(3).unwrap().clear);
+        assert!(matches!(client.clear_bed(2), Err(TalkError::Refused(fault)) if fault.code == "bed.stale"));
         client.answer(Some("q-1".parse().unwrap()), 2).unwrap();
         assert_eq!(client.send("M503").unwrap(), ["echo:M503"]);
         client.emergency_stop().unwrap();
@@ -210,6 +221,7 @@ async fn every_request_reaches_the_desk_and_is_answered() {
         "pause Some(JobId(\"j-7\"))".into(),
         "resume Some(JobId(\"j-7\"))".into(),
         "cancel Some(JobId(\"j-7\"))".into(),
+        "bed clear 3".into(),
         "answer Some(PromptId(\"q-1\")) 2".into(),
         "estop".into(),
         "cancel None".into(),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bed::BedClearArgs;
 use crate::ids::{CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
 use crate::prompt::PromptAnswerArgs;
@@ -21,6 +22,8 @@ kinds!(
         JobPause(PauseArgs) = "job.pause",
         /// Go on.
         JobResume(ResumeArgs) = "job.resume",
+        /// Somebody has looked: the bed is clear.
+        BedClear(BedClearArgs) = "bed.clear",
         /// Stop the printer at once.
         PrinterEstop(EstopArgs) = "printer.estop",
         /// Answer a question of the firmware.

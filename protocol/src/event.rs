@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bed::BedCleared;
 use crate::command::CommandStatus;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
@@ -25,6 +26,8 @@ kinds!(
         PrinterError(PrinterError) = "printer.error",
         /// Another printer answers at the configured port.
         PrinterFingerprintChanged(PrinterFingerprintChanged) = "printer.fingerprint_changed",
+        /// Somebody has said that the bed is clear.
+        BedCleared(BedCleared) = "bed.cleared",
         /// A job changed its state.
         JobState(JobStateChanged) = "job.state",
         /// A job passed a milestone.
@@ -184,6 +187,9 @@ pub struct PrinterStateChanged {
     pub rev: u64,
     /// The bed epoch.
     pub bed_epoch: u64,
+    /// Whether the bed counts as clear; absent where the agent asks nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bed_clear: Option<bool>,
     /// Why.
     pub cause: String,
     /// Unknown fields.

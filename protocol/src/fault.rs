@@ -71,6 +71,10 @@ faults! {
         "Use a shorter, shielded USB cable away from motor wires, or lower the baud rate.";
     CommSyncFailed = "comm.sync_failed", "The agent and the firmware could not agree on a line number.",
         "Reset the printer; if it happens again, check that the firmware profile fits the firmware.";
+    BedNotClear = "bed.not_clear", "Nobody has said yet that the bed is clear since the last print.",
+        "Take the part off the bed, then say so: `spoolway-agent bed clear`, or at the backend.";
+    BedStale = "bed.stale", "A print has begun since the bed was looked at.",
+        "Look at the bed again, and confirm the bed epoch that is shown now.";
     JobLineTooLong = "job.line_too_long", "A line of the file is longer than the firmware can take.",
         "Slice the file again, and look for long comments or messages that a post-processing script has added.";
     JobNotGcode = "job.not_gcode", "The file is not G-code.",

@@ -162,6 +162,9 @@ pub struct StartArgs {
     pub job_id: JobId,
     /// Counts the starts of the job, from 1. An attempt that has begun is never begun again.
     pub attempt: u32,
+    /// Says that somebody has looked at the bed in this bed epoch and that it is clear, as `bed.clear` would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bed_epoch: Option<u64>,
     /// The signed permit, kept byte for byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permit: Option<Raw>,

@@ -44,6 +44,9 @@ pub struct PrinterSummary {
     pub state_rev: u64,
     /// Rises when a start is sent to the printer; owned by the agent.
     pub bed_epoch: u64,
+    /// Whether the bed counts as clear; absent where the agent asks nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bed_clear: Option<bool>,
     /// The job that is not finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_job: Option<ActiveJob>,

@@ -39,6 +39,9 @@ pub struct Readings {
     /// What it is doing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PrinterState>,
+    /// Whether the bed counts as clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bed_clear: Option<bool>,
     /// Percent of the file's bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pct: Option<f64>,

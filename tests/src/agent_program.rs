@@ -72,6 +72,9 @@ impl<'a> AgentSetup<'a> {
         printer.insert("port".to_owned(), text(self.port));
         printer.insert("baud".to_owned(), i64::from(self.baud).into());
         config.insert("printer".to_owned(), printer.into());
+        // Nobody is there to look at a simulated bed.
+        let bed = toml::Table::from_iter([("confirm".to_owned(), "not-required".into())]);
+        config.insert("bed".to_owned(), bed.into());
         if let Some(profiles) = self.profiles {
             config.insert(
                 "profiles".to_owned(),

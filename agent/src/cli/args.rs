@@ -68,9 +68,22 @@ pub(super) enum Command {
         /// Name of the job; else that of the file.
         #[arg(long)]
         name: Option<String>,
+        /// The bed is clear: you have looked, and nothing is on it.
+        #[arg(long)]
+        bed_clear: bool,
         /// Stay and show how it goes, until the job is over.
         #[arg(long)]
         follow: bool,
+    },
+    /// Show whether the bed is clear, or say that it is.
+    #[command(after_help = "Example:\n  spoolway-agent bed\n  spoolway-agent bed clear")]
+    Bed {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Without one, it is shown.
+        #[command(subcommand)]
+        action: Option<BedAction>,
     },
     /// Pause a job.
     #[command(after_help = "Example:\n  spoolway-agent pause")]
@@ -172,6 +185,18 @@ pub(super) enum Command {
         /// What to do with it.
         #[command(subcommand)]
         action: ConfigAction,
+    },
+}
+
+/// What to say about the bed.
+#[derive(Debug, Subcommand)]
+pub(super) enum BedAction {
+    /// You have looked, and nothing is on the bed: the next job may start.
+    #[command(after_help = "Example:\n  spoolway-agent bed clear\n  spoolway-agent bed clear --epoch 3")]
+    Clear {
+        /// The bed epoch that you saw, for programs; else it is shown and asked about.
+        #[arg(long, value_name = "N")]
+        epoch: Option<u64>,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod bed;
 mod console;
 mod detect;
 mod fail;
@@ -71,7 +72,14 @@ where
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { json } => jobs::jobs(&whereabouts, json, &mut out),
-        Command::Print { file, name, follow } => print::print(&whereabouts, &file, name, follow, &mut out),
+        Command::Print { file, name, bed_clear, follow } => {
+            let wishes = print::Wishes { name, bed_clear, follow };
+            print::print(&whereabouts, &file, wishes, &mut out)
+        }
+        Command::Bed { action: None, json } => bed::show(&whereabouts, json, &mut out),
+        Command::Bed { action: Some(args::BedAction::Clear { epoch }), .. } => {
+            bed::clear(&whereabouts, epoch, &mut out)
+        }
         Command::Pause { job } => {
             act::act(&whereabouts, &Request::Pause { job_id: job }, "Pausing", &mut out)
         }

@@ -8,7 +8,7 @@ use spoolway_protocol::{JobId, JobState};
 
 use super::jobs::{percent, share};
 use super::paint::{bar, fit, plain};
-use super::{Exit, Failure, Whereabouts};
+use super::{Exit, Failure, Whereabouts, bed};
 use crate::local::Client;
 use crate::local::words::Request;
 use crate::view::JobView;
@@ -16,12 +16,22 @@ use crate::view::JobView;
 /// How often a job is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How a file shall be printed.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    /// Name of the job; else that of the file.
+    pub(super) name: Option<String>,
+    /// Whether the person has looked at the bed.
+    pub(super) bed_clear: bool,
+    /// Whether to stay until the job is over.
+    pub(super) follow: bool,
+}
+
 /// Prints a file.
 pub(super) fn print(
     whereabouts: &Whereabouts,
     file: &Path,
-    name: Option<String>,
-    follow: bool,
+    wishes: Wishes,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let path = std::path::absolute(file)?;
@@ -35,9 +45,16 @@ pub(super) fn print(
         ));
     }
     let mut agent = whereabouts.agent()?;
-    let job = agent.job(&Request::Print { path, name })?;
+    if wishes.bed_clear {
+        bed::clear_now(&mut agent)?;
+    }
+    let hint = bed::hint(&mut agent)?;
+    let job = agent.job(&Request::Print { path, name: wishes.name })?;
     writeln!(out, "{} is job {}: {}.", plain(&job.name), job.job_id, job.state)?;
-    if follow { watch(&mut agent, job, out) } else { Ok(()) }
+    if let Some(hint) = hint {
+        writeln!(out, "{hint}")?;
+    }
+    if wishes.follow { watch(&mut agent, job, out) } else { Ok(()) }
 }
 
 fn watch(agent: &mut Client, mut job: JobView, out: &mut impl Write) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
 use crate::clock::wall_ms;
-use crate::view::{FaultView, JobView, LinkView, PrinterView, Status, WireView};
+use crate::view::{BedView, FaultView, JobView, LinkView, PrinterView, Status, WireView};
 
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
@@ -40,6 +40,7 @@ impl Screen {
         screen.row("Agent", &fit(&head, COLUMNS - NAME));
         screen.printer(&status.printer);
         screen.job(status.job.as_ref(), &status.printer);
+        screen.bed(status.bed.as_ref().filter(|_| status.job.is_none()));
         screen.link(&status.link, now_ms);
         let waiting =
             format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
@@ -139,6 +140,16 @@ impl Screen {
             let line = self.paint.yellow(&line);
             self.row("", &line);
         }
+    }
+
+    /// What keeps the next job from starting, once the last part is done.
+    fn bed(&mut self, bed: Option<&BedView>) {
+        let Some(bed) = bed.filter(|bed| bed.confirm_required && !bed.clear) else { return };
+        let part = bed.part.as_deref().map_or_else(String::new, |part| format!(" after {part}"));
+        let text = fit(&format!("nobody has said that it is clear{part}"), COLUMNS - NAME);
+        let text = self.paint.yellow(&text);
+        self.row("Bed", &text);
+        self.row("", &format!("`spoolway-agent bed clear` says so (bed epoch {})", bed.epoch));
     }
 
     fn link(&mut self, link: &LinkView, now_ms: u64) {
@@ -263,6 +274,13 @@ mod tests {
                 since_ms: 1_000,
                 fault: Some(FaultView::new(Fault::RelayUnreachable, "relay.example: connection refused")),
             },
+            bed: Some(BedView {
+                epoch: 3,
+                clear: false,
+                confirm_required: true,
+                part: Some("benchy.gcode (j0, completed)".into()),
+                interrupted: Vec::new(),
+            }),
             jobs_waiting: 2,
             events_unacked: 1,
         }
@@ -294,6 +312,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+        assert!(!text.contains("Bed "), "a part is being printed: {text}");
     }
 
     #[test]
@@ -316,7 +335,14 @@ mod tests {
             ..status.printer
         };
         let text = Screen::of(&status, 0, Paint::none());
-        for part in ["not known yet", "Job       none\n", "no relay is configured", "[port.missing]"] {
+        for part in [
+            "not known yet",
+            "Job       none\n",
+            "Bed       nobody has said that it is clear after benchy.gcode (j0, completed)\n",
+            "          `spoolway-agent bed clear` says so (bed epoch 3)\n",
+            "no relay is configured",
+            "[port.missing]",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("Heat") && !text.contains("Wire"));

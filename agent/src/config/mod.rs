@@ -27,6 +27,8 @@ pub struct Config {
     pub printer: Printer,
     /// `[profiles]`.
     pub profiles: Profiles,
+    /// `[bed]`.
+    pub bed: Bed,
     /// `[relay]`.
     pub relay: Relay,
     /// `[spool]`.
@@ -125,6 +127,37 @@ pub struct Profiles {
     pub folder: Option<PathBuf>,
 }
 
+/// The bed, and who has to look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bed {
+    /// Whether a person has to say that the bed is clear before the next print.
+    pub confirm: BedConfirm,
+}
+
+/// Whether a person has to say that the bed is clear before the next print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BedConfirm {
+    /// Somebody has to.
+    Required,
+    /// Nobody has to: the printer empties its bed itself.
+    NotRequired,
+}
+
+impl BedConfirm {
+    /// Both with their words.
+    pub const WORDS: [(&'static str, Self); 2] =
+        [("required", Self::Required), ("not-required", Self::NotRequired)];
+
+    /// The word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::NotRequired => "not-required",
+        }
+    }
+}
+
 /// The relay and how far it is trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relay {
@@ -192,6 +225,7 @@ impl Config {
                 parity_workaround: false,
             },
             profiles: Profiles::default(),
+            bed: Bed { confirm: BedConfirm::Required },
             relay: Relay::default(),
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },

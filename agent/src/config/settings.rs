@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{BaudChoice, Config, LogFormat, PortChoice, ProfileChoice};
+use super::{BaudChoice, BedConfirm, Config, LogFormat, PortChoice, ProfileChoice};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,16 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| optional(config.profiles.folder.as_ref().map(|path| path.display())),
+    },
+    Setting {
+        key: "bed.confirm",
+        take: |config, given| {
+            let text = given.text()?;
+            let known = BedConfirm::WORDS.iter().find(|(word, _)| *word == text);
+            config.bed.confirm = known.ok_or("must be required or not-required")?.1;
+            Ok(())
+        },
+        show: |config| quoted(config.bed.confirm.as_str()),
     },
     Setting {
         key: "relay.url",

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::link::Inbox;
+use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{CmdId, PromptId};
+use spoolway_protocol::{CmdId, JobId, PromptId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +21,7 @@ use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::printer::{EmergencyStop, Order, Snapshot, is_port_kept};
+use crate::printer::{EmergencyStop, Order, Readied, Snapshot, is_port_kept};
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
 use crate::view::LinkView;
@@ -77,7 +79,12 @@ pub(super) struct Clerk {
     pub(super) printer_rev: u64,
     /// The question of the firmware that was told as open: its number at the printer thread, and its name.
     pub(super) prompt: Option<(u64, PromptId)>,
-    pub(super) bed_epoch: u64,
+    pub(super) bed: Bed,
+    pub(super) bed_confirm: crate::config::BedConfirm,
+    /// The job that was begun on it last.
+    pub(super) bed_job: Option<JobId>,
+    /// The last time that a button of the printer said that it is ready.
+    pub(super) readied: Option<Readied>,
     pub(super) runs: u64,
     pub(super) began: Moment,
     pub(super) stopping: bool,
@@ -177,6 +184,9 @@ impl Clerk {
                 drop(answer.send(self.answer_prompt(prompt.as_ref(), choice).await));
             }
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
+            Ask::ClearBed { epoch, answer } => {
+                drop(answer.send(self.clear_bed(epoch, BedWord::Local, None).await));
+            }
             Ask::AcceptPrinter(answer) => drop(answer.send(self.accept_printer().await)),
         }
     }

@@ -2,6 +2,7 @@
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::{Arrival, InboxOutput, InboxRow, StoredAs};
+use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::command::{Command, CommandArgs, CommandStatus, Precondition};
 use spoolway_protocol::event::{CmdResult, EventData};
 use spoolway_protocol::job::{JobState, StartArgs};
@@ -97,7 +98,7 @@ impl Clerk {
                 let taken = self.take_offer(*offer).await;
                 self.end_command(cmd_id, taken);
             }
-            CommandArgs::JobStart(start) => self.execute_start(cmd_id, start).await,
+            CommandArgs::JobStart(start) => self.execute_start(cmd_id, start, command.actor.id).await,
             CommandArgs::JobCancel(cancel) => self.execute_cancel(cmd_id, &cancel.job_id).await,
             CommandArgs::JobPause(pause) => {
                 let done = self.pause_here(Some(pause.job_id)).await.map(drop);
@@ -105,6 +106,11 @@ impl Clerk {
             }
             CommandArgs::JobResume(resume) => {
                 let done = self.resume_here(Some(resume.job_id), resume.doubt).await.map(drop);
+                self.end_command(cmd_id, done);
+            }
+            CommandArgs::BedClear(clear) => {
+                let by = Some(command.actor.id);
+                let done = self.clear_bed(clear.bed_epoch, BedWord::Backend, by).await.map(drop);
                 self.end_command(cmd_id, done);
             }
             CommandArgs::PrinterEstop(_) => {
@@ -143,7 +149,7 @@ impl Clerk {
             "state_in"
         } else if wanted.state_rev.is_some_and(|rev| rev != self.printer_rev) {
             "state_rev"
-        } else if wanted.bed_epoch.is_some_and(|epoch| epoch != self.bed_epoch) {
+        } else if wanted.bed_epoch.is_some_and(|epoch| epoch != self.bed.epoch()) {
             "bed_epoch"
         } else {
             return None;
@@ -152,8 +158,12 @@ impl Clerk {
         Some(Refusal::new(Fault::PreconditionFailed, text))
     }
 
-    async fn execute_start(&mut self, cmd_id: CmdId, start: StartArgs) {
-        let checked = self.check_start(&start);
+    async fn execute_start(&mut self, cmd_id: CmdId, start: StartArgs, actor: String) {
+        let checked = match (self.check_start(&start), start.bed_epoch) {
+            (Ok(()), Some(seen)) => self.clear_bed(seen, BedWord::Backend, Some(actor)).await.map(drop),
+            (Ok(()), None) => self.check_bed(),
+            (refused, _) => refused,
+        };
         if let Err(refusal) = checked {
             return self.end_command(cmd_id, Err(refusal));
         }
@@ -169,8 +179,9 @@ impl Clerk {
             let text = format!("attempt {} of job {id} has already begun", start.attempt);
             return Err(Refusal::new(Fault::JobAlreadyStarted, text));
         }
-        if entry.job.state() != JobState::Queued {
-            let text = format!("job {id} is {}, not queued", entry.job.state());
+        let waits = [JobState::Queued, JobState::AwaitingBedClear, JobState::AwaitingOperator];
+        if !waits.contains(&entry.job.state()) {
+            let text = format!("job {id} is {} and does not wait to be started", entry.job.state());
             return Err(Refusal::new(Fault::JobNotReady, text));
         }
         self.check_printer().map(drop)
@@ -207,6 +218,8 @@ impl Clerk {
                 let rejected = matches!(
                     refusal.fault,
                     Fault::PreconditionFailed
+                        | Fault::BedNotClear
+                        | Fault::BedStale
                         | Fault::JobAlreadyStarted
                         | Fault::JobNotReady
                         | Fault::JobUnknown

@@ -66,8 +66,13 @@ impl Clerk {
         self.judge(&snapshot).await;
         self.tell_printer(&snapshot).await;
         self.tell_prompt(&snapshot).await;
+        self.follow_run(&snapshot).await;
+        self.take_ready(&snapshot).await;
+    }
+
+    async fn follow_run(&mut self, snapshot: &Snapshot) {
         let Some(following) = &self.following else { return };
-        let Some(run) = snapshot.run.filter(|run| run.id == following.run) else { return };
+        let Some(run) = snapshot.run.clone().filter(|run| run.id == following.run) else { return };
         self.keep_progress(&run);
         match &run.phase {
             RunPhase::Starting => {}
@@ -288,7 +293,8 @@ impl Clerk {
             from,
             to: state,
             rev: self.printer_rev,
-            bed_epoch: self.bed_epoch,
+            bed_epoch: self.bed.epoch(),
+            bed_clear: self.bed_clear(),
             cause: cause.to_owned(),
             extra: Extra::default(),
         });

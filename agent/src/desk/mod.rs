@@ -3,9 +3,11 @@
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
 //! * `commands` takes commands of the backend, each carried out at most once.
 //! * `fetch` pulls a job's file into the spool.
+//! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `follow` turns what the printer thread publishes into states, events and results.
 
+mod bed;
 mod book;
 mod clerk;
 mod commands;
@@ -38,7 +40,7 @@ use crate::local::Counter;
 use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
-use crate::view::{JobView, LinkView, Refusal, Status};
+use crate::view::{BedView, JobView, LinkView, Refusal, Status};
 
 pub use clerk::{Remains, run};
 pub(crate) use show::PRINTER_ID;
@@ -66,6 +68,8 @@ pub struct Parts {
     pub printer: Printer,
     /// Port, rate and profile, as configured.
     pub port: crate::config::Printer,
+    /// Whether somebody has to say that the bed is clear.
+    pub bed: crate::config::Bed,
     /// From the uplink.
     pub inbound: mpsc::Receiver<Inbound>,
     /// To the uplink.
@@ -87,6 +91,7 @@ enum Ask {
     Pause { job: Option<JobId>, answer: Answer },
     Resume { job: Option<JobId>, doubt: Option<Doubt>, answer: Answer },
     Cancel { job: Option<JobId>, answer: Answer },
+    ClearBed { epoch: u64, answer: oneshot::Sender<Result<BedView, Refusal>> },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
     Prompt { prompt: Option<PromptId>, choice: u32, answer: oneshot::Sender<Result<(), Refusal>> },
 }
@@ -163,6 +168,10 @@ impl Counter for Desk {
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
         self.ask(|answer| Ask::Cancel { job, answer }).await?
+    }
+
+    async fn clear_bed(&self, epoch: u64) -> Result<BedView, Refusal> {
+        self.ask(|answer| Ask::ClearBed { epoch, answer }).await?
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

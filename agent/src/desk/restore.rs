@@ -5,6 +5,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::link::inbox::InboxOptions;
 use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
 use spoolway_protocol::event::{AgentStarted, EventData, Gap};
@@ -24,10 +25,12 @@ use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
 use crate::printer::{Order, Ticket};
-use crate::store::{CommandRow, Dropped, Start, Store, StoreError, Write};
+use crate::store::{CommandRow, Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
 pub(super) const BED_EPOCH: &str = "bed_epoch";
+pub(super) const BED_CLEAR: &str = "bed_clear";
+pub(super) const BED_JOB: &str = "bed_job";
 pub(super) const CMD_SEQ: &str = "cmd_seq";
 pub(super) const PROGRESS: &str = "progress";
 
@@ -59,12 +62,13 @@ impl Clerk {
         done: mpsc::Sender<Done>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
         let Parts { clock, identity, store, opened, spool, printer, port, inbound, .. } = parts;
-        let Parts { outbound, hello, telemetry, link, .. } = parts;
+        let Parts { outbound, hello, telemetry, link, bed: crate::config::Bed { confirm }, .. } = parts;
         let inbox = restore_inbox(&store, &clock).await?;
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
-        let bed_epoch = number(&store, BED_EPOCH).await?;
         let taken = printer.taken.clone();
+        let bed = restore_bed(&store, &opened).await?;
+        let bed_job = store.meta(BED_JOB).await?.and_then(|id| JobId::new(id).ok());
         let mut clerk = Self {
             began: clock.now(),
             clock,
@@ -91,7 +95,10 @@ impl Clerk {
             printer_state: PrinterState::Offline,
             printer_rev: 0,
             prompt: None,
-            bed_epoch,
+            bed,
+            bed_confirm: confirm,
+            bed_job,
+            readied: None,
             runs: 0,
             stopping: false,
             changed: true,
@@ -201,6 +208,23 @@ impl Clerk {
 
 async fn number(store: &Store, key: &str) -> Result<u64, StoreError> {
     Ok(store.meta(key).await?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Where the database was lost nobody knows what is on the bed; an epoch far above every one before is never mistaken for one
+/// of them.
+async fn restore_bed(store: &Store, opened: &Opened) -> Result<Bed, StoreError> {
+    const STARTS_BITS: u32 = 20;
+    let stored = store.meta(BED_EPOCH).await?.and_then(|text| text.parse().ok());
+    if let Some(epoch) = stored {
+        return Ok(Bed::restore(epoch, number(store, BED_CLEAR).await?));
+    }
+    if !matches!(opened.start, Start::Missing | Start::Corrupt { .. }) {
+        return Ok(Bed::default());
+    }
+    let bed = Bed::unknown(opened.epoch << STARTS_BITS);
+    let writes = vec![meta(BED_EPOCH, bed.epoch()), meta(BED_CLEAR, bed.clear_epoch())];
+    store.commit(writes, Durability::Promise).await?;
+    Ok(bed)
 }
 
 async fn restore_inbox(store: &Store, clock: &Clock) -> Result<Inbox, StoreError> {

@@ -32,6 +32,7 @@ impl Clerk {
             printer: self.printer_view(),
             job: active.map(|entry| self.view(entry)),
             link: self.link.borrow().clone(),
+            bed: Some(self.bed_view()),
             jobs_waiting: waiting.filter(|entry| Some(entry.job.id()) != held).count() as u64,
             events_unacked: unacked.map_or(0, |status| {
                 status.oldest_unacked.map_or(0, |oldest| {
@@ -65,20 +66,26 @@ impl Clerk {
             layers_total: detail.layers_total,
             bytes: detail.bytes,
             size: entry.offer.file.size,
-            reason: detail.text.clone().or_else(|| self.why_it_waits(entry)),
+            reason: self.why(entry),
             created_ms: entry.created_ms,
         }
     }
 
+    fn why(&self, entry: &Entry) -> Option<String> {
+        // What a job waited for may have come about, and it waits on for something else.
+        let is_past = entry.job.state() == JobState::AwaitingBedClear && self.check_bed().is_ok();
+        entry.detail.text.clone().filter(|_| !is_past).or_else(|| self.why_it_waits(entry))
+    }
+
     /// A queued job that does not start shall not be a riddle.
     fn why_it_waits(&self, entry: &Entry) -> Option<String> {
-        if entry.job.state() != JobState::Queued {
+        if !matches!(entry.job.state(), JobState::Queued | JobState::AwaitingBedClear) {
             return None;
         }
         let interrupted = self.book.entries.values().find(|e| e.job.state() == JobState::Interrupted);
         if let Some(other) = interrupted {
             let id = other.job.id();
-            return Some(format!("waits: clear the bed, then `cancel {id}`, which was interrupted"));
+            return Some(format!("waits: job {id} was interrupted; `bed clear` or `cancel` gives it up"));
         }
         self.check_printer().err().map(|refusal| format!("waits: {}", refusal.text))
     }
@@ -136,7 +143,8 @@ impl Clerk {
             fingerprint: known.map_or_else(String::new, |known| known.report.fingerprint()),
             state: self.shown_state(snapshot).0,
             state_rev: self.printer_rev,
-            bed_epoch: self.bed_epoch,
+            bed_epoch: self.bed.epoch(),
+            bed_clear: self.bed_clear(),
             active_job: self.book.active().map(|entry| ActiveJob {
                 job_id: entry.job.id().clone(),
                 attempt: entry.job.attempt(),
@@ -156,6 +164,7 @@ impl Clerk {
         let measured = active.is_some();
         Readings {
             state: Some(self.shown_state(snapshot).0),
+            bed_clear: self.bed_clear(),
             pct: active.map(percent),
             line: active.map(|entry| entry.detail.line),
             layer: active.map(|entry| entry.detail.layer),

@@ -14,7 +14,7 @@ use tracing::info;
 use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
-use super::restore::{BED_EPOCH, meta};
+use super::restore::{BED_EPOCH, BED_JOB, meta};
 use crate::printer::{Known, Order, Ticket, feeder};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
@@ -44,8 +44,15 @@ impl Clerk {
             return;
         }
         let now_ms = self.clock.unix_ms();
-        let Some(next) = self.book.queue.next_startable(Some(now_ms)) else { return };
-        let id = next.job_id.clone();
+        let next = self.book.queue.next_startable(Some(now_ms)).map(|next| next.job_id.clone());
+        let waits = self.book.first_in(JobState::AwaitingBedClear);
+        if let Some(id) = waits.as_ref().filter(|id| next.as_ref() != Some(id)) {
+            // Another job is to go first now.
+            self.move_job(id, JobState::Queued, Reason::default(), Vec::new()).await;
+        }
+        let Some(id) = next.filter(|next| waits.as_ref() != Some(next) || self.check_bed().is_ok()) else {
+            return;
+        };
         let attempt = self.book.entries[&id].job.attempt() + 1;
         self.begin_preflight(&id, attempt).await;
     }
@@ -96,15 +103,27 @@ impl Clerk {
                 let reason = Reason::fault(refusal.fault, refusal.text);
                 self.end_unstarted(&id, JobState::Failed, reason).await;
             }
-            (Ok(summary), Ok(known)) if !self.stopping => {
-                self.start(&id, preflight.attempt, summary, known).await;
-            }
+            (Ok(summary), Ok(known)) if !self.stopping => match self.check_bed() {
+                Ok(()) => self.start(&id, preflight.attempt, summary, known).await,
+                Err(refusal) => self.await_bed(&id, refusal).await,
+            },
             _ => {
                 let text = "the printer went away before the job could start";
                 self.move_job(&id, JobState::Queued, Reason::fault(Fault::Busy, text), Vec::new()).await;
                 self.end_start_command(&id, Err(Refusal::new(Fault::Busy, text)));
             }
         }
+    }
+
+    /// The job keeps its turn and starts by itself once somebody says that the bed is clear. One that was told to start by a command
+    /// does not: whoever gave the command is told, and gives it again.
+    async fn await_bed(&mut self, id: &JobId, refusal: Refusal) {
+        let is_told = self.book.entries[id].started_by.is_some();
+        let to = if is_told { JobState::Queued } else { JobState::AwaitingBedClear };
+        info!(job = %id, bed_epoch = self.bed.epoch(), "the bed has to be cleared first");
+        let reason = Reason::fault(refusal.fault, refusal.text.clone());
+        self.move_job(id, to, reason, Vec::new()).await;
+        self.end_start_command(id, Err(refusal));
     }
 
     async fn start(&mut self, id: &JobId, attempt: u32, summary: Summary, known: Arc<Known>) {
@@ -178,7 +197,8 @@ impl Clerk {
                     started_ms: self.clock.unix_ms(),
                     detail_json: None,
                 });
-                writes.push(meta(BED_EPOCH, self.bed_epoch + 1));
+                writes.push(meta(BED_EPOCH, self.bed.after_start().epoch()));
+                writes.push(meta(BED_JOB, id));
                 match self.promise(writes).await {
                     Ok(()) => None,
                     Err(error) => {
@@ -189,7 +209,8 @@ impl Clerk {
             Err(error) => Some(Refusal::new(error.fault(), error.to_string())),
         };
         let Some(refusal) = refused else {
-            self.bed_epoch += 1;
+            self.bed = self.bed.after_start();
+            self.bed_job = Some(id.clone());
             return true;
         };
         // Nothing was sent, so the job is where it was; it fails rather than being tried again for ever.

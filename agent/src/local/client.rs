@@ -8,7 +8,7 @@ use std::time::Duration;
 use spoolway_protocol::{AgentId, PromptId};
 
 use super::words::{Answer, MAX_LINE_BYTES, Request};
-use crate::view::{FaultView, JobView, Status};
+use crate::view::{BedView, FaultView, JobView, Status};
 
 /// An agent that is well answers at once.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -104,6 +104,17 @@ impl Client {
     pub fn identity(&mut self) -> Result<(AgentId, String), TalkError> {
         match self.ask(&Request::Identity)? {
             Answer::Identity { agent_id, public_key } => Ok((agent_id, public_key)),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// Says that the bed is clear, to a person who saw it in this bed epoch.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn clear_bed(&mut self, epoch: u64) -> Result<BedView, TalkError> {
+        match self.ask(&Request::ClearBed { epoch })? {
+            Answer::Bed { bed } => Ok(bed),
             other => Err(self.strange(&other)),
         }
     }
@@ -221,6 +232,7 @@ impl Client {
             Answer::Wire { .. } => "wire",
             Answer::Replies { .. } => "replies",
             Answer::Done => "done",
+            Answer::Bed { .. } => "the bed",
             Answer::Refused { .. } => "refused",
         };
         TalkError::Strange { path: self.path.clone(), detail: format!("`{word}` was not asked for") }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use spoolway_protocol::{Doubt, JobId, PromptId};
 
 use crate::printer::Watcher;
-use crate::view::{JobView, Refusal, Status};
+use crate::view::{BedView, JobView, Refusal, Status};
 
 /// Takes orders and says how things stand.
 ///
@@ -32,6 +32,8 @@ pub trait Counter: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Ends a job.
     fn cancel(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Says that the bed was clear when a person saw it in this bed epoch.
+    fn clear_bed(&self, epoch: u64) -> impl Future<Output = Result<BedView, Refusal>> + Send;
     /// Takes the printer that answers for the right one; gives what is now remembered of it.
     fn accept_printer(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
     /// Answers the question of the firmware that is open; another one than `prompt` is not answered.

@@ -183,6 +183,9 @@ impl Guest {
             }
             Request::Console => return self.show_wire(counter.watch(), followers).await,
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
+            Request::ClearBed { epoch } => {
+                counter.clear_bed(epoch).await.map_or_else(refused, |bed| Answer::Bed { bed })
+            }
             Request::AcceptPrinter => {
                 counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
             }

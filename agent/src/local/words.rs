@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
-use crate::view::{FaultView, JobView, Status, WireLineView};
+use crate::view::{BedView, FaultView, JobView, Status, WireLineView};
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -49,6 +49,11 @@ pub enum Request {
         /// The job; else the one that holds the printer.
         #[serde(default)]
         job_id: Option<JobId>,
+    },
+    /// Says that the bed is clear; [`Answer::Bed`].
+    ClearBed {
+        /// The bed epoch that the person saw.
+        epoch: u64,
     },
     /// Takes the printer that answers for the right one; [`Answer::Accepted`].
     AcceptPrinter,
@@ -113,6 +118,11 @@ pub enum Answer {
         /// What is now remembered of it.
         printer: String,
     },
+    /// The bed after what was said of it.
+    Bed {
+        /// The bed.
+        bed: BedView,
+    },
     /// A line of the log.
     Log {
         /// The line.
@@ -156,6 +166,7 @@ mod tests {
                 r#"{"ask":"resume","doubt":"lost"}"#,
                 Request::Resume { job_id: None, doubt: Some(Doubt::Lost) },
             ),
+            (r#"{"ask":"clear_bed","epoch":3}"#, Request::ClearBed { epoch: 3 }),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (
                 r#"{"ask":"logs","lines":5,"follow":true,"level":"warn"}"#,

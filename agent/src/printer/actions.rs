@@ -26,7 +26,7 @@ impl Conversation<'_> {
             Action::PowerOff => warn!(action = text, "the printer says that it goes off"),
             Action::Disconnect => info!("the printer asks to be left alone; the agent keeps its port"),
             Action::Ready(ready) => {
-                self.bench.publish.send_modify(|snapshot| snapshot.ready = Some(ready));
+                self.bench.publish.send_modify(|snapshot| snapshot.be_ready(ready));
             }
             Action::Note(note) => {
                 debug!(note, "the printer says");

@@ -160,6 +160,17 @@ pub struct Snapshot {
     pub ready: Option<bool>,
     /// The run under way would go on if the agent died.
     pub outlives: bool,
+    /// The last time that this was said while the printer was idle.
+    pub readied: Option<Readied>,
+}
+
+/// Somebody has said at an idle printer that it is ready for the next part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readied {
+    /// How often that was said by now.
+    pub count: u64,
+    /// The run that was over then; 0 before the first.
+    pub run: u64,
 }
 
 impl Default for Snapshot {
@@ -181,6 +192,18 @@ impl Default for Snapshot {
             note: None,
             ready: None,
             outlives: false,
+            readied: None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// What a button of the printer says; about the bed it says something only while nothing is being printed.
+    fn be_ready(&mut self, ready: bool) {
+        self.ready = Some(ready);
+        if ready && self.state == PrinterState::Idle {
+            let count = self.readied.map_or(0, |before| before.count) + 1;
+            self.readied = Some(Readied { count, run: self.run.as_ref().map_or(0, |run| run.id) });
         }
     }
 }
@@ -311,7 +334,8 @@ pub struct Printer {
     pub snapshot: watch::Receiver<Snapshot>,
     /// The job whose run was taken over from the process before, or that ended there.
     pub taken: Option<Ticket>,
-    thread: std::thread::JoinHandle<()>,
+    /// None where somebody else plays the printer.
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Printer {
@@ -332,13 +356,21 @@ impl Printer {
         let thread = std::thread::Builder::new()
             .name("printer".to_owned())
             .spawn(move || runtime.block_on(task::run(options, clock, seams, dump, parts)))?;
-        Ok(Self { orders, stop, tap, snapshot, taken, thread })
+        Ok(Self { orders, stop, tap, snapshot, taken, thread: Some(thread) })
+    }
+
+    /// A printer that somebody else plays, who takes its orders and says how it does.
+    #[must_use]
+    pub fn played(orders: mpsc::Sender<Order>, snapshot: watch::Receiver<Snapshot>) -> Self {
+        let (stop, tap) = (EmergencyStop::default(), Tap::default());
+        Self { orders, stop, tap, snapshot, taken: None, thread: None }
     }
 
     /// Waits until the thread has let go of the port; it must have been told to leave.
     pub async fn join(self) {
         drop(self.orders);
-        let thread = self.thread;
-        drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        if let Some(thread) = self.thread {
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
     }
 }

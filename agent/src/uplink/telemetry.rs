@@ -126,7 +126,7 @@ fn changes(before: &Readings, now: &Readings) -> Option<Readings> {
             )*
         };
     }
-    compare!(state pct line layer z fan speed flow eta_s buf gap_ms_p99 gap_ms_p999 rtt_ms_p50 rtt_ms_p99);
+    compare!(state bed_clear pct line layer z fan speed flow eta_s buf gap_ms_p99 gap_ms_p999 rtt_ms_p50 rtt_ms_p99);
     compare!(starved_ms link_use lines_per_s resend_ratio window resend);
     delta.t = changed_entries(&before.t, &now.t)?;
     delta.extra.0 = changed_entries(&before.extra.0, &now.extra.0)?;

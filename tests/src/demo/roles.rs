@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
-use spoolway_agent::config::ProfileChoice;
+use spoolway_agent::config::{BedConfirm, ProfileChoice};
 use spoolway_agent::paths::Paths;
 use spoolway_relay::paths::Directories;
 use tokio::signal::unix::{SignalKind, signal};
@@ -141,6 +141,8 @@ pub fn play(role: Role) -> anyhow::Result<()> {
                 config.printer.profile = ProfileChoice::Id(profile);
             }
             config.spool.reserve_bytes = 0;
+            // Nobody is there to look at a simulated bed.
+            config.bed.confirm = BedConfirm::NotRequired;
             in_runtime(|stop| spoolway_agent::run::run(config, stop))
         }
         Role::Printer { file, profile, speed, baud, noise, seed } => {

@@ -1,5 +1,6 @@
 //! The life of a job: one value whose every change is lawful, counted and told.
 
+pub mod bed;
 pub mod queue;
 pub mod state;
 
@@ -9,6 +10,7 @@ use spoolway_protocol::ids::JobId;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::raw::Extra;
 
+pub use bed::{Bed, StaleBed};
 pub use queue::{JobQueue, QueueFull, Queued};
 pub use state::lawful;
 

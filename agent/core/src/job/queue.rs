@@ -13,7 +13,7 @@ pub const QUEUE_JOBS: usize = 1_000;
 pub struct Queued {
     /// The job.
     pub job_id: JobId,
-    /// Its state; only `queued` jobs are startable.
+    /// Its state; only jobs that are `queued` or wait for the bed are startable.
     pub state: JobState,
     /// When it starts.
     pub start: StartRule,
@@ -51,7 +51,8 @@ impl Queued {
             StartRule::At => self.not_before.is_some(),
             StartRule::Manual | StartRule::Unknown(_) => false,
         };
-        wanted && after_begin && before_end && self.state == JobState::Queued
+        let waits = matches!(self.state, JobState::Queued | JobState::AwaitingBedClear);
+        wanted && after_begin && before_end && waits
     }
 }
 
@@ -104,12 +105,11 @@ impl JobQueue {
         self.jobs.iter()
     }
 
-    /// The job that may start by itself now: none while a job holds the printer or is about to. `unix_ms` is `None` without a clock to trust.
+    /// The job whose turn it is to start by itself: none while a job holds the printer or is about to. One that waits for the bed
+    /// has had its turn and keeps it, unless another has come before it. `unix_ms` is `None` without a clock to trust.
     #[must_use]
     pub fn next_startable(&self, unix_ms: Option<u64>) -> Option<&Queued> {
-        let about_to = |state| {
-            matches!(state, JobState::Preflight | JobState::AwaitingBedClear | JobState::AwaitingOperator)
-        };
+        let about_to = |state| matches!(state, JobState::Preflight | JobState::AwaitingOperator);
         // An interrupted job may still be recovered: its part is on the bed.
         let taken =
             |state: JobState| state.holds_printer() || about_to(state) || state == JobState::Interrupted;
@@ -122,7 +122,15 @@ impl JobQueue {
     /// Jobs that have not begun and whose time is over.
     pub fn overdue(&self, unix_ms: u64) -> impl Iterator<Item = &Queued> {
         let waiting = |state| {
-            matches!(state, JobState::Offered | JobState::Fetching | JobState::Verified | JobState::Queued)
+            matches!(
+                state,
+                JobState::Offered
+                    | JobState::Fetching
+                    | JobState::Verified
+                    | JobState::Queued
+                    | JobState::AwaitingBedClear
+                    | JobState::AwaitingOperator
+            )
         };
         self.jobs
             .iter()
@@ -184,7 +192,9 @@ mod tests {
     fn one_job_at_a_time() {
         let mut queue = queue([job("a", StartRule::WhenReady, 0, 0), job("b", StartRule::WhenReady, 0, 1)]);
         let a = JobId::new("a").unwrap();
-        for state in [JobState::AwaitingBedClear, JobState::Paused, JobState::Interrupted, JobState::Printing]
+        queue.set_state(&a, JobState::AwaitingBedClear);
+        assert_eq!(next(&queue, None).as_deref(), Some("a"), "it keeps its turn");
+        for state in [JobState::AwaitingOperator, JobState::Paused, JobState::Interrupted, JobState::Printing]
         {
             assert!(queue.set_state(&a, state));
             assert_eq!(next(&queue, None), None, "{state}");

@@ -1,0 +1,6 @@
+//! The desk with a printer that the test plays: no port, no relay, and a database that a kill leaves as it is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bed;
+mod rig;

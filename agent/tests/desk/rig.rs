@@ -1,0 +1,230 @@
+//! A desk over a folder; the test is its printer and its backend, and may end it as a kill would.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered};
+use spoolway_agent::clock::Clock;
+use spoolway_agent::config::{self, BedConfirm, ProfileChoice};
+use spoolway_agent::desk::{self, Asks, Desk, Parts};
+use spoolway_agent::identity::Identity;
+use spoolway_agent::local::Counter;
+use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot};
+use spoolway_agent::spool::{Spool, SpoolOptions};
+use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
+use spoolway_agent::view::{JobView, LinkView};
+use spoolway_agent_core::stream::Stats;
+use spoolway_firmware_profiles::{FirmwareReport, Registry};
+use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{CmdId, JobState};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Only something that hangs reaches it.
+const HANG: Duration = Duration::from_secs(60);
+const GCODE: &str = "G28\nG1 X1 F600\nG1 X2\nG1 X3\n";
+
+/// One life of a desk.
+pub(crate) struct Rig {
+    pub(crate) desk: Desk,
+    pub(crate) store: Store,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) hello: watch::Receiver<HelloState>,
+    snapshot: watch::Sender<Snapshot>,
+    inbound: mpsc::Sender<Inbound>,
+    task: JoinHandle<()>,
+    seq: u64,
+    _seams: (mpsc::Receiver<Outbound>, watch::Receiver<Telemetered>, watch::Sender<LinkView>),
+}
+
+/// A G-code file in this folder.
+pub(crate) fn gcode(folder: &std::path::Path, text: &str) -> PathBuf {
+    let file = folder.join("part.gcode");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+impl Rig {
+    /// A desk over what the folder holds, with an idle printer.
+    pub(crate) fn open(folder: &std::path::Path, confirm: BedConfirm) -> Self {
+        let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
+        let (store, opened) = Store::open(folder, &options).unwrap();
+        let spool = SpoolOptions { reserve_bytes: 0, ..SpoolOptions::default() };
+        let spool = Spool::open(&folder.join("spool"), spool).unwrap();
+        let (order, orders) = mpsc::channel(ORDERS);
+        let (snapshot, seen) = watch::channel(Snapshot::default());
+        let printer = Printer::played(order, seen);
+        let (to_desk, inbound) = mpsc::channel(INBOUND);
+        let (to_relay, outbound) = mpsc::channel(OUTBOUND);
+        let (hello_out, hello) = watch::channel(HelloState::default());
+        let (telemetry, telemetered) = watch::channel(Telemetered::default());
+        let (link_out, link) = watch::channel(LinkView::default());
+        let (desk, asks) = Desk::new(&printer);
+        let parts = Parts {
+            clock: Clock::start().unwrap(),
+            identity: Arc::new(Identity::open(folder).unwrap()),
+            store: store.clone(),
+            opened,
+            spool,
+            printer,
+            port: config::Printer {
+                port: PathBuf::from("/dev/played").into(),
+                baud: 115_200.into(),
+                profile: ProfileChoice::Auto,
+                parity_workaround: false,
+            },
+            bed: config::Bed { confirm },
+            inbound,
+            outbound: to_relay,
+            hello: hello_out,
+            telemetry,
+            link,
+        };
+        let task = tokio::spawn(live(parts, asks));
+        snapshot.send_replace(idle());
+        let seams = (outbound, telemetered, link_out);
+        Self { desk, store, orders, hello, snapshot, inbound: to_desk, task, seq: 0, _seams: seams }
+    }
+
+    /// The process is gone from one moment to the next: nothing is closed, and nothing is said.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        drop(self.task.await);
+    }
+
+    /// Asks until the answer is there.
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        let hung = Instant::now() + HANG;
+        loop {
+            if let Some(found) = look(self).await {
+                return found;
+            }
+            let jobs = self.desk.jobs().await;
+            assert!(Instant::now() < hung, "waited for {what}: {jobs:#?}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn job(&self, id: &str) -> JobView {
+        let jobs = self.desk.jobs().await.unwrap();
+        jobs.into_iter().find(|job| job.job_id.as_str() == id).unwrap()
+    }
+
+    pub(crate) async fn until_job(&self, id: &str, state: JobState) -> JobView {
+        let what = format!("{id} to be {state}");
+        self.until(&what, async |rig| Some(rig.job(id).await).filter(|job| job.state == state)).await
+    }
+
+    /// A file of this machine, queued to start by itself.
+    pub(crate) async fn print(&self, folder: &std::path::Path) -> String {
+        let file = gcode(folder, GCODE);
+        self.desk.print_file(file, None).await.unwrap().job_id.to_string()
+    }
+
+    /// The next start that is ordered.
+    pub(crate) async fn started(&mut self) -> u64 {
+        loop {
+            let order = tokio::time::timeout(HANG, self.orders.recv()).await.expect("a start is ordered");
+            if let Order::Start { run, .. } = order.unwrap() {
+                return run;
+            }
+        }
+    }
+
+    /// The printer says how the run does.
+    pub(crate) fn run(&self, id: u64, phase: RunPhase) {
+        let state = match phase {
+            RunPhase::Starting | RunPhase::Printing => PrinterState::Printing,
+            RunPhase::Paused => PrinterState::Paused,
+            RunPhase::Ended(_) => PrinterState::Idle,
+        };
+        let (progress, paused) = Default::default();
+        let stats = Stats { job_lines_sent: 4, ..Stats::default() };
+        let run = Run { id, phase, progress, stats, paused, cause: None };
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.state = state;
+            snapshot.run = Some(run);
+        });
+    }
+
+    /// Prints the next start to its end.
+    pub(crate) async fn print_through(&mut self, id: &str) {
+        let run = self.started().await;
+        self.run(run, RunPhase::Printing);
+        self.until_job(id, JobState::Printing).await;
+        self.run(run, RunPhase::Ended(RunEnd::Completed));
+        self.until("the print to be over", async |rig| {
+            (!rig.job(id).await.state.holds_printer()).then_some(())
+        })
+        .await;
+    }
+
+    /// Somebody presses the printer's button that says it is ready.
+    pub(crate) fn press_ready(&self, run: u64) {
+        self.snapshot.send_modify(|snapshot| {
+            let count = snapshot.readied.map_or(0, |before| before.count) + 1;
+            snapshot.readied = Some(Readied { count, run });
+        });
+    }
+
+    /// A command of the backend; gives its name.
+    pub(crate) async fn command(&mut self, kind: &str, args: Value) -> String {
+        self.seq += 1;
+        let cmd_id = CmdId::from_parts(1_760_000_000_000 + self.seq, &[1; 10]);
+        let command = json!({
+            "cmd_id": cmd_id, "seq": self.seq, "kind": kind, "args": args,
+            "actor": {"id": "anna", "role": "operator"},
+        });
+        let command = Box::new(serde_json::from_value(command).unwrap());
+        let inbound = Inbound::Command { command, lane: None, ttl_ms: None, age_ms: 0, has_stopped: false };
+        self.inbound.send(inbound).await.unwrap();
+        cmd_id.to_string()
+    }
+
+    /// Gives a command and waits for its result: its status and its code.
+    pub(crate) async fn result(&mut self, kind: &str, args: Value) -> (String, Option<String>) {
+        let cmd_id = self.command(kind, args).await;
+        self.until("a command's result", async |rig| {
+            let told = rig.told("cmd.result").await;
+            let ours = told.into_iter().find(|data| data["cmd_id"] == cmd_id.as_str())?;
+            Some((text(&ours["status"]), ours["code"].as_str().map(str::to_owned)))
+        })
+        .await
+    }
+
+    /// All events that nobody has acknowledged.
+    pub(crate) async fn events(&self) -> Vec<StoredEvent> {
+        self.store.events_after(Position::default(), 100_000, u64::MAX).await.unwrap()
+    }
+
+    /// The data of all events of a kind.
+    pub(crate) async fn told(&self, kind: &str) -> Vec<Value> {
+        let events = self.events().await;
+        let ours = events.into_iter().filter(|event| event.event.kind == kind);
+        ours.map(|event| serde_json::from_str(&event.event.data_json).unwrap()).collect()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+async fn live(parts: Parts, asks: Asks) {
+    drop(desk::run(parts, asks, CancellationToken::new()).await.unwrap());
+}
+
+fn idle() -> Snapshot {
+    let profile = Registry::built_in().get("marlin").unwrap().profile.clone();
+    let known = Known {
+        profile,
+        origin: "built in".to_owned(),
+        report: FirmwareReport { name: Some("Marlin 2.1".to_owned()), ..FirmwareReport::default() },
+        port: "/dev/played".into(),
+        baud: 115_200,
+        found: None,
+    };
+    Snapshot { state: PrinterState::Idle, known: Some(Arc::new(known)), ..Snapshot::default() }
+}
