@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod desk;
 pub mod identity;
+pub mod line_journal;
 pub mod local;
 pub mod paths;
 pub mod printer;

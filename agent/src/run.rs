@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
 use crate::identity::Identity;
+use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
 use crate::printer::{Before, Printer, PrinterOptions};
 use crate::spool::{Spool, SpoolOptions};
@@ -45,6 +46,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         Some(printer) => printer,
         None => start_printer(desk::before(&store, &config.printer).await)?,
     };
+    let journal = LineJournal::open(&config.state_dir, clock.clone(), printer.snapshot.clone());
+    let journal = journal.context("the line journal cannot be opened")?;
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
     let seams = Seams::new(config.relay.url.as_ref().map(ToString::to_string));
@@ -84,6 +87,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         store: store.clone(),
         opened,
         spool,
+        journal,
         printer,
         port: config.printer.clone(),
         inbound: seams.inbound,

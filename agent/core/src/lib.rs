@@ -8,6 +8,7 @@ pub mod job;
 pub mod link;
 pub mod moment;
 pub mod prompt;
+pub mod recovery;
 pub mod reply;
 pub mod stream;
 pub mod temperature;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spoolway_agent_core::gcode::Summary;
+use spoolway_agent_core::gcode::{Position, Summary};
 use spoolway_agent_core::job::{Job, JobQueue, Queued};
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
@@ -51,6 +51,12 @@ impl Detail {
     pub(super) fn because(&mut self, fault: Option<Fault>, text: Option<String>) {
         self.code = fault.map(|fault| fault.code().to_owned());
         self.text = text;
+    }
+
+    /// So much of the file was acknowledged.
+    pub(super) fn stand_at(&mut self, commands: u64, position: Position) {
+        self.commands_acked = commands;
+        (self.line, self.bytes, self.layer) = (position.line, position.byte, position.layer);
     }
 }
 

@@ -19,6 +19,7 @@ use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::line_journal::LineJournal;
 use crate::printer::{EmergencyStop, Order, Snapshot};
 use crate::spool::Spool;
 use crate::store::Store;
@@ -53,6 +54,7 @@ pub(super) struct Clerk {
     pub(super) identity: Arc<Identity>,
     pub(super) store: Store,
     pub(super) spool: Spool,
+    pub(super) journal: LineJournal,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) stop: EmergencyStop,
     /// Commands that had stopped the machine before they came to this desk.

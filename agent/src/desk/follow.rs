@@ -10,18 +10,14 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, FaultCode, JobId, Stamp};
 use tracing::{info, warn};
 
-use super::book::json;
 use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
-use super::restore::{LastSeen, PROGRESS, meta};
 use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot};
 use crate::store::{AttemptEnd, Write};
 
 /// A milestone each so many percent.
 const MILESTONE_PCT: u64 = 10;
-/// How far a print has come is written down at most this often; it only tells an operator where a killed agent was.
-const NOTE_PROGRESS_MS: u64 = 30_000;
 
 /// The run that is under way.
 #[derive(Debug)]
@@ -32,7 +28,6 @@ pub(super) struct Following {
     started: Stamp,
     began: Moment,
     milestone: u64,
-    noted: Moment,
     /// The agent itself gives it up, because it is to end.
     pub(super) stopped_by_agent: bool,
 }
@@ -47,7 +42,7 @@ pub(super) struct RunFacts {
 
 impl Following {
     pub(super) fn new(job_id: JobId, attempt: u32, run: u64, started: Stamp, began: Moment) -> Self {
-        Self { job_id, attempt, run, started, began, milestone: 0, noted: began, stopped_by_agent: false }
+        Self { job_id, attempt, run, started, began, milestone: 0, stopped_by_agent: false }
     }
 }
 
@@ -103,49 +98,30 @@ impl Clerk {
     fn keep_progress(&mut self, run: &Run) {
         let Some(following) = &self.following else { return };
         let Some(entry) = self.book.entries.get_mut(&following.job_id) else { return };
-        entry.detail.commands_acked = run.progress.commands;
-        entry.detail.line = run.progress.position.line;
-        entry.detail.bytes = run.progress.position.byte;
-        entry.detail.layer = run.progress.position.layer;
+        entry.detail.stand_at(run.progress.commands, run.progress.position);
     }
 
     async fn tell_progress(&mut self) {
-        let now = self.clock.now();
         let Some(following) = &mut self.following else { return };
-        let id = following.job_id.clone();
+        let (id, attempt) = (following.job_id.clone(), following.attempt);
         let detail = &self.book.entries[&id].detail;
         let percent = detail.commands_acked * 100 / detail.commands_total.max(1);
         let milestone = percent / MILESTONE_PCT;
-        let passed = milestone > following.milestone && percent < 100;
-        let due = (now - following.noted).as_millis() >= u128::from(NOTE_PROGRESS_MS);
-        if !passed && !due {
+        if milestone <= following.milestone || percent >= 100 {
             return;
         }
-        following.noted = now;
-        let attempt = following.attempt;
-        let seen = LastSeen {
-            job_id: id.to_string(),
+        following.milestone = milestone;
+        let progress = EventData::JobProgress(JobProgress {
+            pct: Some(percent as f64),
+            layer: Some(detail.layer),
             line: detail.line,
-            commands: detail.commands_acked,
             bytes: detail.bytes,
-            layer: detail.layer,
-        };
-        let mut writes = vec![meta(PROGRESS, json(&seen))];
-        if passed {
-            following.milestone = milestone;
-            let progress = EventData::JobProgress(JobProgress {
-                pct: Some(percent as f64),
-                layer: Some(detail.layer),
-                line: detail.line,
-                bytes: detail.bytes,
-                extra: Extra::default(),
-            });
-            if milestone.is_multiple_of(5) {
-                info!(job = %id, percent, layer = detail.layer, line = detail.line, "printing");
-            }
-            writes.push(event(&progress, Some((&id, attempt)), &self.clock.stamp()));
+            extra: Extra::default(),
+        });
+        if milestone.is_multiple_of(5) {
+            info!(job = %id, percent, layer = detail.layer, line = detail.line, "printing");
         }
-        self.note(writes).await;
+        self.note(vec![event(&progress, Some((&id, attempt)), &self.clock.stamp())]).await;
     }
 
     async fn conclude(&mut self, run: &Run, end: RunEnd) {

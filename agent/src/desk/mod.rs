@@ -33,6 +33,7 @@ use tokio::time::timeout;
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::line_journal::{Found, LineJournal};
 use crate::local::Counter;
 use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub opened: Opened,
     /// Job bodies.
     pub spool: Spool,
+    /// Where a print stands, on the disk, and what was found there.
+    pub journal: (LineJournal, Found),
     /// The printer thread.
     pub printer: Printer,
     /// Port, rate and profile, as configured.

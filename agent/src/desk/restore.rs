@@ -22,13 +22,13 @@ use super::events::event;
 use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
+use crate::line_journal::Found;
 use crate::printer::Order;
 use crate::store::{CommandRow, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
 pub(super) const BED_EPOCH: &str = "bed_epoch";
 pub(super) const CMD_SEQ: &str = "cmd_seq";
-pub(super) const PROGRESS: &str = "progress";
 
 /// A command as the inbox keeps it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,22 +42,13 @@ pub(super) struct StoredCommand {
     pub(super) at_ms: u64,
 }
 
-/// How far a print had come when that was last written down.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct LastSeen {
-    pub(super) job_id: String,
-    pub(super) line: u64,
-    pub(super) commands: u64,
-    pub(super) bytes: u64,
-    pub(super) layer: u32,
-}
-
 impl Clerk {
     pub(super) async fn open(
         parts: Parts,
         done: mpsc::Sender<Done>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
-        let Parts { clock, identity, store, opened, spool, printer, port, inbound, .. } = parts;
+        let Parts { clock, identity, store, opened, spool, journal, printer, port, inbound, .. } = parts;
+        let (journal, left) = journal;
         let Parts { outbound, hello, telemetry, link, .. } = parts;
         let inbox = restore_inbox(&store, &clock).await?;
         let (orders, stop, snapshot) =
@@ -69,6 +60,7 @@ impl Clerk {
             identity,
             store,
             spool,
+            journal,
             orders,
             stop,
             stopped_ahead: VecDeque::new(),
@@ -98,7 +90,7 @@ impl Clerk {
             upkeep_due: Moment::ZERO,
         };
         clerk.tell_start(&opened.start).await;
-        clerk.restore_jobs().await?;
+        clerk.restore_jobs(&left).await?;
         Ok((clerk, inbound, printer.join()))
     }
 
@@ -131,7 +123,10 @@ impl Clerk {
         drop(self.promise(writes).await);
     }
 
-    async fn restore_jobs(&mut self) -> Result<(), StoreError> {
+    async fn restore_jobs(&mut self, left: &Found) -> Result<(), StoreError> {
+        if matches!(left, Found::Damaged | Found::OtherVersion(_)) {
+            warn!(?left, "the line journal cannot be read; where an interrupted print stood is not known");
+        }
         for row in self.store.jobs().await? {
             match Entry::from_row(&row) {
                 Some(entry) => drop(self.book.put(entry)),
@@ -140,14 +135,14 @@ impl Clerk {
         }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         for id in ids {
-            self.restore_job(&id).await?;
+            self.restore_job(&id, left).await?;
         }
         Ok(())
     }
 
     /// A job that was being printed is interrupted: it is not known what the printer has done, and nothing starts again by
     /// itself.
-    async fn restore_job(&mut self, id: &JobId) -> Result<(), StoreError> {
+    async fn restore_job(&mut self, id: &JobId, left: &Found) -> Result<(), StoreError> {
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
         let held_printer = entry.job.state().holds_printer();
         let expected_rev = entry.job.rev();
@@ -162,16 +157,13 @@ impl Clerk {
             let writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
             return self.promise(writes).await;
         }
-        let seen: Option<LastSeen> =
-            self.store.meta(PROGRESS).await?.and_then(|text| serde_json::from_str(&text).ok());
-        let seen = seen.filter(|seen| seen.job_id == id.as_str()).unwrap_or_default();
-        reason.text = Some(format!("the agent ended while printing, at or behind line {}", seen.line));
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
-        entry.detail.line = seen.line;
-        entry.detail.commands_acked = seen.commands;
-        entry.detail.bytes = seen.bytes;
-        entry.detail.layer = seen.layer;
-        warn!(job = %id, line = seen.line, code = fault.code(), help = fault.help(), "print was interrupted");
+        if let Some(mark) = left.of(id.as_str(), entry.job.attempt()) {
+            entry.detail.stand_at(mark.commands, mark.position());
+        }
+        let line = entry.detail.line;
+        reason.text = Some(format!("the agent ended while printing, at or behind line {line}"));
+        warn!(job = %id, line, code = fault.code(), help = fault.help(), "print was interrupted");
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
         writes.extend(self.write_result(id, Outcome::Interrupted, &reason, None));
         self.promise(writes).await?;

@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use spoolway_agent_core::gcode::{Framing, Problem, Scan, Summary};
+use spoolway_agent_core::gcode::{Framing, Position, Problem, Scan, Summary};
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
@@ -15,6 +15,7 @@ use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::restore::{BED_EPOCH, meta};
+use crate::line_journal::Subject;
 use crate::printer::{Known, Order, feeder};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
@@ -134,6 +135,15 @@ impl Clerk {
             file = self.book.entries[id].offer.file.name, "print starts"
         );
         self.following = Some(Following::new(id.clone(), attempt, run, self.clock.stamp(), self.clock.now()));
+        self.journal.begin(Subject {
+            run,
+            job_id: id.to_string(),
+            attempt,
+            sha256,
+            from: Position::default(),
+            commands_before: 0,
+            preamble: 0,
+        });
         drop(self.orders.send(Order::Start { run, known, feed }).await);
         self.end_start_command(id, Ok(()));
     }
