@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::book::Book;
 use super::fetch::Fetch;
 use super::follow::Following;
+use super::recover::Then;
 use super::start::Preflight;
 use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
-use crate::printer::{EmergencyStop, Order, Snapshot};
+use crate::printer::{EmergencyStop, Known, Order, Snapshot};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::view::LinkView;
@@ -44,6 +45,8 @@ pub(super) enum Done {
     Imported(super::local_jobs::Imported),
     /// A job has been read through.
     Read(super::start::Read),
+    /// A plan for an interrupted print was made, or not.
+    Drafted(Box<super::recover::Drafted>),
     /// The spool has taken bytes of a transfer.
     Fetched(super::fetch::Fetched),
 }
@@ -71,6 +74,10 @@ pub(super) struct Clerk {
     pub(super) fetch: Option<Fetch>,
     pub(super) preflight: Option<Preflight>,
     pub(super) following: Option<Following>,
+    /// A plan for an interrupted print is being made.
+    pub(super) drafting: bool,
+    /// The printer as it was when it was lost last.
+    pub(super) lost_with: Option<Arc<Known>>,
     pub(super) connected: bool,
     /// Whether the printer that answers is the one from before.
     pub(super) trust: super::trust::Trust,
@@ -172,6 +179,13 @@ impl Clerk {
             Ask::Prompt { prompt, choice, answer } => {
                 drop(answer.send(self.answer_prompt(prompt.as_ref(), choice).await));
             }
+            Ask::PlanRecovery { job, how, answer } => {
+                self.draft_recovery(&job, how, Then::Show(answer));
+            }
+            Ask::Recover { job, how, plan_id, answer } => {
+                self.draft_recovery(&job, how, Then::Run { plan_id, answer });
+            }
+            Ask::Abandon { job, answer } => drop(answer.send(self.abandon(&job).await)),
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::AcceptPrinter(answer) => drop(answer.send(self.accept_printer().await)),
         }
@@ -206,6 +220,7 @@ impl Clerk {
         match work {
             Done::Imported(imported) => self.take_import(imported).await,
             Done::Read(read) => self.take_read(read).await,
+            Done::Drafted(drafted) => self.take_draft(*drafted).await,
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
         }
     }

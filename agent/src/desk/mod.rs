@@ -4,6 +4,7 @@
 //! * `commands` takes commands of the backend, each carried out at most once.
 //! * `fetch` pulls a job's file into the spool.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
+//! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
 //! * `follow` turns what the printer thread publishes into states, events and results.
 
 mod book;
@@ -13,8 +14,10 @@ mod events;
 mod fetch;
 mod follow;
 mod local_jobs;
+mod losses;
 mod moves;
 mod prompts;
+mod recover;
 mod restore;
 mod show;
 mod start;
@@ -38,6 +41,7 @@ use crate::local::Counter;
 use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
+use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{JobView, LinkView, Refusal, Status};
 
 pub use clerk::{Remains, run};
@@ -89,6 +93,9 @@ enum Ask {
     Pause { job: Option<JobId>, answer: Answer },
     Resume { job: Option<JobId>, doubt: Option<Doubt>, answer: Answer },
     Cancel { job: Option<JobId>, answer: Answer },
+    PlanRecovery { job: JobId, how: RecoverHow, answer: oneshot::Sender<Result<PlanView, Refusal>> },
+    Recover { job: JobId, how: RecoverHow, plan_id: String, answer: Answer },
+    Abandon { job: JobId, answer: Answer },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
     Prompt { prompt: Option<PromptId>, choice: u32, answer: oneshot::Sender<Result<(), Refusal>> },
 }
@@ -165,6 +172,18 @@ impl Counter for Desk {
 
     async fn cancel(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
         self.ask(|answer| Ask::Cancel { job, answer }).await?
+    }
+
+    async fn plan_recovery(&self, job: JobId, how: RecoverHow) -> Result<PlanView, Refusal> {
+        self.ask(|answer| Ask::PlanRecovery { job, how, answer }).await?
+    }
+
+    async fn recover(&self, job: JobId, how: RecoverHow, plan_id: String) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Recover { job, how, plan_id, answer }).await?
+    }
+
+    async fn abandon(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Abandon { job, answer }).await?
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::inbox::InboxOptions;
 use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
-use spoolway_protocol::event::{AgentStarted, EventData, Gap};
+use spoolway_agent_core::recovery::Loss;
+use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged};
 use spoolway_protocol::job::{JobState, Outcome};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
@@ -19,6 +20,7 @@ use super::Parts;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
+use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
@@ -76,6 +78,8 @@ impl Clerk {
             fetch: None,
             preflight: None,
             following: None,
+            drafting: false,
+            lost_with: None,
             connected: false,
             trust: super::trust::Trust::default(),
             printer_state: PrinterState::Offline,
@@ -158,12 +162,19 @@ impl Clerk {
             return self.promise(writes).await;
         }
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
-        if let Some(mark) = left.of(id.as_str(), entry.job.attempt()) {
+        let mark = left.of(id.as_str(), entry.job.attempt());
+        let loss = Loss::of_restart(mark.is_some_and(|mark| mark.boot == self.clock.boot_id().to_string()));
+        entry.detail.lost = Some(match mark {
+            Some(mark) => Lost::at_mark(loss, mark),
+            None => Lost::new(loss, Heat::default(), &self.clock.stamp()),
+        });
+        if let Some(mark) = mark {
             entry.detail.stand_at(mark.commands, mark.position());
         }
         let line = entry.detail.line;
-        reason.text = Some(format!("the agent ended while printing, at or behind line {line}"));
+        reason.text = Some(format!("{}; at or behind line {line}", loss.sentence()));
         warn!(job = %id, line, code = fault.code(), help = fault.help(), "print was interrupted");
+        let changed = JobStateChanged { loss: Some(loss.as_str().to_owned()), ..changed };
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
         writes.extend(self.write_result(id, Outcome::Interrupted, &reason, None));
         self.promise(writes).await?;

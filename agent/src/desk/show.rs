@@ -12,6 +12,7 @@ use spoolway_protocol::{JobId, PrinterId};
 
 use super::book::Entry;
 use super::clerk::Clerk;
+use super::losses::Lost;
 use crate::bus::{HelloState, Telemetered};
 use crate::printer::Snapshot;
 use crate::view::{FaultView, JobView, PrinterView, Status, WireView};
@@ -65,6 +66,7 @@ impl Clerk {
             layers_total: detail.layers_total,
             bytes: detail.bytes,
             size: entry.offer.file.size,
+            loss: detail.lost.as_ref().map(Lost::view),
             reason: detail.text.clone().or_else(|| self.why_it_waits(entry)),
             created_ms: entry.created_ms,
         }

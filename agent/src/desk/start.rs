@@ -134,8 +134,7 @@ impl Clerk {
             job = %id, attempt, commands = summary.commands, layers = summary.layers,
             file = self.book.entries[id].offer.file.name, "print starts"
         );
-        self.following = Some(Following::new(id.clone(), attempt, run, self.clock.stamp(), self.clock.now()));
-        self.journal.begin(Subject {
+        let subject = Subject {
             run,
             job_id: id.to_string(),
             attempt,
@@ -143,7 +142,9 @@ impl Clerk {
             from: Position::default(),
             commands_before: 0,
             preamble: 0,
-        });
+        };
+        self.journal.begin(subject.clone());
+        self.following = Some(Following::new(id.clone(), subject, self.clock.stamp(), self.clock.now()));
         drop(self.orders.send(Order::Start { run, known, feed }).await);
         self.end_start_command(id, Ok(()));
     }

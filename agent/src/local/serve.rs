@@ -183,6 +183,12 @@ impl Guest {
             }
             Request::Console => return self.show_wire(counter.watch(), followers).await,
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
+            Request::PlanRecovery { job_id, how } => counter
+                .plan_recovery(job_id, how)
+                .await
+                .map_or_else(refused, |plan| Answer::Plan { plan: Box::new(plan) }),
+            Request::Recover { job_id, how, plan_id } => job(counter.recover(job_id, how, plan_id).await),
+            Request::Abandon { job_id } => job(counter.abandon(job_id).await),
             Request::AcceptPrinter => {
                 counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
             }

@@ -75,6 +75,12 @@ impl Reader {
         Self { at: Position { line: 1, ..Position::default() }, ..Self::default() }
     }
 
+    /// A reader in the middle of a file: `behind` is where its last command stood, and the bytes behind that line follow.
+    #[must_use]
+    pub fn behind(behind: Position) -> Self {
+        Self { at: Position { line: behind.line + 1, ..behind }, ..Self::default() }
+    }
+
     /// Where the reader stands.
     #[must_use]
     pub fn position(&self) -> Position {

@@ -32,6 +32,20 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Every name.
+    pub const ALL: [Self; 10] = [
+        Self::Agent,
+        Self::AgentStopped,
+        Self::HostPower,
+        Self::PrinterReset,
+        Self::BothPower,
+        Self::Cable,
+        Self::PrinterHalted,
+        Self::Conversation,
+        Self::EmergencyStop,
+        Self::File,
+    ];
+
     /// What the end of the agent was, as far as its successor can know before the printer has answered.
     #[must_use]
     pub const fn of_restart(same_boot: bool) -> Self {
@@ -44,6 +58,23 @@ impl Loss {
         match (self, since) {
             (Self::HostPower, Since::WithoutPower) => Self::BothPower,
             (loss, _) => loss,
+        }
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::AgentStopped => "agent_stopped",
+            Self::HostPower => "host_power",
+            Self::PrinterReset => "printer_reset",
+            Self::BothPower => "both_power",
+            Self::Cable => "cable",
+            Self::PrinterHalted => "printer_halted",
+            Self::Conversation => "conversation",
+            Self::EmergencyStop => "emergency_stop",
+            Self::File => "file",
         }
     }
 
@@ -85,6 +116,9 @@ pub enum Since {
 }
 
 impl Since {
+    /// Every answer.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Stood, Self::Reset, Self::WithoutPower];
+
     /// Whether it certainly still knows where its nozzle is.
     #[must_use]
     pub const fn knows_its_place(self) -> bool {

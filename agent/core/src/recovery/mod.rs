@@ -14,4 +14,4 @@ mod point;
 pub use follow::Followed;
 pub use loss::{Evidence, Loss, Since};
 pub use plan::{Height, Plan, Refused, Request, Step, plan, unsure_moves};
-pub use point::{From, NoPoint, Point, Seeker};
+pub use point::{NoPoint, Point, ResumeFrom, Seeker};

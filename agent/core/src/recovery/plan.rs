@@ -1,5 +1,6 @@
 //! The plan: heat, say or find the height, raise, home, prime, restore, go back, go on.
 
+use serde::{Deserialize, Serialize};
 use spoolway_firmware_profiles::profile::PrintRecovery;
 use spoolway_firmware_profiles::{Ack, Profile};
 
@@ -18,7 +19,8 @@ const RETRACT_MM: f64 = 1.0;
 const PLANNER_UNKNOWN: u32 = 64;
 
 /// How the height of the nozzle is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Height {
     /// It is where it stopped: nobody has moved Z, and it has not sunk.
     Held,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::gcode::{Modal, Position};
 
 /// Most moves that any planner is taken to hold.
@@ -9,8 +11,9 @@ const PLANNER_MAX: usize = 1024;
 const Z: usize = 2;
 
 /// Where to go on, as a person says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum From {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeFrom {
     /// Behind the last command that is certainly in the part.
     #[default]
     Auto,
@@ -62,7 +65,7 @@ struct Passed {
 /// Reads a file from its beginning and finds the place.
 #[derive(Debug)]
 pub struct Seeker {
-    from: From,
+    from: ResumeFrom,
     acknowledged: Position,
     /// Moves that the printer may have acknowledged and not made.
     unsure_moves: usize,
@@ -80,7 +83,7 @@ pub struct Seeker {
 impl Seeker {
     /// For a print of which commands up to and with `acknowledged` were acknowledged, and of these so many moves may be lost.
     #[must_use]
-    pub fn new(from: From, acknowledged: Position, unsure_moves: u32) -> Self {
+    pub fn new(from: ResumeFrom, acknowledged: Position, unsure_moves: u32) -> Self {
         Self {
             from,
             acknowledged,
@@ -98,7 +101,7 @@ impl Seeker {
     /// Whether more of the file has to be read.
     #[must_use]
     pub fn wants_more(&self, at: Position) -> bool {
-        at.line <= self.acknowledged.line || self.from != From::Auto && !self.reached
+        at.line <= self.acknowledged.line || self.from != ResumeFrom::Auto && !self.reached
     }
 
     /// Takes the next command of the file.
@@ -108,9 +111,9 @@ impl Seeker {
         let is_move = is_move(command);
         let passed = Passed { position, commands: self.commands, is_move, z: self.modal.axes()[Z] };
         let is_before = match self.from {
-            From::Auto => false,
-            From::Line(line) => position.line < line,
-            From::Layer(layer) => position.layer < layer,
+            ResumeFrom::Auto => false,
+            ResumeFrom::Line(line) => position.line < line,
+            ResumeFrom::Layer(layer) => position.layer < layer,
         };
         if is_before {
             self.chosen = Some(passed);
@@ -148,10 +151,10 @@ impl Seeker {
     pub fn finish(self) -> Result<Point, NoPoint> {
         let certain = self.certain();
         let behind = match self.from {
-            From::Auto => certain,
-            From::Line(line) if !self.reached => return Err(NoPoint::NoLine(line)),
-            From::Layer(layer) if !self.reached => return Err(NoPoint::NoLayer(layer)),
-            From::Line(_) | From::Layer(_) => self.chosen,
+            ResumeFrom::Auto => certain,
+            ResumeFrom::Line(line) if !self.reached => return Err(NoPoint::NoLine(line)),
+            ResumeFrom::Layer(layer) if !self.reached => return Err(NoPoint::NoLayer(layer)),
+            ResumeFrom::Line(_) | ResumeFrom::Layer(_) => self.chosen,
         };
         let (Some(behind), Some(_)) = (behind, certain) else { return Err(NoPoint::NothingPrinted) };
         let heights = || self.tail.iter().map(|passed| passed.z);
@@ -201,7 +204,7 @@ mod tests {
     ];
 
     /// Command `n` of the file stands in line `2 n`, from 1.
-    fn seek(from: From, acknowledged: u64, unsure: u32) -> Result<Point, NoPoint> {
+    fn seek(from: ResumeFrom, acknowledged: u64, unsure: u32) -> Result<Point, NoPoint> {
         let at = |n: usize, layer| Position { line: 2 * n as u64, byte: 30 * n as u64, layer };
         let acknowledged = Position { line: 2 * acknowledged, ..Position::default() };
         let mut seeker = Seeker::new(from, acknowledged, unsure);
@@ -217,45 +220,45 @@ mod tests {
 
     #[test]
     fn what_the_planner_may_have_lost_is_not_certain() {
-        let point = seek(From::Auto, 7, 2).unwrap();
+        let point = seek(ResumeFrom::Auto, 7, 2).unwrap();
         assert_eq!(
             (point.commands, point.behind.line, point.again),
             (4, 8, 3),
             "G1 X10 Y10 is the last that is certain"
         );
         assert_eq!(point.stands_at_z, Some(0.2));
-        let point = seek(From::Auto, 6, 1).unwrap();
+        let point = seek(ResumeFrom::Auto, 6, 1).unwrap();
         assert_eq!((point.commands, point.again), (4, 2), "a command between moves is not one of them");
-        let point = seek(From::Auto, 7, 0).unwrap();
+        let point = seek(ResumeFrom::Auto, 7, 0).unwrap();
         assert_eq!((point.commands, point.again, point.left_out), (7, 0, 0));
         assert_eq!(point.acknowledged.line, 14);
     }
 
     #[test]
     fn a_height_that_may_have_changed_is_not_said() {
-        assert_eq!(seek(From::Auto, 8, 2).unwrap().stands_at_z, None);
-        assert_eq!(seek(From::Auto, 11, 2).unwrap().stands_at_z, Some(0.4));
+        assert_eq!(seek(ResumeFrom::Auto, 8, 2).unwrap().stands_at_z, None);
+        assert_eq!(seek(ResumeFrom::Auto, 11, 2).unwrap().stands_at_z, Some(0.4));
     }
 
     #[test]
     fn a_person_may_say_where() {
-        let point = seek(From::Line(12), 8, 2).unwrap();
+        let point = seek(ResumeFrom::Line(12), 8, 2).unwrap();
         assert_eq!((point.commands, point.again, point.left_out), (5, 3, 0));
-        let point = seek(From::Line(17), 8, 2).unwrap();
+        let point = seek(ResumeFrom::Line(17), 8, 2).unwrap();
         assert_eq!((point.commands, point.again, point.left_out), (8, 0, 0));
-        let point = seek(From::Line(20), 8, 2).unwrap();
+        let point = seek(ResumeFrom::Line(20), 8, 2).unwrap();
         assert_eq!((point.commands, point.left_out), (9, 1));
-        let point = seek(From::Layer(2), 10, 1).unwrap();
+        let point = seek(ResumeFrom::Layer(2), 10, 1).unwrap();
         assert_eq!((point.commands, point.behind.line, point.again), (7, 14, 3));
     }
 
     #[test]
     fn what_is_not_there_is_said() {
-        assert_eq!(seek(From::Line(99), 8, 2), Err(NoPoint::NoLine(99)));
-        assert_eq!(seek(From::Layer(3), 8, 2), Err(NoPoint::NoLayer(3)));
-        assert_eq!(seek(From::Line(1), 8, 2), Err(NoPoint::NothingPrinted));
-        assert_eq!(seek(From::Auto, 0, 2), Err(NoPoint::NothingPrinted));
-        assert_eq!(seek(From::Auto, 4, 2), Ok(seek(From::Line(5), 4, 2).unwrap()));
-        assert_eq!(seek(From::Auto, 3, 2), Err(NoPoint::NothingPrinted));
+        assert_eq!(seek(ResumeFrom::Line(99), 8, 2), Err(NoPoint::NoLine(99)));
+        assert_eq!(seek(ResumeFrom::Layer(3), 8, 2), Err(NoPoint::NoLayer(3)));
+        assert_eq!(seek(ResumeFrom::Line(1), 8, 2), Err(NoPoint::NothingPrinted));
+        assert_eq!(seek(ResumeFrom::Auto, 0, 2), Err(NoPoint::NothingPrinted));
+        assert_eq!(seek(ResumeFrom::Auto, 4, 2), Ok(seek(ResumeFrom::Line(5), 4, 2).unwrap()));
+        assert_eq!(seek(ResumeFrom::Auto, 3, 2), Err(NoPoint::NothingPrinted));
     }
 }
