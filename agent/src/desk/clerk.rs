@@ -76,8 +76,8 @@ pub(super) struct Clerk {
     pub(super) following: Option<Following>,
     /// A plan for an interrupted print is being made.
     pub(super) drafting: bool,
-    /// The printer as it was when it was lost last.
-    pub(super) lost_with: Option<Arc<Known>>,
+    /// The printer by which interruptions were judged last.
+    pub(super) judged_with: Option<Arc<Known>>,
     pub(super) connected: bool,
     /// Whether the printer that answers is the one from before.
     pub(super) trust: super::trust::Trust,

@@ -183,7 +183,7 @@ impl Clerk {
         }
         if to == JobState::Interrupted {
             let loss = reason.fault.map_or(Loss::Conversation, loss_of);
-            self.lost_with = self.snapshot.borrow().known.clone();
+            self.judged_with = self.snapshot.borrow().known.clone();
             let lost = Lost::new(loss, following.heat, &self.clock.stamp());
             self.book.entries.get_mut(&id).expect("a job that runs is in the book").detail.lost = Some(lost);
         }

@@ -233,7 +233,9 @@ impl Clerk {
         if state != JobState::Interrupted {
             return Err(Refusal::new(Fault::JobNotReady, format!("job {id} is {state} and not interrupted")));
         }
-        drop(self.orders.send(Order::MakeSafe).await);
+        if self.following.is_none() {
+            drop(self.orders.send(Order::MakeSafe).await);
+        }
         let reason = Reason::fault(Fault::Cancelled, "the part was given up after an interruption");
         self.end_unstarted(id, JobState::Cancelled, reason).await;
         self.view_of(id).ok_or_else(|| unknown_job(id))

@@ -79,7 +79,7 @@ impl Clerk {
             preflight: None,
             following: None,
             drafting: false,
-            lost_with: None,
+            judged_with: None,
             connected: false,
             trust: super::trust::Trust::default(),
             printer_state: PrinterState::Offline,

@@ -66,7 +66,7 @@ impl Clerk {
             layers_total: detail.layers_total,
             bytes: detail.bytes,
             size: entry.offer.file.size,
-            loss: detail.lost.as_ref().map(Lost::view),
+            loss: detail.lost.as_ref().filter(|_| entry.job.state() == JobState::Interrupted).map(Lost::view),
             reason: detail.text.clone().or_else(|| self.why_it_waits(entry)),
             created_ms: entry.created_ms,
         }

@@ -129,7 +129,9 @@ impl Since {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Unknown => "it is not known yet what the printer did since",
+            Self::Unknown => {
+                "what the printer did since is not known: it is taken for one that has forgotten everything"
+            }
             Self::Stood => "the printer was not reset: it still knows its position and settings",
             Self::Reset => {
                 "the printer was reset, perhaps by its port being opened: it has forgotten its position and settings"

@@ -345,8 +345,8 @@ impl<'a> Place<'a> {
     }
 
     fn risks(&self) -> Vec<String> {
-        let Point { again, left_out, .. } = *self.point;
-        let mut risks = vec![seam(again, left_out)];
+        let Point { again, left_out, acknowledged, .. } = *self.point;
+        let mut risks = vec![seam(again, left_out, acknowledged.line > 0)];
         if self.height == Height::Held {
             risks.push("If Z was moved, or has sunk since, the nozzle runs into the part or prints into the air: then use --z touching.".to_owned());
         }
@@ -411,8 +411,11 @@ fn held_z(request: &Request<'_>, point: &Point) -> Result<f64, String> {
     })
 }
 
-fn seam(again: u64, left_out: u64) -> String {
+fn seam(again: u64, left_out: u64, is_written: bool) -> String {
     match (again, left_out) {
+        _ if !is_written => {
+            "Where the part ends was not written down: be sure that you have said it right.".to_owned()
+        }
         (0, 0) => "A small seam will show where the print goes on.".to_owned(),
         (_, 0) => format!(
             "A seam will show: the last {again} commands may be in the part already and are sent again."

@@ -149,14 +149,13 @@ impl Seeker {
     /// # Errors
     /// There is none.
     pub fn finish(self) -> Result<Point, NoPoint> {
-        let certain = self.certain();
         let behind = match self.from {
-            ResumeFrom::Auto => certain,
+            ResumeFrom::Auto => self.certain(),
             ResumeFrom::Line(line) if !self.reached => return Err(NoPoint::NoLine(line)),
             ResumeFrom::Layer(layer) if !self.reached => return Err(NoPoint::NoLayer(layer)),
             ResumeFrom::Line(_) | ResumeFrom::Layer(_) => self.chosen,
         };
-        let (Some(behind), Some(_)) = (behind, certain) else { return Err(NoPoint::NothingPrinted) };
+        let behind = behind.ok_or(NoPoint::NothingPrinted)?;
         let heights = || self.tail.iter().map(|passed| passed.z);
         let stands_at_z = heights().next_back().flatten();
         let is_steady = heights().all(|z| z == stands_at_z);
@@ -256,6 +255,12 @@ mod tests {
     fn what_is_not_there_is_said() {
         assert_eq!(seek(ResumeFrom::Line(99), 8, 2), Err(NoPoint::NoLine(99)));
         assert_eq!(seek(ResumeFrom::Layer(3), 8, 2), Err(NoPoint::NoLayer(3)));
+        let unwritten = seek(ResumeFrom::Layer(2), 0, 2).unwrap();
+        assert_eq!(
+            (unwritten.commands, unwritten.stands_at_z),
+            (7, None),
+            "a person may know what was not written"
+        );
         assert_eq!(seek(ResumeFrom::Line(1), 8, 2), Err(NoPoint::NothingPrinted));
         assert_eq!(seek(ResumeFrom::Auto, 0, 2), Err(NoPoint::NothingPrinted));
         assert_eq!(seek(ResumeFrom::Auto, 4, 2), Ok(seek(ResumeFrom::Line(5), 4, 2).unwrap()));
