@@ -191,8 +191,8 @@ fn rewrite_boot(folder: &Path) -> u64 {
 
 /// What lives in memory only is gone with the power.
 fn forget_this_boot(folder: &Path) {
-    let runtime = folder.join("run");
-    if runtime.exists() {
-        std::fs::remove_dir_all(runtime).unwrap();
+    let journal = folder.join("print.journal");
+    if journal.exists() {
+        std::fs::remove_file(journal).unwrap();
     }
 }

@@ -75,10 +75,13 @@ impl Reader {
         Self { at: Position { line: 1, ..Position::default() }, ..Self::default() }
     }
 
-    /// A reader in the middle of a file: `behind` is where its last command stood, and the bytes behind that line follow.
+    /// A reader behind a command that stands there, for the bytes that follow it.
     #[must_use]
-    pub fn behind(behind: Position) -> Self {
-        Self { at: Position { line: behind.line + 1, ..behind }, ..Self::default() }
+    pub fn behind(command: Position) -> Self {
+        if command.byte == 0 {
+            return Self::new();
+        }
+        Self { at: Position { line: command.line + 1, ..command }, ..Self::default() }
     }
 
     /// Where the reader stands.
