@@ -41,7 +41,7 @@ fn part() -> Vec<String> {
 
 fn board(reset_on_open: ResetOnOpen) -> PtyThread {
     let mut options = PtyOptions::uart(spoolway_tests::at_port::BAUD);
-    options.printer.speed = 100.0;
+    options.printer.speed = 20.0;
     options.reset_on_open = reset_on_open;
     PtyPrinter::open(options).unwrap().spawn().unwrap()
 }
