@@ -7,6 +7,7 @@ pub mod config;
 pub mod desk;
 mod health;
 pub mod identity;
+pub mod line_journal;
 pub mod local;
 pub mod paths;
 pub mod printer;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use spoolway_agent_core::gcode::{Batch, Reader};
 use spoolway_firmware_profiles::Registry;
 use spoolway_protocol::{Fault, PrinterId};
 use tokio::sync::{mpsc, watch};
@@ -17,6 +18,7 @@ use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
 use crate::health;
 use crate::identity::Identity;
+use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
 use crate::spool::{Spool, SpoolOptions};
@@ -57,6 +59,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             start_printer(before, handover.unwrap_or_else(Handover::none))?
         }
     };
+    let journal = LineJournal::open(&config.state_dir, clock.clone(), printer.snapshot.clone());
+    let journal = journal.context("the line journal cannot be opened")?;
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
     let seams = Seams::new(config.relay.url.as_ref().map(ToString::to_string));
@@ -96,6 +100,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         store: store.clone(),
         opened,
         spool,
+        journal,
         printer,
         port: config.printer.clone(),
         bed: config.bed,
@@ -153,10 +158,17 @@ fn journal(config: &Config) -> PathBuf {
 /// Opens the file of a job that goes on, behind a place in it.
 fn feed_of(spool: &Spool) -> OpenFeed {
     let spool = spool.clone();
-    Box::new(move |ticket, behind| {
-        let mut body = spool.read(&ticket.sha256.to_string()).map_err(|error| error.to_string())?;
+    Box::new(move |ticket, behind, framed| {
+        let subject = &ticket.subject;
+        if framed < subject.preamble {
+            return Err(
+                "what goes ahead of the rest of an interrupted print had not been carried out".to_owned()
+            );
+        }
+        let mut body = spool.read(&subject.sha256).map_err(|error| error.to_string())?;
         body.seek_byte(behind.byte).map_err(|error| error.to_string())?;
-        feeder::start_behind(body, behind).map_err(|error| error.to_string())
+        feeder::start_behind(body, Reader::behind(behind), Batch::default())
+            .map_err(|error| error.to_string())
     })
 }
 

@@ -1,5 +1,7 @@
 //! What people and programs are shown of the agent: plain values, put together by the desk.
 
+pub mod recovery;
+
 use serde::{Deserialize, Serialize};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Fault, JobId, JobState, PromptId};
@@ -163,6 +165,9 @@ pub struct JobView {
     pub size: u64,
     /// Why it stands where it stands.
     pub reason: Option<String>,
+    /// What interrupted it, while it is interrupted.
+    #[serde(default)]
+    pub loss: Option<recovery::LossView>,
     /// When it was accepted, unix milliseconds.
     pub created_ms: u64,
 }

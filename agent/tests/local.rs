@@ -10,6 +10,7 @@ use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, Request};
 use spoolway_agent::local::{Client, Counter, Counterpart, TalkError, bind, serve};
 use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
+use spoolway_agent::view::recovery::{PlanView, RecoverHow};
 use spoolway_agent::view::{BedView, JobView, LinkView, PrinterView, Refusal, Status};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
@@ -50,6 +51,7 @@ fn view(id: &str, state: JobState) -> JobView {
         bytes: 50,
         size: 100,
         reason: None,
+        loss: None,
         created_ms: 0,
     }
 }
@@ -130,6 +132,19 @@ impl Counter for FakeDesk {
         }
         self.note("bed clear 3");
         Ok(BedView { epoch, clear: true, confirm_required: true, part: None, interrupted: Vec::new() })
+    }
+
+    async fn plan_recovery(&self, job: JobId, how: RecoverHow) -> Result<PlanView, Refusal> {
+        self.note(format!("plan {job} {how:?}"));
+        Err(Refusal::new(Fault::JobNotReady, "it is printing"))
+    }
+
+    async fn recover(&self, job: JobId, _: RecoverHow, plan_id: String) -> Result<JobView, Refusal> {
+        self.moved(&format!("recover by {plan_id}"), Some(job), JobState::Recovering)
+    }
+
+    async fn abandon(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.moved("abandon", Some(job), JobState::Cancelled)
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

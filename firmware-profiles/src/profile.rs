@@ -157,6 +157,52 @@ pub struct Recovery {
     pub max_refusals: u32,
     /// How many probes in a row may stay without any sign of life before the job is given up.
     pub max_silent_probes: u32,
+    /// How a print that was interrupted can be continued; left out: it cannot, as far as is known.
+    #[serde(default)]
+    pub print: PrintRecovery,
+}
+
+/// How a print that was interrupted can be continued once the printer has forgotten where it is. The default is that it
+/// cannot.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrintRecovery {
+    /// Homes the axes that can be homed without touching a part on the bed (`G28 X Y`).
+    #[serde(default)]
+    pub home: Vec<String>,
+    /// Homes the height away from the part, on machines whose end stop is not at the bed. Left out on all others.
+    #[serde(default)]
+    pub home_z: Vec<String>,
+    /// Tells the firmware at which height the nozzle is, without moving it; `{z}` stands for the height in millimetres
+    /// (`G92 Z{z}`). Left out where the firmware does not move on from a height that it was told.
+    #[serde(default)]
+    pub set_z: Option<String>,
+    /// How far the nozzle is raised above the part before it moves to the side, in millimetres.
+    #[serde(default)]
+    pub lift_mm: f64,
+    /// Filament pushed out where the axes were homed, so that the nozzle is full again, in millimetres.
+    #[serde(default)]
+    pub prime_mm: f64,
+    /// Turns the stored compensation of the bed on, where the file had the bed measured.
+    #[serde(default)]
+    pub level: Vec<String>,
+    /// Whether another tool than the first may be selected over a part.
+    #[serde(default)]
+    pub tools: bool,
+    /// What a person can do where the agent does not continue a print by itself.
+    #[serde(default)]
+    pub by_hand: Option<String>,
+}
+
+impl PrintRecovery {
+    /// What may stand in braces in `set_z`.
+    pub const HEIGHT: &str = "z";
+
+    /// Whether there is any way to know the height again.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        self.set_z.is_some() || !self.home_z.is_empty()
+    }
 }
 
 /// Whether the firmware checks that line numbers follow one another.

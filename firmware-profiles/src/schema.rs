@@ -135,6 +135,18 @@ static RECOVERY: &[Key] = &[
     must("history_lines", Kind::Count),
     must("max_refusals", Kind::Count),
     must("max_silent_probes", Kind::Count),
+    may("print", Kind::Table(PRINT_RECOVERY)),
+];
+
+static PRINT_RECOVERY: &[Key] = &[
+    may("home", Kind::Texts),
+    may("home_z", Kind::Texts),
+    may("set_z", Kind::Text),
+    may("lift_mm", Kind::Number),
+    may("prime_mm", Kind::Number),
+    may("level", Kind::Texts),
+    may("tools", Kind::Switch),
+    may("by_hand", Kind::Text),
 ];
 
 static TIMEOUTS: &[Key] = &[

@@ -240,6 +240,10 @@ pub struct JobStateChanged {
     /// Lines of the file of which nobody knows whether the printer has carried them out; `job.resume` has to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<LineSpan>,
+    /// What interrupted it: `agent`, `agent_stopped`, `host_power`, `printer_reset`, `both_power`, `cable`,
+    /// `printer_halted`, `conversation`, `emergency_stop`, `file`, or a word of a later version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -45,6 +45,10 @@ macro_rules! faults {
 }
 
 faults! {
+    RecoveryRefused = "recovery.refused", "This print cannot be gone on with safely by the agent.",
+        "Do what is said by hand, or give the part up with `spoolway-agent recover JOB --abandon` and print it anew.";
+    RecoveryPlanChanged = "recovery.plan_changed", "The plan is no longer the one that was shown.",
+        "Look at the new plan with `spoolway-agent recover JOB --plan`, then say yes to it.";
     PortMissing = "port.missing", "The printer's port is not there.",
         "Switch the printer on, check the USB cable, and compare the configured port with the list under /dev/serial/by-id.";
     PortBusy = "port.busy", "Another program has the printer's port open.",

@@ -9,6 +9,7 @@ pub mod link;
 pub mod moment;
 pub mod pack;
 pub mod prompt;
+pub mod recovery;
 pub mod reply;
 pub mod stream;
 pub mod temperature;

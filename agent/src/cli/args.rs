@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
+use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
 use crate::config::Flag;
 use crate::telemetry::Level;
@@ -105,6 +107,32 @@ pub(super) enum Command {
     Cancel {
         /// The job; else the one that holds the printer.
         job: Option<JobId>,
+    },
+    /// Go on with an interrupted print: without --yes the plan is shown and nothing moves.
+    #[command(
+        after_help = "How high the nozzle stands is forgotten with a reset. Say --z held when nobody has moved Z since, or lower\nthe nozzle by hand until it just touches the top of the part and say --z touching. Nothing moves before --yes.\n\nExample:\n  spoolway-agent recover job-7731 --plan --z held\n  spoolway-agent recover job-7731 --z held --yes 3f9a1c07b2e4\n  spoolway-agent recover job-7731 --abandon"
+    )]
+    Recover {
+        /// The job.
+        job: JobId,
+        /// Show the plan; that is what is done without --yes or --abandon.
+        #[arg(long, conflicts_with_all = ["yes", "abandon"])]
+        plan: bool,
+        /// Where in the file: auto is behind what is certainly in the part.
+        #[arg(long, value_parser = parse_from, value_name = "auto|'line N'|'layer N'", default_value = "auto")]
+        from: ResumeFrom,
+        /// How the height of the nozzle is known: it was held, it touches the part, or the machine homes it.
+        #[arg(long = "z", value_parser = parse_height, value_name = "held|touching|homed")]
+        height: Option<Height>,
+        /// Run the plan with this id, which has been shown.
+        #[arg(long, value_name = "PLAN", conflicts_with = "abandon")]
+        yes: Option<String>,
+        /// Give the part up: heaters off, and the job is over.
+        #[arg(long)]
+        abandon: bool,
+        /// The plan as one JSON object.
+        #[arg(long, conflicts_with_all = ["yes", "abandon"])]
+        json: bool,
     },
     /// Emergency stop: the printer stops at once and has to be reset.
     #[command(after_help = "Example:\n  spoolway-agent estop")]

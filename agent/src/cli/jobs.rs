@@ -53,13 +53,20 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
         if let Some(reason) = &job.reason {
             text.push_str(&format!("  {}\n", paint.yellow(&fit(reason, 76))));
         }
+        if job.loss.is_some() {
+            let hint = format!("`spoolway-agent recover {} --plan` says how it may go on", job.job_id);
+            text.push_str(&format!("  {}\n", fit(&hint, 76)));
+        }
     }
     text
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use spoolway_agent_core::recovery::{Loss, Since};
     use spoolway_protocol::{JobId, JobState};
+
+    use crate::view::recovery::LossView;
 
     use super::*;
 
@@ -77,6 +84,7 @@ pub(super) mod tests {
             bytes: 0,
             size: 734_003,
             reason: None,
+            loss: None,
             created_ms: 0,
         }
     }
@@ -90,6 +98,14 @@ pub(super) mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
         assert!(text.contains(" printing            47 %  716.8 KiB\n  j1\n"), "{text}");
         assert!(text.contains(" 99 %"), "{text}");
+    }
+
+    #[test]
+    fn an_interrupted_job_says_how_it_may_go_on() {
+        let mut lost = job("j1", JobState::Interrupted, 470);
+        lost.loss = Some(LossView { loss: Loss::PrinterReset, since: Since::Reset });
+        let text = table(&[lost], Paint::none());
+        assert!(text.contains("\n  `spoolway-agent recover j1 --plan` says how it may go on\n"), "{text}");
     }
 
     #[test]

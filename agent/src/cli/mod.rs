@@ -13,6 +13,7 @@ mod paint;
 mod print;
 mod profiles;
 mod prompts;
+mod recover;
 mod run;
 mod settings;
 mod status;
@@ -30,6 +31,7 @@ use crate::config::{Config, Flag, Loaded, Origin, load};
 use crate::local::Client;
 use crate::local::words::Request;
 use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
+use crate::view::recovery::RecoverHow;
 
 pub use fail::{Exit, Failure};
 pub use paint::wants_colour;
@@ -88,6 +90,16 @@ where
         }
         Command::Cancel { job } => {
             act::act(&whereabouts, &Request::Cancel { job_id: job }, "Cancelling", &mut out)
+        }
+        Command::Recover { job, abandon: true, .. } => {
+            act::act(&whereabouts, &Request::Abandon { job_id: job }, "Giving up", &mut out)
+        }
+        Command::Recover { job, from, height, yes, json, .. } => {
+            let how = RecoverHow { from, height };
+            match yes {
+                None => recover::show(&whereabouts, job, how, json, &mut out),
+                Some(plan_id) => recover::run(&whereabouts, job, how, plan_id, &mut out),
+            }
         }
         Command::Estop => act::emergency_stop(&whereabouts, &mut out),
         Command::Detect { port, json } => detect::detect(&whereabouts, port, json, &mut out),

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spoolway_agent_core::gcode::Summary;
+use spoolway_agent_core::gcode::{Position, Summary};
 use spoolway_agent_core::job::{Job, JobQueue, Queued};
+use spoolway_protocol::event::Interruption;
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::offer::{OfferArgs, Retain};
 use spoolway_protocol::{CmdId, Fault, JobId, Sha256Hex};
 
+use super::losses::Lost;
 use crate::store::JobRow;
 
 /// What belongs to a job's state; it is written beside it.
@@ -42,6 +44,12 @@ pub(super) struct Detail {
     /// Layers in the file.
     #[serde(default)]
     pub(super) layers_total: u32,
+    /// What interrupted it, while it is interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lost: Option<Lost>,
+    /// Interruptions that it went on from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) interruptions: Vec<Interruption>,
     /// When the job was over, unix ms; 0 before.
     #[serde(default)]
     pub(super) ended_ms: u64,
@@ -51,6 +59,12 @@ impl Detail {
     pub(super) fn because(&mut self, fault: Option<Fault>, text: Option<String>) {
         self.code = fault.map(|fault| fault.code().to_owned());
         self.text = text;
+    }
+
+    /// So much of the file was acknowledged.
+    pub(super) fn stand_at(&mut self, commands: u64, position: Position) {
+        self.commands_acked = commands;
+        (self.line, self.bytes, self.layer) = (position.line, position.byte, position.layer);
     }
 }
 

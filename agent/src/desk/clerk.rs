@@ -16,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::book::Book;
 use super::fetch::Fetch;
 use super::follow::Following;
+use super::recover::Then;
 use super::start::Preflight;
 use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::printer::{EmergencyStop, Order, Readied, Snapshot, is_port_kept};
+use crate::line_journal::LineJournal;
+use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot, is_port_kept};
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
 use crate::view::LinkView;
@@ -45,6 +47,8 @@ pub(super) enum Done {
     Imported(super::local_jobs::Imported),
     /// A job has been read through.
     Read(super::start::Read),
+    /// A plan for an interrupted print was made, or not.
+    Drafted(Box<super::recover::Drafted>),
     /// The spool has taken bytes of a transfer.
     Fetched(super::fetch::Fetched),
 }
@@ -55,6 +59,7 @@ pub(super) struct Clerk {
     pub(super) identity: Arc<Identity>,
     pub(super) store: Store,
     pub(super) spool: Spool,
+    pub(super) journal: LineJournal,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) stop: EmergencyStop,
     /// Commands that had stopped the machine before they came to this desk.
@@ -71,6 +76,10 @@ pub(super) struct Clerk {
     pub(super) fetch: Option<Fetch>,
     pub(super) preflight: Option<Preflight>,
     pub(super) following: Option<Following>,
+    /// A plan for an interrupted print is being made.
+    pub(super) drafting: bool,
+    /// The printer by which interruptions were judged last.
+    pub(super) judged_with: Option<Arc<Known>>,
     pub(super) connected: bool,
     /// Whether the printer that answers is the one from before.
     pub(super) trust: super::trust::Trust,
@@ -183,6 +192,13 @@ impl Clerk {
             Ask::Prompt { prompt, choice, answer } => {
                 drop(answer.send(self.answer_prompt(prompt.as_ref(), choice).await));
             }
+            Ask::PlanRecovery { job, how, answer } => {
+                self.draft_recovery(&job, how, Then::Show(answer));
+            }
+            Ask::Recover { job, how, plan_id, answer } => {
+                self.draft_recovery(&job, how, Then::Run { plan_id, answer });
+            }
+            Ask::Abandon { job, answer } => drop(answer.send(self.abandon(&job).await)),
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::ClearBed { epoch, answer } => {
                 drop(answer.send(self.clear_bed(epoch, BedWord::Local, None).await));
@@ -220,6 +236,7 @@ impl Clerk {
         match work {
             Done::Imported(imported) => self.take_import(imported).await,
             Done::Read(read) => self.take_read(read).await,
+            Done::Drafted(drafted) => self.take_draft(*drafted).await,
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Turns what the printer thread publishes into states, events and results.
 
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::recovery::Loss;
 use spoolway_agent_core::stream::Stats;
 use spoolway_protocol::event::{
     CommStats, EventData, JobProgress, JobResult, PrinterError, PrinterStateChanged,
@@ -10,29 +11,27 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, FaultCode, JobId, Stamp};
 use tracing::{info, warn};
 
-use super::book::json;
 use super::clerk::Clerk;
 use super::events::event;
+use super::losses::{Heat, Lost, loss_of};
 use super::moves::Reason;
-use super::restore::{LastSeen, PROGRESS, meta};
+use crate::line_journal::Subject;
 use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use crate::store::{AttemptEnd, Write};
 
 /// A milestone each so many percent.
 const MILESTONE_PCT: u64 = 10;
-/// How far a print has come is written down at most this often; it only tells an operator where a killed agent was.
-const NOTE_PROGRESS_MS: u64 = 30_000;
 
 /// The run that is under way.
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) job_id: JobId,
-    attempt: u32,
-    run: u64,
+    subject: Subject,
+    /// How warm it was when it was seen last.
+    heat: Heat,
     started: Stamp,
     began: Moment,
     milestone: u64,
-    noted: Moment,
     /// The agent itself gives it up, because it is to end.
     pub(super) stopped_by_agent: bool,
 }
@@ -41,7 +40,7 @@ impl From<Ticket> for Following {
     /// A run that was taken over from the process before.
     fn from(ticket: Ticket) -> Self {
         let began = Moment::from_millis(ticket.started.m);
-        Self::new(ticket.job_id, ticket.attempt, ticket.run, ticket.started, began)
+        Self::new(ticket.job_id, ticket.subject, ticket.started, began)
     }
 }
 
@@ -54,8 +53,9 @@ pub(super) struct RunFacts {
 }
 
 impl Following {
-    pub(super) fn new(job_id: JobId, attempt: u32, run: u64, started: Stamp, began: Moment) -> Self {
-        Self { job_id, attempt, run, started, began, milestone: 0, noted: began, stopped_by_agent: false }
+    pub(super) fn new(job_id: JobId, subject: Subject, started: Stamp, began: Moment) -> Self {
+        let heat = Heat::default();
+        Self { job_id, subject, heat, started, began, milestone: 0, stopped_by_agent: false }
     }
 }
 
@@ -66,17 +66,29 @@ impl Clerk {
         self.judge(&snapshot).await;
         self.tell_printer(&snapshot).await;
         self.tell_prompt(&snapshot).await;
+        self.name_losses(&snapshot).await;
         self.follow_run(&snapshot).await;
         self.take_ready(&snapshot).await;
     }
 
     async fn follow_run(&mut self, snapshot: &Snapshot) {
-        let Some(following) = &self.following else { return };
-        let Some(run) = snapshot.run.clone().filter(|run| run.id == following.run) else { return };
+        let Some(following) = &mut self.following else { return };
+        if let Some(temperatures) = &snapshot.temperatures {
+            following.heat = Heat::of(temperatures);
+        }
+        let run = snapshot.run.clone().filter(|run| run.id == following.subject.run);
+        let Some(run) = run else { return };
         self.keep_progress(&run);
         match &run.phase {
             RunPhase::Starting => {}
+            // What goes ahead of an interrupted print's own lines is its recovery.
+            RunPhase::Printing if !self.is_past_preamble(&run) => {}
             RunPhase::Printing => self.reach(JobState::Printing, Reason::default()).await,
+            RunPhase::Paused if !self.is_past_preamble(&run) => {
+                let reason = Reason::of_cause(run.cause.as_ref());
+                self.reach(JobState::Paused, reason.clone()).await;
+                self.explain(reason);
+            }
             RunPhase::Paused => {
                 let reason = Reason::of_cause(run.cause.as_ref());
                 self.reach(JobState::Printing, Reason::default()).await;
@@ -94,8 +106,8 @@ impl Clerk {
         let state = self.book.entries[&id].job.state();
         let wanted = matches!(
             (state, to),
-            (JobState::Starting | JobState::Paused, JobState::Printing)
-                | (JobState::Printing, JobState::Paused)
+            (JobState::Starting | JobState::Recovering | JobState::Paused, JobState::Printing)
+                | (JobState::Recovering | JobState::Printing, JobState::Paused)
         );
         if wanted {
             if state == JobState::Paused || to == JobState::Paused {
@@ -103,6 +115,10 @@ impl Clerk {
             }
             self.move_job(&id, to, reason, Vec::new()).await;
         }
+    }
+
+    fn is_past_preamble(&self, run: &Run) -> bool {
+        self.following.as_ref().is_none_or(|following| run.progress.commands >= following.subject.preamble)
     }
 
     /// Why a job is held may change while it is: missing replies may come after all.
@@ -116,55 +132,38 @@ impl Clerk {
     fn keep_progress(&mut self, run: &Run) {
         let Some(following) = &self.following else { return };
         let Some(entry) = self.book.entries.get_mut(&following.job_id) else { return };
-        entry.detail.commands_acked = run.progress.commands;
-        entry.detail.line = run.progress.position.line;
-        entry.detail.bytes = run.progress.position.byte;
-        entry.detail.layer = run.progress.position.layer;
+        let subject = &following.subject;
+        entry.detail.stand_at(subject.commands(run), subject.position(run));
     }
 
     async fn tell_progress(&mut self) {
-        let now = self.clock.now();
         let Some(following) = &mut self.following else { return };
-        let id = following.job_id.clone();
+        let (id, attempt) = (following.job_id.clone(), following.subject.attempt);
         let detail = &self.book.entries[&id].detail;
         let percent = detail.commands_acked * 100 / detail.commands_total.max(1);
         let milestone = percent / MILESTONE_PCT;
-        let passed = milestone > following.milestone && percent < 100;
-        let due = (now - following.noted).as_millis() >= u128::from(NOTE_PROGRESS_MS);
-        if !passed && !due {
+        if milestone <= following.milestone || percent >= 100 {
             return;
         }
-        following.noted = now;
-        let attempt = following.attempt;
-        let seen = LastSeen {
-            job_id: id.to_string(),
+        following.milestone = milestone;
+        let progress = EventData::JobProgress(JobProgress {
+            pct: Some(percent as f64),
+            layer: Some(detail.layer),
             line: detail.line,
-            commands: detail.commands_acked,
             bytes: detail.bytes,
-            layer: detail.layer,
-        };
-        let mut writes = vec![meta(PROGRESS, json(&seen))];
-        if passed {
-            following.milestone = milestone;
-            let progress = EventData::JobProgress(JobProgress {
-                pct: Some(percent as f64),
-                layer: Some(detail.layer),
-                line: detail.line,
-                bytes: detail.bytes,
-                extra: Extra::default(),
-            });
-            if milestone.is_multiple_of(5) {
-                info!(job = %id, percent, layer = detail.layer, line = detail.line, "printing");
-            }
-            writes.push(event(&progress, Some((&id, attempt)), &self.clock.stamp()));
+            extra: Extra::default(),
+        });
+        if milestone.is_multiple_of(5) {
+            info!(job = %id, percent, layer = detail.layer, line = detail.line, "printing");
         }
-        self.note(writes).await;
+        self.note(vec![event(&progress, Some((&id, attempt)), &self.clock.stamp())]).await;
     }
 
     async fn conclude(&mut self, run: &Run, end: RunEnd) {
         let Some(following) = self.following.take() else { return };
         let id = following.job_id.clone();
-        let line = run.progress.position.line;
+        let line = following.subject.position(run).line;
+        let is_recovery = following.subject.preamble > 0;
         let (to, reason) = match end {
             RunEnd::Completed => (JobState::Completed, Reason::default()),
             RunEnd::Cancelled if following.stopped_by_agent => {
@@ -181,7 +180,8 @@ impl Clerk {
                 let text = format!("cancelled behind line {line}; heaters, fan and motors are off");
                 (JobState::Cancelled, Reason::fault(Fault::Cancelled, text))
             }
-            RunEnd::Interrupted(fault, text) if run.stats.job_lines_sent == 0 => {
+            // Nothing of it is on the bed, unless it was an interrupted print that went on.
+            RunEnd::Interrupted(fault, text) if run.stats.job_lines_sent == 0 && !is_recovery => {
                 (JobState::Failed, Reason::fault(fault, text))
             }
             RunEnd::Interrupted(fault, text) => {
@@ -194,6 +194,12 @@ impl Clerk {
             if state != JobState::Printing {
                 self.move_job(&id, JobState::Printing, Reason::default(), Vec::new()).await;
             }
+        }
+        if to == JobState::Interrupted {
+            let loss = reason.fault.map_or(Loss::Conversation, loss_of);
+            self.judged_with = self.snapshot.borrow().known.clone();
+            let lost = Lost::new(loss, following.heat, &self.clock.stamp());
+            self.book.entries.get_mut(&id).expect("a job that runs is in the book").detail.lost = Some(lost);
         }
         let facts = RunFacts {
             elapsed_ms: (self.clock.now() - following.began).as_millis() as u64,
@@ -252,7 +258,7 @@ impl Clerk {
             lines_total: detail.commands_total,
             bytes: detail.bytes,
             comm,
-            interrupted: Vec::new(),
+            interrupted: detail.interruptions.clone(),
             extra: Extra::default(),
         }));
         let mut writes = vec![event(&result, Some((id, attempt)), &ended)];

@@ -131,7 +131,7 @@ impl Clerk {
 
     pub(super) async fn pause_here(&mut self, job: Option<JobId>) -> Result<JobView, Refusal> {
         let id = self.chosen(job)?;
-        self.expect_state(&id, &[JobState::Printing, JobState::Paused])?;
+        self.expect_state(&id, &[JobState::Printing, JobState::Recovering, JobState::Paused])?;
         drop(self.orders.send(Order::Pause).await);
         self.view_of(&id).ok_or_else(|| unknown_job(&id))
     }

@@ -5,6 +5,7 @@
 //! * `fetch` pulls a job's file into the spool.
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
+//! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
 //! * `follow` turns what the printer thread publishes into states, events and results.
 
 mod bed;
@@ -15,8 +16,10 @@ mod events;
 mod fetch;
 mod follow;
 mod local_jobs;
+mod losses;
 mod moves;
 mod prompts;
+mod recover;
 mod restore;
 mod room;
 mod show;
@@ -36,10 +39,12 @@ use tokio::time::timeout;
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::line_journal::{Found, LineJournal};
 use crate::local::Counter;
 use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
+use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, JobView, LinkView, Refusal, Status};
 
 pub use clerk::{Remains, run};
@@ -64,6 +69,8 @@ pub struct Parts {
     pub opened: Opened,
     /// Job bodies.
     pub spool: Spool,
+    /// Where a print stands, on the disk, and what was found there.
+    pub journal: (LineJournal, Found),
     /// The printer thread.
     pub printer: Printer,
     /// Port, rate and profile, as configured.
@@ -92,6 +99,9 @@ enum Ask {
     Resume { job: Option<JobId>, doubt: Option<Doubt>, answer: Answer },
     Cancel { job: Option<JobId>, answer: Answer },
     ClearBed { epoch: u64, answer: oneshot::Sender<Result<BedView, Refusal>> },
+    PlanRecovery { job: JobId, how: RecoverHow, answer: oneshot::Sender<Result<PlanView, Refusal>> },
+    Recover { job: JobId, how: RecoverHow, plan_id: String, answer: Answer },
+    Abandon { job: JobId, answer: Answer },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
     Prompt { prompt: Option<PromptId>, choice: u32, answer: oneshot::Sender<Result<(), Refusal>> },
 }
@@ -172,6 +182,18 @@ impl Counter for Desk {
 
     async fn clear_bed(&self, epoch: u64) -> Result<BedView, Refusal> {
         self.ask(|answer| Ask::ClearBed { epoch, answer }).await?
+    }
+
+    async fn plan_recovery(&self, job: JobId, how: RecoverHow) -> Result<PlanView, Refusal> {
+        self.ask(|answer| Ask::PlanRecovery { job, how, answer }).await?
+    }
+
+    async fn recover(&self, job: JobId, how: RecoverHow, plan_id: String) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Recover { job, how, plan_id, answer }).await?
+    }
+
+    async fn abandon(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Abandon { job, answer }).await?
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

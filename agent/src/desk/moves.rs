@@ -70,7 +70,11 @@ impl Clerk {
         let entry = self.book.entries.get_mut(id)?;
         let expected_rev = entry.job.rev();
         let changed = match entry.job.move_to(to, reason.fault.map(Fault::code)) {
-            Ok(changed) => JobStateChanged { doubt: reason.doubt.clone(), ..changed },
+            Ok(changed) => JobStateChanged {
+                doubt: reason.doubt.clone(),
+                loss: (to == JobState::Interrupted).then(|| entry.detail.loss_word()).flatten(),
+                ..changed
+            },
             Err(unlawful) => {
                 warn!(%unlawful, "a job was not moved");
                 return None;

@@ -8,7 +8,8 @@ use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::link::inbox::InboxOptions;
 use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
-use spoolway_protocol::event::{AgentStarted, EventData, Gap};
+use spoolway_agent_core::recovery::Loss;
+use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged};
 use spoolway_protocol::job::{JobState, Outcome};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
@@ -21,9 +22,11 @@ use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
 use super::follow::Following;
+use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use crate::bus::Inbound;
 use crate::clock::Clock;
+use crate::line_journal::Found;
 use crate::printer::{Order, Ticket};
 use crate::store::{CommandRow, Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
@@ -32,7 +35,6 @@ pub(super) const BED_EPOCH: &str = "bed_epoch";
 pub(super) const BED_CLEAR: &str = "bed_clear";
 pub(super) const BED_JOB: &str = "bed_job";
 pub(super) const CMD_SEQ: &str = "cmd_seq";
-pub(super) const PROGRESS: &str = "progress";
 
 /// A command as the inbox keeps it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,22 +48,13 @@ pub(super) struct StoredCommand {
     pub(super) at_ms: u64,
 }
 
-/// How far a print had come when that was last written down.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct LastSeen {
-    pub(super) job_id: String,
-    pub(super) line: u64,
-    pub(super) commands: u64,
-    pub(super) bytes: u64,
-    pub(super) layer: u32,
-}
-
 impl Clerk {
     pub(super) async fn open(
         parts: Parts,
         done: mpsc::Sender<Done>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
-        let Parts { clock, identity, store, opened, spool, printer, port, inbound, .. } = parts;
+        let Parts { clock, identity, store, opened, spool, journal, printer, port, inbound, .. } = parts;
+        let (journal, left) = journal;
         let Parts { outbound, hello, telemetry, link, bed: crate::config::Bed { confirm }, .. } = parts;
         let inbox = restore_inbox(&store, &clock).await?;
         let (orders, stop, snapshot) =
@@ -75,6 +68,7 @@ impl Clerk {
             identity,
             store,
             spool,
+            journal,
             orders,
             stop,
             stopped_ahead: VecDeque::new(),
@@ -90,6 +84,8 @@ impl Clerk {
             fetch: None,
             preflight: None,
             following: None,
+            drafting: false,
+            judged_with: None,
             connected: false,
             trust: super::trust::Trust::default(),
             printer_state: PrinterState::Offline,
@@ -109,7 +105,7 @@ impl Clerk {
             imports: 0,
         };
         clerk.tell_start(&opened.start).await;
-        clerk.restore_jobs(taken).await?;
+        clerk.restore_jobs(taken, &left).await?;
         Ok((clerk, inbound, printer.join()))
     }
 
@@ -142,7 +138,10 @@ impl Clerk {
         drop(self.promise(writes).await);
     }
 
-    async fn restore_jobs(&mut self, taken: Option<Ticket>) -> Result<(), StoreError> {
+    async fn restore_jobs(&mut self, taken: Option<Ticket>, left: &Found) -> Result<(), StoreError> {
+        if matches!(left, Found::Damaged | Found::OtherVersion(_)) {
+            warn!(?left, "the line journal cannot be read; where an interrupted print stood is not known");
+        }
         for row in self.store.jobs().await? {
             match Entry::from_row(&row) {
                 Some(entry) => drop(self.book.put(entry)),
@@ -155,25 +154,26 @@ impl Clerk {
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         let goes_on = self.following.as_ref().map(|run| run.job_id.clone());
         for id in ids.into_iter().filter(|id| goes_on.as_ref() != Some(id)) {
-            self.restore_job(&id).await?;
+            self.restore_job(&id, left).await?;
         }
         Ok(())
     }
 
     /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
     fn take_up(&mut self, ticket: Ticket) {
-        self.runs = self.runs.max(ticket.run);
+        self.runs = self.runs.max(ticket.subject.run);
         let Some(entry) = self.book.entries.get_mut(&ticket.job_id) else { return };
-        if !entry.job.state().holds_printer() || entry.job.attempt() != ticket.attempt {
+        if !entry.job.state().holds_printer() || entry.job.attempt() != ticket.subject.attempt {
             return;
         }
-        info!(job = %ticket.job_id, attempt = ticket.attempt, "the print outlived the process");
+        info!(job = %ticket.job_id, attempt = ticket.subject.attempt, "the print outlived the process");
+        self.journal.begin(ticket.subject.clone());
         self.following = Some(Following::from(ticket));
     }
 
     /// A job that was being printed is interrupted: it is not known what the printer has done, and nothing starts again by
     /// itself.
-    async fn restore_job(&mut self, id: &JobId) -> Result<(), StoreError> {
+    async fn restore_job(&mut self, id: &JobId, left: &Found) -> Result<(), StoreError> {
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
         let held_printer = entry.job.state().holds_printer();
         let expected_rev = entry.job.rev();
@@ -188,16 +188,20 @@ impl Clerk {
             let writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
             return self.promise(writes).await;
         }
-        let seen: Option<LastSeen> =
-            self.store.meta(PROGRESS).await?.and_then(|text| serde_json::from_str(&text).ok());
-        let seen = seen.filter(|seen| seen.job_id == id.as_str()).unwrap_or_default();
-        reason.text = Some(format!("the agent ended while printing, at or behind line {}", seen.line));
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
-        entry.detail.line = seen.line;
-        entry.detail.commands_acked = seen.commands;
-        entry.detail.bytes = seen.bytes;
-        entry.detail.layer = seen.layer;
-        warn!(job = %id, line = seen.line, code = fault.code(), help = fault.help(), "print was interrupted");
+        let mark = left.of(id.as_str(), entry.job.attempt());
+        let loss = Loss::of_restart(mark.is_some_and(|mark| mark.boot == self.clock.boot_id().to_string()));
+        entry.detail.lost = Some(match mark {
+            Some(mark) => Lost::at_mark(loss, mark),
+            None => Lost::new(loss, Heat::default(), &self.clock.stamp()),
+        });
+        if let Some(mark) = mark {
+            entry.detail.stand_at(mark.commands, mark.position());
+        }
+        let line = entry.detail.line;
+        reason.text = Some(format!("{}; at or behind line {line}", loss.sentence()));
+        warn!(job = %id, line, code = fault.code(), help = fault.help(), "print was interrupted");
+        let changed = JobStateChanged { loss: Some(loss.as_str().to_owned()), ..changed };
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
         writes.extend(self.write_result(id, Outcome::Interrupted, &reason, None));
         self.promise(writes).await?;

@@ -12,6 +12,7 @@ use spoolway_protocol::{JobId, PrinterId};
 
 use super::book::Entry;
 use super::clerk::Clerk;
+use super::losses::Lost;
 use crate::bus::{HelloState, Telemetered};
 use crate::printer::Snapshot;
 use crate::view::{FaultView, JobView, PrinterView, Status, WireView};
@@ -66,6 +67,7 @@ impl Clerk {
             layers_total: detail.layers_total,
             bytes: detail.bytes,
             size: entry.offer.file.size,
+            loss: detail.lost.as_ref().filter(|_| entry.job.state() == JobState::Interrupted).map(Lost::view),
             reason: self.why(entry),
             created_ms: entry.created_ms,
         }

@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use spoolway_agent_core::gcode::{Framing, Problem, Scan, Summary};
+use spoolway_agent_core::gcode::{Framing, Position, Problem, Scan, Summary};
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
@@ -15,6 +15,7 @@ use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::restore::{BED_EPOCH, BED_JOB, meta};
+use crate::line_journal::Subject;
 use crate::printer::{Known, Order, Ticket, feeder};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
@@ -152,21 +153,29 @@ impl Clerk {
             job = %id, attempt, commands = summary.commands, layers = summary.layers,
             file = self.book.entries[id].offer.file.name, "print starts"
         );
+        let subject = Subject {
+            run,
+            job_id: id.to_string(),
+            attempt,
+            sha256,
+            from: Position::default(),
+            commands_before: 0,
+            preamble: 0,
+        };
+        self.journal.begin(subject.clone());
         let (started, now) = (self.clock.stamp(), self.clock.now());
-        self.following = Some(Following::new(id.clone(), attempt, run, started.clone(), now));
-        let ticket = Box::new(self.ticket(id, attempt, run, started));
+        let ticket = Box::new(self.ticket(id, subject.clone(), started.clone()));
+        self.following = Some(Following::new(id.clone(), subject, started, now));
         drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
         self.end_start_command(id, Ok(()));
     }
 
     /// What has to be known of a run that outlives this process.
-    fn ticket(&self, id: &JobId, attempt: u32, run: u64, started: Stamp) -> Ticket {
+    pub(super) fn ticket(&self, id: &JobId, subject: Subject, started: Stamp) -> Ticket {
         let entry = &self.book.entries[id];
         Ticket {
             job_id: id.clone(),
-            attempt,
-            run,
-            sha256: entry.sha256(),
+            subject,
             size: entry.offer.file.size,
             name: entry.offer.file.name.clone(),
             commands: entry.detail.commands_total,

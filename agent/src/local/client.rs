@@ -5,9 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use spoolway_protocol::{AgentId, PromptId};
+use spoolway_protocol::{AgentId, JobId, PromptId};
 
 use super::words::{Answer, MAX_LINE_BYTES, Request};
+use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, FaultView, JobView, Status};
 
 /// An agent that is well answers at once.
@@ -130,6 +131,17 @@ impl Client {
         }
     }
 
+    /// How an interrupted print would go on; nothing moves.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn plan_recovery(&mut self, job_id: JobId, how: RecoverHow) -> Result<PlanView, TalkError> {
+        match self.ask(&Request::PlanRecovery { job_id, how })? {
+            Answer::Plan { plan } => Ok(*plan),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Takes the printer that answers for the right one; gives what is now remembered of it.
     ///
     /// # Errors
@@ -180,7 +192,8 @@ impl Client {
     /// [`TalkError`]; a refusal is one too.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, TalkError> {
         let patience = match request {
-            Request::Print { .. } => Some(IMPORT),
+            // The whole file is read for these.
+            Request::Print { .. } | Request::PlanRecovery { .. } | Request::Recover { .. } => Some(IMPORT),
             Request::Logs { follow: true, .. } | Request::Console => None,
             _ => Some(ANSWER),
         };
@@ -224,6 +237,7 @@ impl Client {
         let word = match answer {
             Answer::Status { .. } => "status",
             Answer::Jobs { .. } => "jobs",
+            Answer::Plan { .. } => "plan",
             Answer::Job { .. } => "job",
             Answer::Identity { .. } => "identity",
             Answer::Log { .. } => "log",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use spoolway_protocol::{Doubt, JobId, PromptId};
 
 use crate::printer::Watcher;
+use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, JobView, Refusal, Status};
 
 /// Takes orders and says how things stand.
@@ -34,6 +35,21 @@ pub trait Counter: Clone + Send + Sync + 'static {
     fn cancel(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Says that the bed was clear when a person saw it in this bed epoch.
     fn clear_bed(&self, epoch: u64) -> impl Future<Output = Result<BedView, Refusal>> + Send;
+    /// How an interrupted print would go on; nothing moves.
+    fn plan_recovery(
+        &self,
+        job: JobId,
+        how: RecoverHow,
+    ) -> impl Future<Output = Result<PlanView, Refusal>> + Send;
+    /// Goes on with an interrupted print by the plan that was shown.
+    fn recover(
+        &self,
+        job: JobId,
+        how: RecoverHow,
+        plan_id: String,
+    ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Gives the part of an interrupted print up.
+    fn abandon(&self, job: JobId) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Takes the printer that answers for the right one; gives what is now remembered of it.
     fn accept_printer(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
     /// Answers the question of the firmware that is open; another one than `prompt` is not answered.

@@ -186,6 +186,12 @@ impl Guest {
             Request::ClearBed { epoch } => {
                 counter.clear_bed(epoch).await.map_or_else(refused, |bed| Answer::Bed { bed })
             }
+            Request::PlanRecovery { job_id, how } => counter
+                .plan_recovery(job_id, how)
+                .await
+                .map_or_else(refused, |plan| Answer::Plan { plan: Box::new(plan) }),
+            Request::Recover { job_id, how, plan_id } => job(counter.recover(job_id, how, plan_id).await),
+            Request::Abandon { job_id } => job(counter.abandon(job_id).await),
             Request::AcceptPrinter => {
                 counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
             }

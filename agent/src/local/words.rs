@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
+use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, FaultView, JobView, Status, WireLineView};
 
 /// Longest line either way, in bytes, without its line feed.
@@ -54,6 +55,29 @@ pub enum Request {
     ClearBed {
         /// The bed epoch that the person saw.
         epoch: u64,
+    },
+    /// How an interrupted print would go on; [`Answer::Plan`].
+    PlanRecovery {
+        /// The job.
+        job_id: JobId,
+        /// Where, and how high the nozzle is.
+        #[serde(default)]
+        how: RecoverHow,
+    },
+    /// Goes on with an interrupted print by a plan that was shown; [`Answer::Job`].
+    Recover {
+        /// The job.
+        job_id: JobId,
+        /// As it was asked for with the plan.
+        #[serde(default)]
+        how: RecoverHow,
+        /// The plan that was shown.
+        plan_id: String,
+    },
+    /// Gives the part of an interrupted print up; [`Answer::Job`].
+    Abandon {
+        /// The job.
+        job_id: JobId,
     },
     /// Takes the printer that answers for the right one; [`Answer::Accepted`].
     AcceptPrinter,
@@ -106,6 +130,11 @@ pub enum Answer {
         /// The job.
         job: JobView,
     },
+    /// How an interrupted print would go on.
+    Plan {
+        /// Boxed: it is far larger than the others.
+        plan: Box<PlanView>,
+    },
     /// Who the agent is.
     Identity {
         /// Its id.
@@ -154,6 +183,8 @@ pub enum Answer {
 
 #[cfg(test)]
 mod tests {
+    use spoolway_agent_core::recovery::{Height, ResumeFrom};
+
     use super::*;
 
     #[test]
@@ -167,6 +198,14 @@ mod tests {
                 Request::Resume { job_id: None, doubt: Some(Doubt::Lost) },
             ),
             (r#"{"ask":"clear_bed","epoch":3}"#, Request::ClearBed { epoch: 3 }),
+            (
+                r#"{"ask":"recover","job_id":"j-1","how":{"from":{"line":7},"height":"held"},"plan_id":"3f"}"#,
+                Request::Recover {
+                    job_id: "j-1".parse().unwrap(),
+                    how: RecoverHow { from: ResumeFrom::Line(7), height: Some(Height::Held) },
+                    plan_id: "3f".to_owned(),
+                },
+            ),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (
                 r#"{"ask":"logs","lines":5,"follow":true,"level":"warn"}"#,

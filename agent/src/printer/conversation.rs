@@ -295,6 +295,7 @@ async fn next_feed(feed: &mut Option<mpsc::Receiver<Feed>>) -> Option<Feed> {
 
 #[cfg(test)]
 mod tests {
+    use spoolway_agent_core::gcode::Position;
     use spoolway_agent_core::greeting::Greeted;
     use spoolway_protocol::JobId;
 
@@ -302,14 +303,21 @@ mod tests {
     use super::super::task::tests::{at_port, bench};
     use super::*;
     use crate::clock::Clock;
+    use crate::line_journal::Subject;
 
     fn ticket() -> Ticket {
         let stamp = Clock::start().unwrap().stamp();
         Ticket {
             job_id: JobId::new("j1").unwrap(),
-            attempt: 1,
-            run: 7,
-            sha256: "0".repeat(64).parse().unwrap(),
+            subject: Subject {
+                run: 7,
+                job_id: "j1".to_owned(),
+                attempt: 1,
+                sha256: "0".repeat(64),
+                from: Position::default(),
+                commands_before: 0,
+                preamble: 0,
+            },
             size: 1,
             name: "part.gcode".to_owned(),
             commands: 1,

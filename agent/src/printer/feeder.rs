@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use spoolway_agent_core::gcode::{Batch, Position, Reader};
+use spoolway_agent_core::gcode::{Batch, Reader};
 use tokio::sync::mpsc;
 
 /// Commands in one batch.
@@ -30,20 +30,21 @@ pub enum Feed {
 /// # Errors
 /// The system has no thread to spare.
 pub fn start(body: impl Read + Send + 'static) -> std::io::Result<mpsc::Receiver<Feed>> {
-    start_behind(body, Position::default())
+    start_behind(body, Reader::new(), Batch::default())
 }
 
-/// Starts to read a job behind a command that stands there; the body gives the bytes from there on.
+/// Starts to read a job in its middle: `preamble` goes ahead, `reader` knows where `body` stands.
 ///
 /// # Errors
 /// The system has no thread to spare.
 pub fn start_behind(
     body: impl Read + Send + 'static,
-    behind: Position,
+    reader: Reader,
+    preamble: Batch,
 ) -> std::io::Result<mpsc::Receiver<Feed>> {
     let (sender, receiver) = mpsc::channel(BATCHES);
     std::thread::Builder::new().name("feeder".to_owned()).spawn(move || {
-        let last = match read_all(body, Reader::behind(behind), &sender) {
+        let last = match read_all(body, reader, preamble, &sender) {
             Ok(()) => Feed::End,
             Err(Stop::Broken(text)) => Feed::Broken(text),
             Err(Stop::Unwanted) => return,
@@ -58,9 +59,14 @@ enum Stop {
     Unwanted,
 }
 
-fn read_all(mut body: impl Read, mut reader: Reader, sender: &mpsc::Sender<Feed>) -> Result<(), Stop> {
+/// `batch` holds what goes ahead.
+fn read_all(
+    mut body: impl Read,
+    mut reader: Reader,
+    mut batch: Batch,
+    sender: &mpsc::Sender<Feed>,
+) -> Result<(), Stop> {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut batch = Batch::default();
     loop {
         let count = body.read(&mut piece).map_err(|error| Stop::Broken(error.to_string()))?;
         let mut full = Vec::new();
@@ -87,6 +93,8 @@ fn read_all(mut body: impl Read, mut reader: Reader, sender: &mpsc::Sender<Feed>
 
 #[cfg(test)]
 mod tests {
+    use spoolway_agent_core::gcode::Position;
+
     use super::*;
 
     #[test]
@@ -107,6 +115,23 @@ mod tests {
             }
         }
         assert_eq!(next, 10_000);
+    }
+
+    #[test]
+    fn a_job_goes_on_in_its_middle_behind_a_preamble() {
+        let text = "G28\nG1 X1\n;LAYER:1\nG1 X2 ; two\nG1 X3\n";
+        let behind = Position { line: 2, byte: 10, layer: 1 };
+        let mut preamble = Batch::default();
+        preamble.push(b"M109 S200", behind);
+        let body = std::io::Cursor::new(text.as_bytes()[10..].to_vec());
+        let mut feed = start_behind(body, Reader::behind(behind), preamble).unwrap();
+        let Some(Feed::Commands(batch)) = feed.blocking_recv() else { panic!("commands") };
+        let all: Vec<_> = (0..batch.len()).map(|index| batch.get(index).unwrap()).collect();
+        let expected = [(&b"M109 S200"[..], 2, 1), (b"G1 X2", 4, 2), (b"G1 X3", 5, 2)];
+        let found: Vec<_> = all.iter().map(|(text, at)| (*text, at.line, at.layer)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(all[2].1.byte, text.len() as u64);
+        assert!(matches!(feed.blocking_recv(), Some(Feed::End)));
     }
 
     #[test]

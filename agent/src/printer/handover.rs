@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::Position;
 use spoolway_agent_core::stream::journal::{Found, Journal};
 use spoolway_firmware_profiles::FirmwareReport;
-use spoolway_protocol::{BootId, JobId, Sha256Hex, Stamp};
+use spoolway_protocol::{BootId, JobId, Stamp};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -26,6 +26,7 @@ use super::beside::Beside;
 use super::feeder::Feed;
 use super::memory::Memory;
 use super::sys;
+use crate::line_journal::Subject;
 
 /// The port's name among the descriptors that are kept.
 const NAME: &str = "printer";
@@ -37,12 +38,8 @@ const FIRST: RawFd = 3;
 pub struct Ticket {
     /// The job.
     pub job_id: JobId,
-    /// The attempt.
-    pub attempt: u32,
-    /// Names the run in the snapshot.
-    pub run: u64,
-    /// Its file.
-    pub sha256: Sha256Hex,
+    /// The run, as the line journal knows it.
+    pub subject: Subject,
     /// Size of the file in bytes.
     pub size: u64,
     /// The file's name.
@@ -72,9 +69,9 @@ pub(super) struct Talk {
     pub(super) ticket: Option<Ticket>,
 }
 
-/// Gives the commands of a job behind a place in its file.
+/// Gives the commands of a job behind a place in its file, when so many of its lines were framed.
 pub type OpenFeed =
-    Box<dyn Fn(&Ticket, Position) -> std::result::Result<mpsc::Receiver<Feed>, String> + Send>;
+    Box<dyn Fn(&Ticket, Position, u64) -> std::result::Result<mpsc::Receiver<Feed>, String> + Send>;
 
 /// What the process before has left.
 pub struct Handover {

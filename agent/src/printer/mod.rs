@@ -232,6 +232,8 @@ pub struct Known {
     pub port: PathBuf,
     /// The rate at which it answered, in bits per second.
     pub baud: u32,
+    /// Whether it printed that it had just started when it was greeted.
+    pub has_just_started: bool,
     /// What the system knows of its port; nothing of a pseudo-terminal.
     pub found: Option<FoundPort>,
 }

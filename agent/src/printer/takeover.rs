@@ -97,6 +97,7 @@ impl Bench {
             port: talk.port.clone(),
             baud: talk.baud,
             found,
+            has_just_started: false,
         };
         self.stay_at(talk.port.clone(), talk.baud, known.found.as_ref());
         Ok(Arc::new(known))
@@ -118,7 +119,7 @@ fn open_rest(
 ) -> Result<Option<tokio::sync::mpsc::Receiver<super::feeder::Feed>>, (Fault, String)> {
     let (Some(ticket), Some(open)) = (&talk.ticket, open_feed) else { return Ok(None) };
     let text = |text| (Fault::StoreCorrupt, format!("the rest of the file cannot be read: {text}"));
-    open(ticket, carried.read_to()).map(Some).map_err(text)
+    open(ticket, carried.read_to(), carried.stats().job_lines_sent).map(Some).map_err(text)
 }
 
 fn tell_unfit(unfit: Unfit, in_flight: Option<(Position, Position)>) -> String {

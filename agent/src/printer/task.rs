@@ -283,7 +283,13 @@ impl Bench {
             Some(id) => registry.get(id).ok()?,
             None => identify(&registry, &greeted.banners, &greeted.report),
         };
+        let starts = &chosen.profile.replies.start;
+        let has_just_started = greeted
+            .banners
+            .iter()
+            .any(|banner| starts.iter().any(|start| banner.trim_start().starts_with(start.as_str())));
         let known = Known {
+            has_just_started,
             profile: chosen.profile.clone(),
             origin: chosen.origin.to_string(),
             report: greeted.report,
@@ -343,6 +349,7 @@ impl Bench {
             }
             snapshot.state = PrinterState::Offline;
             snapshot.known = None;
+            snapshot.temperatures = None;
             snapshot.unsafe_yet = unsafe_yet;
             snapshot.fault = Some((Fault::PortLost, text));
         });

@@ -10,6 +10,7 @@ use spoolway_agent::clock::Clock;
 use spoolway_agent::config::{self, BedConfirm, ProfileChoice};
 use spoolway_agent::desk::{self, Asks, Desk, Parts};
 use spoolway_agent::identity::Identity;
+use spoolway_agent::line_journal::LineJournal;
 use spoolway_agent::local::Counter;
 use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot};
 use spoolway_agent::spool::{Spool, SpoolOptions};
@@ -56,6 +57,8 @@ impl Rig {
         let spool = Spool::open(&folder.join("spool"), spool).unwrap();
         let (order, orders) = mpsc::channel(ORDERS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
+        let clock = Clock::start().unwrap();
+        let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
         let printer = Printer::played(order, seen);
         let (to_desk, inbound) = mpsc::channel(INBOUND);
         let (to_relay, outbound) = mpsc::channel(OUTBOUND);
@@ -64,11 +67,12 @@ impl Rig {
         let (link_out, link) = watch::channel(LinkView::default());
         let (desk, asks) = Desk::new(&printer);
         let parts = Parts {
-            clock: Clock::start().unwrap(),
+            clock,
             identity: Arc::new(Identity::open(folder).unwrap()),
             store: store.clone(),
             opened,
             spool,
+            journal,
             printer,
             port: config::Printer {
                 port: PathBuf::from("/dev/played").into(),
@@ -224,6 +228,7 @@ fn idle() -> Snapshot {
         report: FirmwareReport { name: Some("Marlin 2.1".to_owned()), ..FirmwareReport::default() },
         port: "/dev/played".into(),
         baud: 115_200,
+        has_just_started: false,
         found: None,
     };
     Snapshot { state: PrinterState::Idle, known: Some(Arc::new(known)), ..Snapshot::default() }

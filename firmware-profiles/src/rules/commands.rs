@@ -4,7 +4,7 @@ use super::{capability, within};
 use crate::error::Findings;
 use crate::profile::{Emergency, HostWaits, Profile, Scripts};
 
-const MAX_SCRIPT_LINES: usize = 64;
+pub(super) const MAX_SCRIPT_LINES: usize = 64;
 const MAX_BLOCKING: usize = 64;
 /// Klipper spells its commands out (`BED_MESH_CALIBRATE`).
 const MAX_WORD_BYTES: usize = 32;
@@ -12,7 +12,7 @@ const MAX_WORD_BYTES: usize = 32;
 /// Stands for the number of the button in `emergency.prompt_reply`.
 const CHOICE: &str = "{choice}";
 /// As long as anything that is put in place of a placeholder.
-const LONGEST_FILLING: &str = "-12345.67890";
+pub(super) const LONGEST_FILLING: &str = "-12345.67890";
 
 pub(super) fn check_blocking(commands: &[String], findings: &mut Findings) {
     if commands.len() > MAX_BLOCKING {
@@ -173,13 +173,19 @@ fn check_host_waits(profile: &Profile, findings: &mut Findings) {
 }
 
 /// Notes a command line that cannot be sent as it stands.
-fn check_line(key: &str, line: &str, profile: &Profile, findings: &mut Findings) {
+pub(super) fn check_line(key: &str, line: &str, profile: &Profile, findings: &mut Findings) {
     check_filled_line(key, line, line, profile, findings);
 }
 
 /// Notes a command line that cannot be sent once its placeholders are filled: the agent adds number and checksum, and
 /// firmwares differ in what they do with comments.
-fn check_filled_line(key: &str, said: &str, line: &str, profile: &Profile, findings: &mut Findings) {
+pub(super) fn check_filled_line(
+    key: &str,
+    said: &str,
+    line: &str,
+    profile: &Profile,
+    findings: &mut Findings,
+) {
     let most = profile.framing.max_command_bytes();
     let problem = if line.trim().is_empty() {
         "must not be blank: many firmwares never acknowledge a blank line".to_owned()

@@ -2,6 +2,7 @@
 
 mod about;
 mod commands;
+mod print_recovery;
 mod replies;
 mod transport;
 
@@ -18,6 +19,7 @@ pub(crate) fn check(profile: &Profile, origin: &Origin, findings: &mut Findings)
     transport::check_flow(profile, findings);
     replies::check(&profile.replies, findings);
     transport::check_recovery(profile, findings);
+    print_recovery::check(profile, findings);
     transport::check_timeouts(&profile.timeouts, findings);
     commands::check_blocking(&profile.timeouts.blocking, findings);
     commands::check_emergency(profile, findings);

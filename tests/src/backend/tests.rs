@@ -178,8 +178,16 @@ fn state(seq: u64, to: JobState) -> Event {
     event(
         1,
         seq,
-        &JobStateChanged { from: None, to, rev: 1, reason: None, doubt: None, extra: Extra::default() }
-            .into(),
+        &JobStateChanged {
+            from: None,
+            to,
+            rev: 1,
+            reason: None,
+            doubt: None,
+            loss: None,
+            extra: Extra::default(),
+        }
+        .into(),
     )
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use spoolway_agent::cli::Exit;
 use spoolway_agent::config::{DEFAULT_TOML, keys};
+use spoolway_agent_core::recovery::{Loss, Since};
 use spoolway_protocol::Fault;
 
 use crate::tree::{quoted, read, root, table};
@@ -31,6 +32,31 @@ fn the_operators_page_has_every_fault() {
         let again = "UPDATE_DOCS=1 cargo test -p spoolway-tests --test house";
         assert_eq!(page[begin..begin + length], faults(), "write it anew with `{again}`");
     }
+}
+
+/// What stands between two marks of a page has to be this; `UPDATE_DOCS=1` puts it there.
+fn between(page: &str, mark: &str, expected: &str) {
+    let text = read(page);
+    let (begin, end) = (format!("<!-- {mark}: begin -->\n"), format!("<!-- {mark}: end -->"));
+    let (head, rest) = text.split_once(&begin).unwrap();
+    let (said, tail) = rest.split_once(&end).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(page), [head, &begin, expected, &end, tail].concat()).unwrap();
+    } else {
+        let again = "UPDATE_DOCS=1 cargo test -p spoolway-tests --test house";
+        assert_eq!(said, expected, "write it anew with `{again}`");
+    }
+}
+
+#[test]
+fn the_page_on_recovery_names_what_happened_in_the_programs_words() {
+    let mut losses = "| name | what `jobs` and the plan say |\n|---|---|\n".to_owned();
+    for loss in Loss::ALL {
+        losses.push_str(&format!("| `{}` | {} |\n", loss.as_str(), loss.sentence()));
+    }
+    between("docs/recovery.md", "losses", &losses);
+    let since = Since::ALL.map(|since| format!("* {}\n", since.sentence())).concat();
+    between("docs/recovery.md", "since", &since);
 }
 
 #[test]

@@ -76,6 +76,36 @@ impl Modal {
         self.tool
     }
 
+    /// X, Y, Z and E in millimetres, where they are known.
+    #[must_use]
+    pub fn axes(&self) -> [Option<f64>; 4] {
+        self.axes
+    }
+
+    /// The feed rate in millimetres a minute, once one was given.
+    #[must_use]
+    pub fn feed(&self) -> Option<f64> {
+        self.feed
+    }
+
+    /// Whether X, Y and Z are given by how far to go.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.relative
+    }
+
+    /// The same of the extruder; `None` when firmwares differ about it.
+    #[must_use]
+    pub fn is_extruder_relative(&self) -> Option<bool> {
+        self.relative_e
+    }
+
+    /// Whether lengths are inches.
+    #[must_use]
+    pub fn is_in_inches(&self) -> bool {
+        self.inches
+    }
+
     /// Puts values in the place of placeholders; `None` when one of them is not known.
     #[must_use]
     pub fn fill(&self, line: &str) -> Option<String> {
@@ -156,7 +186,7 @@ impl Modal {
 }
 
 /// A number as G-code has it: no exponent, at most five decimals, none that say nothing.
-fn decimal(value: f64) -> String {
+pub(crate) fn decimal(value: f64) -> String {
     let text = format!("{value:.5}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0" } else { text }.to_owned()

@@ -131,6 +131,23 @@ impl Job {
         Ok(event)
     }
 
+    /// Goes on with an interrupted job, as an attempt of its own, which has to be later than every one before.
+    ///
+    /// # Errors
+    /// The attempt is not new, or the job is not interrupted.
+    pub fn recover(&mut self, attempt: u32) -> Result<JobStateChanged, BeginError> {
+        if attempt <= self.attempt {
+            return Err(BeginError::AlreadyStarted {
+                job_id: self.id.clone(),
+                asked: attempt,
+                begun: self.attempt,
+            });
+        }
+        let event = self.step(JobState::Recovering, None)?;
+        self.attempt = attempt;
+        Ok(event)
+    }
+
     /// What a restart of the agent makes of the job: what held the printer is interrupted, a check begins anew, the rest stays.
     pub fn after_restart(&mut self) -> Option<JobStateChanged> {
         let to = match self.state {
@@ -163,6 +180,7 @@ impl Job {
             rev: self.rev,
             reason: reason.map(str::to_owned),
             doubt: None,
+            loss: None,
             extra: Extra::default(),
         }
     }
@@ -209,6 +227,15 @@ mod tests {
         assert!(job.begin(3, None).is_ok());
         assert_eq!(job.begin(4, None).unwrap_err().fault(), Fault::JobNotReady);
         assert_eq!(job.attempt(), 3);
+    }
+
+    #[test]
+    fn an_interrupted_job_goes_on_as_an_attempt_of_its_own() {
+        let mut job = job(JobState::Interrupted, 2);
+        assert_eq!(job.recover(2).unwrap_err().fault(), Fault::JobAlreadyStarted);
+        assert_eq!(job.recover(3).unwrap().to, JobState::Recovering);
+        assert_eq!((job.attempt(), job.recover(4).unwrap_err().fault()), (3, Fault::JobNotReady));
+        job.move_to(JobState::Printing, None).unwrap();
     }
 
     #[test]
