@@ -328,6 +328,7 @@ impl Streamer {
         self.window.rewind(number, sure);
         self.query_out = self.window.in_flight().any(|line| line.source == Source::Query);
         self.mend(Mend::Settling { until: now, then: Then::SendAlone });
+        self.counted_alone = true;
     }
 
     /// Where the new process stands. A verdict that the old one asked for, or a request that it has seen, has a while to come:

@@ -94,6 +94,8 @@ pub struct Streamer {
     cut: Cut,
     /// The line that a process that has died had sent alone.
     alone_before: Option<u32>,
+    /// The line that is sent alone follows a verdict before which every acknowledgement was counted.
+    counted_alone: bool,
     /// The head was taken away from the part.
     parked: bool,
     /// Feed hold is on.
@@ -146,6 +148,7 @@ impl Streamer {
             hot_ends: options.hot_ends,
             cut: Cut::default(),
             alone_before: None,
+            counted_alone: false,
             parked: false,
             held: false,
             reset_asked: false,

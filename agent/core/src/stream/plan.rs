@@ -10,8 +10,8 @@ use super::state::{Mend, Phase, Then, Turn};
 use super::{Streamer, heat};
 
 /// No line is ever numbered so, and no 8-bit sum is 999; of firmwares that keep the lowest eight bits of a checksum (Repetier
-/// `gcode.cpp`) none takes it either, since those are 231 and the sum of ASCII is below 128. The firmware refuses this alone just as it does behind half a
-/// line that was left in its buffer, and it refuses it once. A line of the job would not do: Marlin 2.1 drops a
+/// `gcode.cpp`) none takes it either, since those are 231 and the sum of ASCII is below 128. The firmware refuses this alone
+/// just as it does behind half a line that was left in its buffer, and it refuses it once. A line of the job would not do: Marlin 2.1 drops a
 /// repetition of one of the last two lines without a word (`queue.cpp`).
 pub(super) const PROBE: &[u8] = b"N500*999\n";
 

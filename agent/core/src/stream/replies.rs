@@ -43,7 +43,9 @@ impl Streamer {
         match mend {
             Mend::Alone { number } if self.window.acked() >= number => {
                 self.refusals = 0;
-                self.mend(Mend::Settling { until: settled, then: Then::Open });
+                // Where every acknowledgement was counted none can be late.
+                let until = if std::mem::take(&mut self.counted_alone) { now } else { settled };
+                self.mend(Mend::Settling { until, then: Then::Open });
             }
             // One that nobody waits for shows that the count was ahead: let the others pass as well.
             Mend::Settling { then: Then::Open, .. } => {
@@ -162,6 +164,7 @@ impl Streamer {
         if !self.is_credible(now, number, trust) {
             return;
         }
+        self.counted_alone = false;
         if matches!(mend, Mend::Probing { counted: true, .. }) {
             return self.go_on_from(now, number, trust == Trust::Sure);
         }
