@@ -74,6 +74,20 @@ fn rest(plan: &PlanView, file: &[String]) -> Vec<String> {
     own.chain(file[behind..].iter().filter(|line| !line.starts_with(';')).cloned()).collect()
 }
 
+/// The last commands have to be these; only the first difference is shown.
+fn assert_ends_with(executed: &[String], expected: &[String]) {
+    assert!(executed.len() >= expected.len(), "{} commands and not {}", executed.len(), expected.len());
+    let end = &executed[executed.len() - expected.len()..];
+    for (at, (one, other)) in end.iter().zip(expected).enumerate() {
+        assert_eq!(waited(one), waited(other), "command {at} of {}", expected.len());
+    }
+}
+
+/// Where the agent waits for a heater in the firmware's place, the board is only told the target.
+fn waited(command: &str) -> String {
+    command.replace("M190 ", "M140 ").replace("M109 ", "M104 ")
+}
+
 fn loss(job: &JobView) -> (Loss, Since) {
     let loss = job.loss.expect("an interrupted job says what happened");
     (loss.loss, loss.since)
@@ -109,7 +123,7 @@ fn a_printer_that_was_reset_goes_on_by_the_plan_that_was_shown() {
     let executed = commands(board.finish().unwrap().printer.executed());
     let expected = rest(&shown, &file);
     let begins = executed.len() - expected.len();
-    assert_eq!(executed[begins..], expected);
+    assert_ends_with(&executed, &expected);
     assert_eq!(executed[begins - CANCEL_SCRIPT.len()..begins], CANCEL_SCRIPT, "it was made safe before");
     let printed: Vec<&String> = file.iter().filter(|line| !line.starts_with(';')).collect();
     let first = &executed[..begins - CANCEL_SCRIPT.len()];
@@ -143,7 +157,7 @@ fn a_printer_that_stood_all_the_time_goes_on_where_the_journal_says() {
     agent.end();
     let executed = commands(board.finish().unwrap().printer.executed());
     let expected = rest(&shown, &file);
-    assert_eq!(executed[executed.len() - expected.len()..], expected);
+    assert_ends_with(&executed, &expected);
 }
 
 #[test]
