@@ -128,6 +128,7 @@ fn what_waited_for_a_line_in_doubt_has_its_answer() {
     talk.streamer.resume(talk.now, Some(Doubt::Executed)).unwrap();
     assert_eq!(talk.hear(), [framed(1002, "M105")], "the heater is waited for");
     talk.say("ok T:210 /210 B:20 /0\n");
+    talk.say(" T:210 /210 B:20 /0\n");
     assert_eq!(talk.ms(3_000), [framed(1003, "G1 X1")]);
 }
 
