@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spoolway_agent_core::Moment;
 use spoolway_agent_core::backoff::{Backoff, BackoffOptions};
 use spoolway_agent_core::greeting::Greeted;
 use spoolway_agent_core::prompt::Prompts;
@@ -72,6 +73,10 @@ pub(super) struct Bench {
     pub(super) make_safe: bool,
     /// The journal of the conversation.
     pub(super) memory: Memory,
+    /// Alarms raised so far.
+    pub(super) alarms: u64,
+    /// A maintenance window is open until then.
+    pub(super) maintenance_until: Moment,
 }
 
 /// The thread's ends of its channels.
@@ -144,6 +149,8 @@ impl Bench {
             prompts: Prompts::default(),
             make_safe: false,
             memory,
+            alarms: 0,
+            maintenance_until: Moment::ZERO,
         }
     }
 
@@ -306,6 +313,7 @@ impl Bench {
         match order {
             None | Some(Order::Leave) => return Err(Leave),
             Some(Order::MakeSafe) => self.make_safe = true,
+            Some(Order::Maintain { until }) => self.maintain(until),
             Some(Order::Start { run, .. }) => {
                 let (fault, text) = self.why_silent();
                 self.publish.send_modify(|snapshot| snapshot.run = Some(Run::refused(run, fault, text)));
@@ -390,6 +398,8 @@ impl Run {
 pub(super) mod tests {
     use spoolway_firmware_profiles::Registry;
 
+    use crate::config::Safety;
+
     use super::super::Before;
     use super::super::discover::tests::Machine;
     use super::*;
@@ -404,6 +414,7 @@ pub(super) mod tests {
             root: "/".into(),
             profile: None,
             registry: Arc::new(Registry::built_in()),
+            safety: Safety::default(),
             dump_folder: None,
         }
     }

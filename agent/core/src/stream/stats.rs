@@ -23,6 +23,8 @@ pub struct Stats {
     pub stray_acks: u64,
     /// Longest time between two acknowledged lines of the job.
     pub job_max_gap: Duration,
+    /// How often the firmware said that it is busy.
+    pub busy_heard: u64,
     /// Events that nobody fetched.
     pub events_dropped: u64,
     /// How often another process went on with the job.
