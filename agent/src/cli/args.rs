@@ -6,11 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
+use super::maintenance::WindowAction;
 use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
 use crate::config::Flag;
-use crate::desk::MINUTES_MAX;
-use crate::local::words::MaintenanceAction;
 use crate::telemetry::Level;
 
 /// The agent of one 3D printer.
@@ -260,37 +259,6 @@ pub(super) enum ConsoleAction {
         #[arg(required = true)]
         command: Vec<String>,
     },
-}
-
-/// What to do with the maintenance window.
-#[derive(Debug, Subcommand)]
-pub(super) enum WindowAction {
-    /// Open it; it closes by itself.
-    #[command(after_help = "Example:\n  spoolway-agent maintenance open --minutes 15 --reason 'PID tuning'")]
-    Open {
-        /// For how many minutes, at most 120.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MINUTES_MAX)))]
-        minutes: u32,
-        /// Why, for the record.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
-    /// Close it.
-    #[command(after_help = "Example:\n  spoolway-agent maintenance close")]
-    Close,
-    /// Show whether it is open.
-    #[command(after_help = "Example:\n  spoolway-agent maintenance status")]
-    Status,
-}
-
-impl From<WindowAction> for MaintenanceAction {
-    fn from(action: WindowAction) -> Self {
-        match action {
-            WindowAction::Open { minutes, reason } => Self::Open { minutes, reason },
-            WindowAction::Close => Self::Close,
-            WindowAction::Status => Self::Show,
-        }
-    }
 }
 
 /// What to do with profiles.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::Moment;
-use spoolway_protocol::event::{Audit, EventData, Via};
+use spoolway_protocol::audit::{Audit, Via};
+use spoolway_protocol::event::EventData;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{BootId, Fault};
 use tracing::{info, warn};
