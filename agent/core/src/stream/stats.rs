@@ -49,6 +49,7 @@ impl Stats {
             self.job_refusals,
             self.job_probes,
             self.stray_acks,
+            self.busy_heard,
             self.events_dropped,
             self.takeovers,
         ] {
@@ -66,6 +67,7 @@ impl Stats {
             job_refusals: from.u64()?,
             job_probes: from.u64()?,
             stray_acks: from.u64()?,
+            busy_heard: from.u64()?,
             events_dropped: from.u64()?,
             takeovers: from.u64()?,
             job_max_gap: from.duration()?,
