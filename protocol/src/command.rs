@@ -148,7 +148,7 @@ pub struct EstopArgs {
 /// `printer.gcode`: single commands, each of them one that the role of the command's actor may send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GcodeArgs {
-    /// The commands, in order; at most [`crate::limits::GCODE_LINES`].
+    /// The commands, in order: 1 to 8.
     pub lines: Vec<String>,
     /// Unknown fields.
     #[serde(flatten)]
