@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::Safety;
+use spoolway_agent::line_journal::Subject;
 use spoolway_agent::local::TalkError;
 use spoolway_agent::local::words::{MaintenanceAction, Request};
 use spoolway_agent::printer::feeder::{self, Feed};
 use spoolway_agent::printer::{
-    Aside, Before, Cause, Order, Printer, PrinterOptions, RunEnd, RunPhase, Snapshot,
+    Aside, Before, Cause, Handover, Order, Printer, PrinterOptions, RunEnd, RunPhase, Snapshot, Ticket,
 };
 use spoolway_agent::view::{MaintenanceView, Refusal};
 use spoolway_agent_core::Moment;
@@ -60,7 +61,8 @@ impl Site {
             safety,
             dump_folder: None,
         };
-        let site = Self { printer: Printer::start(options, clock.clone()).unwrap(), board, clock };
+        let site =
+            Self { printer: Printer::start(options, Handover::none(), clock.clone()).unwrap(), board, clock };
         site.until("the printer", |now| (now.state == PrinterState::Idle).then_some(()));
         site
     }
@@ -87,7 +89,28 @@ impl Site {
 
     fn print(&self, feed: mpsc::Receiver<Feed>) {
         let known = self.printer.snapshot.borrow().known.clone().unwrap();
-        self.order(Order::Start { run: 1, known, feed });
+        let ticket = Box::new(self.ticket());
+        self.order(Order::Start { run: 1, known, ticket, feed });
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket {
+            job_id: "j1".parse().unwrap(),
+            subject: Subject {
+                run: 1,
+                job_id: "j1".to_owned(),
+                attempt: 1,
+                sha256: "0".repeat(64),
+                from: Position::default(),
+                commands_before: 0,
+                preamble: 0,
+            },
+            size: 1,
+            name: "part.gcode".to_owned(),
+            commands: 1,
+            layers: 0,
+            started: self.clock.stamp(),
+        }
     }
 
     fn print_text(&self, text: &str) {
