@@ -243,6 +243,7 @@ fn printer_options(config: &Config, registry: &Arc<Registry>, before: Before) ->
             ProfileChoice::Id(id) => Some(id.clone()),
         },
         registry: Arc::clone(registry),
+        safety: config.safety.clone(),
         dump_folder: Some(config.state_dir.clone()),
     }
 }

@@ -28,6 +28,20 @@ pub struct Status {
     pub jobs_waiting: u64,
     /// Events that the backend has not yet acknowledged.
     pub events_unacked: u64,
+    /// The maintenance window, while it is open.
+    #[serde(default)]
+    pub maintenance: Option<MaintenanceView>,
+}
+
+/// A maintenance window that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// How long it stays open, in seconds.
+    pub left_s: u64,
+    /// Who opened it.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// The bed, and what is known of it.
@@ -87,6 +101,9 @@ pub struct PrinterView {
     pub refusals: u64,
     /// What is wrong, if anything is.
     pub fault: Option<FaultView>,
+    /// What the agent's guard has found and is not over.
+    #[serde(default)]
+    pub alarms: Vec<FaultView>,
 }
 
 /// How the wire does.

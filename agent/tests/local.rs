@@ -6,12 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, Request};
+use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, MaintenanceAction, Request};
 use spoolway_agent::local::{Client, Counter, Counterpart, TalkError, bind, serve};
 use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
-use spoolway_agent::view::{BedView, JobView, LinkView, PrinterView, Refusal, Status};
+use spoolway_agent::view::{BedView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
 use tokio_util::sync::CancellationToken;
@@ -80,12 +80,14 @@ impl Counter for FakeDesk {
                 lines_per_s: 1.5,
                 refusals: 0,
                 fault: None,
+                alarms: Vec::new(),
             },
             job: None,
             link: LinkView::default(),
             bed: None,
             jobs_waiting: 0,
             events_unacked: 3,
+            maintenance: None,
         })
     }
 
@@ -107,6 +109,20 @@ impl Counter for FakeDesk {
             return Err(Refusal::new(Fault::CommUncertain, "lines 4 to 7 are in doubt"));
         }
         self.moved("resume", job, JobState::Printing)
+    }
+
+    async fn maintenance(
+        &self,
+        action: MaintenanceAction,
+        by: String,
+    ) -> Result<Option<MaintenanceView>, Refusal> {
+        self.note(format!("maintenance {action:?} by {by}"));
+        match action {
+            MaintenanceAction::Open { minutes, reason } => {
+                Ok(Some(MaintenanceView { left_s: u64::from(minutes) * 60, by, reason }))
+            }
+            MaintenanceAction::Close | MaintenanceAction::Show => Ok(None),
+        }
     }
 
     async fn answer(&self, prompt: Option<PromptId>, choice: u32) -> Result<(), Refusal> {

@@ -26,6 +26,8 @@ kinds!(
         BedClear(BedClearArgs) = "bed.clear",
         /// Stop the printer at once.
         PrinterEstop(EstopArgs) = "printer.estop",
+        /// Send single commands. Not idempotent.
+        PrinterGcode(GcodeArgs) = "printer.gcode",
         /// Answer a question of the firmware.
         PromptAnswer(PromptAnswerArgs) = "prompt.answer",
     }
@@ -35,7 +37,7 @@ impl CommandArgs {
     /// Whether carrying it out twice is the same as once. Others are never run again after a crash.
     #[must_use]
     pub const fn is_idempotent(&self) -> bool {
-        !matches!(self, Self::JobStart(_) | Self::Unknown { .. })
+        !matches!(self, Self::JobStart(_) | Self::PrinterGcode(_) | Self::Unknown { .. })
     }
 
     /// Whether it overtakes the commands that wait for the same printer.
@@ -138,6 +140,26 @@ pub struct EstopArgs {
     /// For a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `printer.gcode`: single commands, each of them one that the role of the command's actor may send.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GcodeArgs {
+    /// The commands, in order: 1 to 8.
+    pub lines: Vec<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What a `printer.gcode` returns, in `data` of its `cmd.result`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct GcodeReplies {
+    /// What the printer said to each command that was carried out, without mere acknowledgements.
+    pub replies: Vec<Vec<String>>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Audit;
 use crate::bed::BedCleared;
 use crate::command::CommandStatus;
 use crate::envelope::Stamp;
@@ -44,6 +45,8 @@ kinds!(
         PromptClosed(PromptClosed) = "prompt.closed",
         /// A command came to its end.
         CmdResult(CmdResult) = "cmd.result",
+        /// Somebody did something that is kept for later.
+        Audit(Audit) = "audit",
         /// Events were dropped.
         Gap(Gap) = "gap",
     }

@@ -79,6 +79,20 @@ faults! {
         "Take the part off the bed, then say so: `spoolway-agent bed clear`, or at the backend.";
     BedStale = "bed.stale", "A print has begun since the bed was looked at.",
         "Look at the bed again, and confirm the bed epoch that is shown now.";
+    HeatAboveLimit = "heat.above_limit", "More heat was asked for than the profile allows, and was not sent.",
+        "Correct the temperature in the slicer; if this printer can take it, raise temperature.limits in a profile of your own, or open a maintenance window and resume.";
+    HeatTooHot = "heat.too_hot", "A heater is hotter than the profile allows; the heaters were switched off.",
+        "Switch the printer off at the mains if it gets hotter still; look at thermistor, heater and their screws before the next print.";
+    HeatRunaway = "heat.runaway", "A heater gets hotter and hotter, far above what was asked for.",
+        "Switch the printer off at the mains at once; a heater or its driver that is always on cannot be switched off by a command.";
+    HeatStaysCold = "heat.stays_cold", "A heater does not get warmer though it should.",
+        "Look at heater, thermistor and their cables; a fan that blows at the heater or an open window can be enough.";
+    HeatNoReports = "heat.no_reports", "Something is heated and the printer reports no temperature.",
+        "Look at the printer; if its firmware cannot report temperatures, it cannot be watched over from here.";
+    HeatLeftOn = "heat.left_on", "Something was left heated with no job under way; the heaters were switched off.",
+        "Add the end of the slicer's settings that switches heaters off; safety.idle_heater_off_after_s says how long is waited.";
+    PrintStalled = "print.stalled", "The print does not move, and nothing is known that it waits for.",
+        "Look at the printer and at the agent's disk; if it does not go on by itself, cancel the job.";
     JobLineTooLong = "job.line_too_long", "A line of the file is longer than the firmware can take.",
         "Slice the file again, and look for long comments or messages that a post-processing script has added.";
     JobNotGcode = "job.not_gcode", "The file is not G-code.",
@@ -137,6 +151,8 @@ faults! {
         "Look at the questions that are open, and at the printer's own display.";
     PrinterAsked = "printer.asked", "The printer itself asked for this.",
         "Look at the printer: it may be out of filament, or somebody has used its buttons.";
+    CommandNeedsMaintenance = "command.needs_maintenance", "This command is only sent while a maintenance window is open.",
+        "Have a person at the machine open one: `spoolway-agent maintenance open --minutes 15`.";
     PreconditionFailed = "command.precondition_failed", "What the command presupposes does not hold.",
         "Look at the printer's present state, and give the command again if it is still wanted.";
     AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",

@@ -21,6 +21,7 @@
 #[macro_use]
 mod words;
 
+pub mod audit;
 pub mod bed;
 pub mod command;
 pub mod envelope;

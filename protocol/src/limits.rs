@@ -20,6 +20,10 @@ pub const EVENT_WINDOW_BYTES: u64 = 512 * 1024;
 pub const EVENT_BYTES: usize = 60 * 1024;
 /// Beyond this the outbox records a gap instead of critical events.
 pub const OUTBOX_CAP_BYTES: u64 = 64 * 1024 * 1024;
+/// Commands of one `printer.gcode`.
+pub const GCODE_LINES: usize = 8;
+/// Replies to one `printer.gcode` that are kept, in bytes of JSON.
+pub const GCODE_REPLIES_BYTES: usize = 32 * 1024;
 /// Longest identifier chosen by a peer.
 pub const ID_CHARS: usize = 64;
 /// Unknown fields that a relay carries on in an envelope's head.

@@ -92,6 +92,7 @@ pub struct PtyControl {
     opens: AtomicU64,
     last_number: AtomicU64,
     starved_us: AtomicU64,
+    moves: AtomicU64,
     intake: Intake,
 }
 
@@ -116,6 +117,12 @@ impl PtyControl {
     #[must_use]
     pub fn opens(&self) -> u64 {
         self.opens.load(Ordering::Acquire)
+    }
+
+    /// Moves that the planner has taken.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
     }
 
     /// How long the planner has stood empty before a further move came, in microseconds of the printer's own clock.

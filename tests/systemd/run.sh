@@ -115,7 +115,7 @@ acked() { field commands_acked; }
 until_() {
     local what=$1
     shift
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         "$@" && return 0
         sleep 0.1
     done

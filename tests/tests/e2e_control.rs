@@ -153,6 +153,19 @@ impl Farm {
         self.0.send(vec![Frame::text(frame)]).await.unwrap();
     }
 
+    /// How a command ended.
+    async fn result(&mut self, seq: u64) -> serde_json::Value {
+        let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]).to_string();
+        loop {
+            let frame: serde_json::Value = serde_json::from_str(&self.0.next_text().await.unwrap()).unwrap();
+            let items = frame["body"]["items"].as_array().cloned().unwrap_or_default();
+            let results = items.iter().filter(|item| item["kind"] == "cmd.result");
+            if let Some(result) = results.map(|item| &item["data"]).find(|data| data["cmd_id"] == *cmd_id) {
+                return result.clone();
+            }
+        }
+    }
+
     async fn until_up(&mut self) {
         while !self.0.next_text().await.unwrap().contains(r#""state":"up""#) {}
     }
@@ -206,6 +219,28 @@ async fn an_emergency_stop_does_not_wait_for_a_commit_that_never_ends() {
         .query_row("SELECT count(*) FROM command", [], |row| row.get(0))
         .unwrap();
     assert_eq!(rows, 0, "the desk was in the middle of its first commit");
+}
+
+#[tokio::test]
+async fn a_backend_sends_what_the_role_of_its_actor_may() {
+    let bench = Bench::start(true);
+    let mut farm = Farm::dial(&bench.house).await;
+    farm.until_up().await;
+    farm.command(&bench.house, 1, "printer.gcode", r#"{"lines":["m114","M104 S50"]}"#).await;
+    let done = farm.result(1).await;
+    assert_eq!((done["status"].as_str(), done["code"].as_str()), (Some("done"), None), "{done}");
+    assert!(done["data"]["replies"][0][0].as_str().unwrap().contains("X:"), "{done}");
+    // An operator does not tune, and what follows a refusal is not sent.
+    farm.command(&bench.house, 2, "printer.gcode", r#"{"lines":["M119","M500","M105"]}"#).await;
+    let refused = farm.result(2).await;
+    assert_eq!(
+        (refused["status"].as_str(), refused["code"].as_str()),
+        (Some("rejected"), Some("command.not_allowed"))
+    );
+    assert_eq!(refused["data"]["replies"].as_array().unwrap().len(), 1, "{refused}");
+    farm.command(&bench.house, 3, "printer.gcode", r#"{"lines":[]}"#).await;
+    assert_eq!(farm.result(3).await["code"], "command.bad_args");
+    assert_eq!(bench.finish(), ["M114", "M104 S50", "M119"]);
 }
 
 #[test]
@@ -301,8 +336,14 @@ fn the_console_shows_the_wire_and_sends_only_what_is_harmless() {
         Err(TalkError::Refused(fault)) => fault.code,
         other => panic!("{command}: {other:?}"),
     };
-    for command in ["M500", "G28", "M112", "M105\nM500", "M104 S400"] {
-        assert_eq!(refused(command), "command.not_allowed", "{command}");
+    for (command, code) in [
+        ("M500", "command.needs_maintenance"),
+        ("G28", "command.needs_maintenance"),
+        ("M112", "command.not_allowed"),
+        ("M105\nM500", "command.not_allowed"),
+        ("M104 S400", "heat.above_limit"),
+    ] {
+        assert_eq!(refused(command), code, "{command}");
     }
     bench.client().send("M104 S50").unwrap();
     let id = bench.heat();

@@ -1,73 +1,83 @@
-//! Which single commands a person may send to a printer by hand: reports and harmless questions at any time, target
-//! temperatures while no job runs, and nothing else.
+//! Which single commands a person may send to a printer by hand, by role: reports and harmless questions at any time, target
+//! temperatures while no job runs, and what tunes, moves or restarts the machine only while a person who stands at it has
+//! opened a maintenance window.
 //!
 //! What is not in the table is denied. Parameters are in the table as well: some firmwares take several commands from one
 //! line (RepRapFirmware), so that a word that is not a parameter is never let through.
 
+mod table;
+
+use std::fmt;
+
 use spoolway_firmware_profiles::limits::TemperatureLimits;
+use spoolway_protocol::Fault;
+
+use table::{ALLOWED, GRBL, GRBL_MAINTENANCE, Heater, MAINTENANCE, When, why_denied};
 
 /// Longest command; the shortest line buffer of a supported firmware takes 96 bytes with number and checksum.
 const COMMAND_BYTES: usize = 64;
 
-/// When a command may be sent.
+/// Who sends a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// It only asks.
-    Always,
-    /// It changes what is reported.
-    Idle,
-    /// It sets a temperature, which has to be within the profile's limit.
-    Heat(Heater),
+pub enum Role {
+    /// A person at the machine: whoever may use the local socket.
+    AtTheMachine,
+    /// `admin` in the words of the backend.
+    Admin,
+    /// `operator` in the words of the backend.
+    Operator,
+    /// `viewer` in the words of the backend.
+    Viewer,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heater {
-    HotEnd,
-    Bed,
-    Chamber,
+impl Role {
+    /// The role that a backend's command names; others may send nothing.
+    #[must_use]
+    pub fn of_backend(word: &str) -> Option<Self> {
+        match word {
+            "admin" => Some(Self::Admin),
+            "operator" => Some(Self::Operator),
+            "viewer" => Some(Self::Viewer),
+            _ => None,
+        }
+    }
+
+    /// Whether it may change anything, and not only ask.
+    fn may_set(self) -> bool {
+        self != Self::Viewer
+    }
+
+    /// Whether an open maintenance window is for it.
+    fn may_maintain(self) -> bool {
+        matches!(self, Self::AtTheMachine | Self::Admin)
+    }
 }
 
-/// Command, when it may be sent, and the letters of its parameters.
-const ALLOWED: &[(&str, When, &str)] = &[
-    ("M20", When::Idle, "L"),
-    ("M27", When::Always, "C"),
-    ("M31", When::Always, ""),
-    ("M78", When::Always, ""),
-    ("M104", When::Heat(Heater::HotEnd), "ST"),
-    ("M105", When::Always, ""),
-    ("M114", When::Always, "DER"),
-    ("M115", When::Always, ""),
-    ("M119", When::Always, ""),
-    ("M140", When::Heat(Heater::Bed), "S"),
-    ("M141", When::Heat(Heater::Chamber), "S"),
-    ("M155", When::Idle, "S"),
-    ("M503", When::Always, "S"),
-];
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtTheMachine => "a person at the machine",
+            Self::Admin => "an admin",
+            Self::Operator => "an operator",
+            Self::Viewer => "a viewer",
+        })
+    }
+}
 
-/// Questions of grbl, which has no numbers; each is a whole line.
-const GRBL: &[&str] = &["$", "$$", "$#", "$G", "$I", "$N"];
-
-/// Commands that somebody may well try, and why they are denied.
-const DENIED: &[(&[&str], &str)] = &[
-    (
-        &["M112", "M108", "M410"],
-        "stop, cancel and pause are commands of their own: `estop`, `cancel`, `pause`",
-    ),
-    (&["M500", "M501", "M502", "M504"], "it writes or replaces the printer's stored settings"),
-    (&["M303", "M306"], "it heats by itself for a long time"),
-    (&["M997", "M999"], "it restarts the printer or replaces its firmware"),
-    (&["M109", "M190", "M191"], "it blocks the printer; set the temperature with M104, M140 or M141"),
-    (&["M110"], "line numbers are the agent's own matter"),
-    (&["M876"], "questions of the printer are answered with `answer`"),
-    (
-        &["M23", "M24", "M25", "M26", "M28", "M29", "M30", "M32"],
-        "it prints from or changes the printer's own card",
-    ),
-    (&["M80", "M81"], "it switches the power"),
-    (&["M42", "M106", "M107", "M226", "M280"], "it switches outputs of the machine"),
-    (&["M600", "M701", "M702", "M125"], "it moves the machine and waits for a person"),
-    (&["M17", "M18", "M84"], "it switches the motors"),
-];
+/// All that a command is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// Who sends it.
+    pub role: Role,
+    /// Whether a job is under way.
+    pub is_printing: bool,
+    /// Whether the firmware is a grbl, which has questions of its own.
+    pub is_grbl: bool,
+    /// Whether a maintenance window is open.
+    pub maintenance: bool,
+    /// What the profile allows.
+    pub limits: &'a TemperatureLimits,
+}
 
 /// Why a command is not sent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -99,6 +109,22 @@ pub enum Denied {
         /// The command.
         command: String,
     },
+    /// Only while a maintenance window is open.
+    #[error("{command} is only sent while a maintenance window is open: {reason}")]
+    NeedsMaintenance {
+        /// The command.
+        command: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Not by this person.
+    #[error("{command} is not sent for {role}")]
+    Role {
+        /// The command.
+        command: String,
+        /// Who.
+        role: Role,
+    },
     /// Too hot.
     #[error("{celsius} °C is not from 0 to {most} °C, which is what the profile allows")]
     TooHot {
@@ -109,46 +135,114 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// The stable code.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Printing { .. } => Fault::Busy,
+            Self::NeedsMaintenance { .. } => Fault::CommandNeedsMaintenance,
+            Self::TooHot { .. } => Fault::HeatAboveLimit,
+            Self::NotACommand(_) | Self::NotAllowed { .. } | Self::Parameter { .. } | Self::Role { .. } => {
+                Fault::CommandNotAllowed
+            }
+        }
+    }
+}
+
 /// Judges one command of a person; gives it as it may be sent.
 ///
 /// # Errors
 /// It is denied, and why.
-pub fn judge(
-    text: &str,
-    is_printing: bool,
-    is_grbl: bool,
-    limits: &TemperatureLimits,
-) -> Result<String, Denied> {
+pub fn judge(text: &str, at: &Circumstances<'_>) -> Result<String, Denied> {
     let line = text.trim();
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, ';' | '(' | ')' | '*' | '\\') || c == ' ';
     if line.is_empty() || line.len() > COMMAND_BYTES || !line.chars().all(is_plain) {
         return Err(Denied::NotACommand(line.chars().take(COMMAND_BYTES).collect()));
     }
     let line = line.to_ascii_uppercase();
-    if is_grbl && GRBL.contains(&line.as_str()) {
+    if at.is_grbl && GRBL.contains(&line.as_str()) {
         return Ok(line);
     }
     let mut words = line.split(' ').filter(|word| !word.is_empty());
     let command = words.next().unwrap_or_default();
-    let Some((name, when, letters)) = ALLOWED.iter().find(|(name, ..)| *name == command) else {
-        return Err(Denied::NotAllowed { command: command.to_owned(), reason: why_denied(command) });
-    };
     let words: Vec<&str> = words.collect();
-    let seen = |at: usize, letter: u8| words[..at].iter().any(|word| word.as_bytes()[0] == letter);
+    if let Some(reason) = maintenance_of(command, at.is_grbl) {
+        check_maintenance(command, reason, at)?;
+        check_any(command, &words)?;
+    } else {
+        check_usual(command, &words, at)?;
+    }
+    Ok([&[command], words.as_slice()].concat().join(" "))
+}
+
+/// Why a command needs a maintenance window, if one is enough for it.
+fn maintenance_of(command: &str, is_grbl: bool) -> Option<&'static str> {
+    if is_grbl && command.starts_with('$') {
+        let is_setting = command[1..].split_once('=').is_some_and(|(name, value)| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) && is_number(value)
+        });
+        let is_word = GRBL_MAINTENANCE.contains(&command);
+        return (is_setting || is_word).then_some("it moves the machine or writes its settings");
+    }
+    let listed = MAINTENANCE.iter().find(|(names, _)| names.contains(&command));
+    listed.map(|(_, reason)| *reason)
+}
+
+fn check_maintenance(command: &str, reason: &'static str, at: &Circumstances<'_>) -> Result<(), Denied> {
+    let command = command.to_owned();
+    if !at.role.may_maintain() {
+        Err(Denied::Role { command, role: at.role })
+    } else if !at.maintenance {
+        Err(Denied::NeedsMaintenance { command, reason })
+    } else if at.is_printing {
+        Err(Denied::Printing { command })
+    } else {
+        Ok(())
+    }
+}
+
+/// Parameters of a command that only a window lets through: any letter once, but none that begins another command.
+fn check_any(command: &str, words: &[&str]) -> Result<(), Denied> {
+    check_words(command, words, "ABCDEFHIJKLOPQRSTUVWXYZ", |number| is_number(number.trim_start_matches('-')))
+}
+
+fn check_words(
+    command: &str,
+    words: &[&str],
+    letters: &'static str,
+    is_fit: impl Fn(&str) -> bool,
+) -> Result<(), Denied> {
     for (at, word) in words.iter().enumerate() {
         let letter = word.as_bytes()[0];
-        if !letters.as_bytes().contains(&letter) || !is_number(&word[1..]) || seen(at, letter) {
-            let (command, word) = ((*name).to_owned(), (*word).to_owned());
+        let is_seen = words[..at].iter().any(|other| other.as_bytes()[0] == letter);
+        if !letters.as_bytes().contains(&letter) || is_seen || !is_fit(&word[1..]) {
+            let (command, word) = (command.to_owned(), (*word).to_owned());
             return Err(Denied::Parameter { command, word, allowed: letters });
         }
     }
-    if is_printing && *when != When::Always {
-        return Err(Denied::Printing { command: (*name).to_owned() });
+    Ok(())
+}
+
+fn check_usual(command: &str, words: &[&str], at: &Circumstances<'_>) -> Result<(), Denied> {
+    let Some((name, when, letters)) = ALLOWED.iter().find(|(name, ..)| *name == command) else {
+        return Err(Denied::NotAllowed { command: command.to_owned(), reason: why_denied(command) });
+    };
+    check_words(name, words, letters, is_number)?;
+    if *when == When::Always {
+        return Ok(());
     }
-    if let When::Heat(heater) = when {
-        check_heat(name, *heater, &words, limits)?;
+    let command = (*name).to_owned();
+    if !at.role.may_set() {
+        return Err(Denied::Role { command, role: at.role });
     }
-    Ok([&[command], words.as_slice()].concat().join(" "))
+    if at.is_printing {
+        return Err(Denied::Printing { command });
+    }
+    match when {
+        When::Heat(heater) => check_heat(name, *heater, words, at),
+        _ => Ok(()),
+    }
 }
 
 /// Digits with at most one point, or nothing: flags have no number.
@@ -158,7 +252,8 @@ fn is_number(text: &str) -> bool {
     text.is_empty() || digits > 0 && points <= 1 && digits + points == text.len()
 }
 
-fn check_heat(name: &str, heater: Heater, words: &[&str], limits: &TemperatureLimits) -> Result<(), Denied> {
+fn check_heat(name: &str, heater: Heater, words: &[&str], at: &Circumstances<'_>) -> Result<(), Denied> {
+    let limits = at.limits;
     let most = match heater {
         Heater::HotEnd => limits.hotend_max,
         Heater::Bed => limits.bed_max,
@@ -167,23 +262,13 @@ fn check_heat(name: &str, heater: Heater, words: &[&str], limits: &TemperatureLi
     let target = words.iter().find_map(|word| word.strip_prefix('S')).unwrap_or_default();
     match target.parse::<f32>() {
         Ok(celsius) if (0.0..=most).contains(&celsius) => Ok(()),
+        // Beyond that the firmware's own limit is the last.
+        Ok(celsius) if at.maintenance && at.role.may_maintain() && celsius.is_finite() => Ok(()),
         Ok(_) => Err(Denied::TooHot { celsius: target.to_owned(), most }),
         Err(_) => {
             let (command, word) = (name.to_owned(), "no S with a temperature".to_owned());
             Err(Denied::Parameter { command, word, allowed: "S" })
         }
-    }
-}
-
-fn why_denied(command: &str) -> &'static str {
-    if let Some((_, reason)) = DENIED.iter().find(|(names, _)| names.contains(&command)) {
-        return reason;
-    }
-    match command.as_bytes().first() {
-        Some(b'G') => "it moves the machine or changes how it moves",
-        Some(b'T') => "it changes the tool",
-        Some(b'N') => "line numbers are the agent's own matter",
-        _ => "it is not among the questions that are known to be harmless",
     }
 }
 

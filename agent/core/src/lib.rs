@@ -4,6 +4,7 @@ pub mod allow;
 pub mod backoff;
 pub mod gcode;
 pub mod greeting;
+pub mod guard;
 pub mod job;
 pub mod link;
 pub mod moment;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
+use super::maintenance::WindowAction;
 use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
 use crate::config::Flag;
@@ -180,6 +181,18 @@ pub(super) enum Command {
         /// Without one, the conversation is shown.
         #[command(subcommand)]
         action: Option<ConsoleAction>,
+    },
+    /// Open, close or show the maintenance window, in which single commands may tune, move and restart the printer.
+    #[command(
+        after_help = "Example:\n  spoolway-agent maintenance open --minutes 15 --reason 'PID tuning'\n  spoolway-agent console send M303 E0 S240 C8\n  spoolway-agent maintenance close"
+    )]
+    Maintenance {
+        /// As one JSON object.
+        #[arg(long, global = true)]
+        json: bool,
+        /// What.
+        #[command(subcommand)]
+        action: WindowAction,
     },
     /// Show the agent's log.
     #[command(after_help = "Example:\n  spoolway-agent logs -f --level warn")]

@@ -9,6 +9,7 @@ mod fail;
 mod id;
 mod jobs;
 mod logs;
+mod maintenance;
 mod paint;
 mod print;
 mod profiles;
@@ -109,6 +110,9 @@ where
         Command::Console { action: None, json } => console::console(&whereabouts, json, &mut out),
         Command::Console { action: Some(args::ConsoleAction::Send { command }), .. } => {
             console::send(&whereabouts, &command.join(" "), &mut out)
+        }
+        Command::Maintenance { action, json } => {
+            maintenance::maintenance(&whereabouts, action.into(), json, &mut out)
         }
         Command::Logs { follow, lines, level, json } => {
             logs::logs(&whereabouts, follow, lines, level, json, &mut out)

@@ -41,6 +41,10 @@ impl Screen {
         screen.printer(&status.printer);
         screen.job(status.job.as_ref(), &status.printer);
         screen.bed(status.bed.as_ref().filter(|_| status.job.is_none()));
+        if let Some(window) = &status.maintenance {
+            let words = screen.paint.yellow(&fit(&super::maintenance::words(Some(window)), COLUMNS - NAME));
+            screen.row("Open", &words);
+        }
         screen.link(&status.link, now_ms);
         let waiting =
             format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
@@ -90,6 +94,7 @@ impl Screen {
             self.row("Heat", &fit(&heat, COLUMNS - NAME));
         }
         self.fault(printer.fault.as_ref());
+        printer.alarms.iter().for_each(|alarm| self.fault(Some(alarm)));
     }
 
     /// What the firmware says to a person.
@@ -222,7 +227,7 @@ mod tests {
 
     use super::super::jobs::tests::job;
     use super::*;
-    use crate::view::PromptView;
+    use crate::view::{MaintenanceView, PromptView};
 
     fn full() -> Status {
         Status {
@@ -265,6 +270,7 @@ mod tests {
                 lines_per_s: 312.0,
                 refusals: 1,
                 fault: None,
+                alarms: vec![FaultView::new(Fault::HeatStaysCold, "the bed is at 20 °C")],
             },
             job: Some(job("j1", JobState::Printing, 470)),
             link: LinkView {
@@ -283,13 +289,18 @@ mod tests {
             }),
             jobs_waiting: 2,
             events_unacked: 1,
+            maintenance: Some(MaintenanceView {
+                left_s: 900,
+                by: "uid 1000".into(),
+                reason: Some("PID".into()),
+            }),
         }
     }
 
     #[test]
     fn everything_fits_one_screen() {
         let text = Screen::of(&full(), 61_000, Paint::none());
-        assert!(text.lines().count() <= 24, "{text}");
+        assert!(text.lines().count() <= 28, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
         for part in [
             "Agent     7ZZZZZZZZZZZZZZZZZZZZZZZZZ  version 0.1.0, up 3 h 12 min\n",
@@ -305,6 +316,8 @@ mod tests {
             "Heat      nozzle 214.8 -> 215 °C, bed 60.1 -> 60 °C\n",
             "          [##################----------------------]  47 %  layer 61/130\n",
             "          470 of 1000 commands, line 470 of the file\n",
+            "          the bed is at 20 °C [heat.stays_cold]\n",
+            "Open      The maintenance window is open for 15 min 0 s, by uid 1000: PID\n",
             "Link      down for 1 min 0 s, wss://relay.example\n",
             "          relay.example: connection refused [relay.unreachable]\n",
             "          Try: Check the network",

@@ -7,6 +7,7 @@ mod settings;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
 pub use settings::keys;
@@ -33,6 +34,8 @@ pub struct Config {
     pub relay: Relay,
     /// `[spool]`.
     pub spool: Spool,
+    /// `[safety]`.
+    pub safety: Safety,
     /// `[log]`.
     pub log: Log,
 }
@@ -189,6 +192,39 @@ pub struct Spool {
     pub reserve_bytes: u64,
 }
 
+/// What the agent watches for; zero is never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Safety {
+    /// How long something may stay heated with no job under way, in seconds.
+    pub idle_heater_off_after_s: u32,
+    /// How long a print may stand still for no reason that is known, in seconds.
+    pub stall_after_s: u32,
+}
+
+impl Default for Safety {
+    fn default() -> Self {
+        Self { idle_heater_off_after_s: 600, stall_after_s: 300 }
+    }
+}
+
+impl Safety {
+    /// How long something may stay heated with no job under way; `None` for ever.
+    #[must_use]
+    pub fn idle_heater_off_after(&self) -> Option<Duration> {
+        seconds(self.idle_heater_off_after_s)
+    }
+
+    /// How long a print may stand still; `None` for ever.
+    #[must_use]
+    pub fn stall_after(&self) -> Option<Duration> {
+        seconds(self.stall_after_s)
+    }
+}
+
+fn seconds(value: u32) -> Option<Duration> {
+    (value > 0).then(|| Duration::from_secs(value.into()))
+}
+
 /// The log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -228,6 +264,7 @@ impl Config {
             bed: Bed { confirm: BedConfirm::Required },
             relay: Relay::default(),
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
+            safety: Safety::default(),
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },
         }
     }

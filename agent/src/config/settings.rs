@@ -147,6 +147,22 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| config.spool.reserve_bytes.to_string(),
     },
     Setting {
+        key: "safety.idle_heater_off_after_s",
+        take: |config, given| {
+            config.safety.idle_heater_off_after_s = given.whole(0, 86_400)?;
+            Ok(())
+        },
+        show: |config| config.safety.idle_heater_off_after_s.to_string(),
+    },
+    Setting {
+        key: "safety.stall_after_s",
+        take: |config, given| {
+            config.safety.stall_after_s = given.whole(0, 86_400)?;
+            Ok(())
+        },
+        show: |config| config.safety.stall_after_s.to_string(),
+    },
+    Setting {
         key: "log.level",
         take: |config, given| {
             config.log.level = level(given)?;

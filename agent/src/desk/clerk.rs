@@ -51,6 +51,8 @@ pub(super) enum Done {
     Drafted(Box<super::recover::Drafted>),
     /// The spool has taken bytes of a transfer.
     Fetched(super::fetch::Fetched),
+    /// Single commands of a backend were sent.
+    SentByHand(super::by_hand::Sent),
 }
 
 /// The desk's state.
@@ -94,6 +96,10 @@ pub(super) struct Clerk {
     pub(super) bed_job: Option<JobId>,
     /// The last time that a button of the printer said that it is ready.
     pub(super) readied: Option<Readied>,
+    /// Alarms of the guard up to this number were told.
+    pub(super) alarms_told: u64,
+    /// The maintenance window, while it is open.
+    pub(super) window: Option<super::maintenance::Window>,
     pub(super) runs: u64,
     pub(super) began: Moment,
     pub(super) stopping: bool,
@@ -199,6 +205,9 @@ impl Clerk {
                 self.draft_recovery(&job, how, Then::Run { plan_id, answer });
             }
             Ask::Abandon { job, answer } => drop(answer.send(self.abandon(&job).await)),
+            Ask::Maintenance { action, by, answer } => {
+                drop(answer.send(self.maintain(action, by).await));
+            }
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::ClearBed { epoch, answer } => {
                 drop(answer.send(self.clear_bed(epoch, BedWord::Local, None).await));
@@ -238,6 +247,7 @@ impl Clerk {
             Done::Read(read) => self.take_read(read).await,
             Done::Drafted(drafted) => self.take_draft(*drafted).await,
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
+            Done::SentByHand(sent) => self.take_sent(sent),
         }
     }
 
@@ -264,6 +274,7 @@ impl Clerk {
 
     async fn tick(&mut self) {
         self.changed = true;
+        self.watch_window().await;
         let now = self.clock.now();
         if now >= self.upkeep_due {
             self.upkeep_due = now + UPKEEP_EVERY;

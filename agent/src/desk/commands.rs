@@ -9,7 +9,7 @@ use spoolway_protocol::job::{JobState, StartArgs};
 use spoolway_protocol::offer::OfferArgs;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::session::Nack;
-use spoolway_protocol::{CmdId, Fault, FaultCode, JobId};
+use spoolway_protocol::{CmdId, Fault, FaultCode, JobId, Raw};
 use tracing::{info, warn};
 
 use super::book::json;
@@ -122,6 +122,7 @@ impl Clerk {
                 let heard = super::check_heard(&self.snapshot.borrow());
                 self.end_command(cmd_id, heard);
             }
+            CommandArgs::PrinterGcode(gcode) => self.send_by_hand(cmd_id, &command.actor, gcode),
             CommandArgs::PromptAnswer(answer) => {
                 let done = self.answer_prompt(Some(&answer.prompt_id), answer.choice).await;
                 self.end_command(cmd_id, done);
@@ -212,6 +213,11 @@ impl Clerk {
 
     /// A command has come to its end; the inbox then says what is to be stored and told.
     pub(super) fn end_command(&mut self, cmd_id: CmdId, ended: Result<(), Refusal>) {
+        self.end_command_with(cmd_id, ended, None);
+    }
+
+    /// The same, with what the command returned.
+    pub(super) fn end_command_with(&mut self, cmd_id: CmdId, ended: Result<(), Refusal>, data: Option<Raw>) {
         let (status, refusal) = match ended {
             Ok(()) => (CommandStatus::Done, None),
             Err(refusal) => {
@@ -225,6 +231,9 @@ impl Clerk {
                         | Fault::JobUnknown
                         | Fault::CommandUnknown
                         | Fault::CommandNotAllowed
+                        | Fault::CommandNeedsMaintenance
+                        | Fault::CommandBadArgs
+                        | Fault::HeatAboveLimit
                         | Fault::PromptClosed
                         | Fault::CommUncertain
                         | Fault::Busy
@@ -238,7 +247,7 @@ impl Clerk {
             status,
             code: refusal.as_ref().map(|refusal| FaultCode(refusal.fault.code().to_owned())),
             detail: refusal.map(|refusal| refusal.text),
-            data: None,
+            data,
             extra: Extra::default(),
         });
     }

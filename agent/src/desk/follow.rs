@@ -26,7 +26,7 @@ const MILESTONE_PCT: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Following {
     pub(super) job_id: JobId,
-    subject: Subject,
+    pub(super) subject: Subject,
     /// How warm it was when it was seen last.
     heat: Heat,
     started: Stamp,
@@ -66,6 +66,7 @@ impl Clerk {
         self.judge(&snapshot).await;
         self.tell_printer(&snapshot).await;
         self.tell_prompt(&snapshot).await;
+        self.tell_alarms(&snapshot).await;
         self.name_losses(&snapshot).await;
         self.follow_run(&snapshot).await;
         self.take_ready(&snapshot).await;

@@ -6,10 +6,13 @@
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
+//! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
 //! * `follow` turns what the printer thread publishes into states, events and results.
 
+mod alarms;
 mod bed;
 mod book;
+mod by_hand;
 mod clerk;
 mod commands;
 mod events;
@@ -17,6 +20,7 @@ mod fetch;
 mod follow;
 mod local_jobs;
 mod losses;
+mod maintenance;
 mod moves;
 mod prompts;
 mod recover;
@@ -29,33 +33,31 @@ mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use spoolway_agent_core::allow::Role;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Doubt, Fault, JobId, PromptId};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
 
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::{Found, LineJournal};
 use crate::local::Counter;
-use crate::printer::{Aside, EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
+use crate::local::words::MaintenanceAction;
+use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, JobView, LinkView, Refusal, Status};
+use crate::view::{BedView, JobView, LinkView, MaintenanceView, Refusal, Status};
 
 pub use clerk::{Remains, run};
+pub(crate) use maintenance::MINUTES_MAX;
 pub(crate) use show::PRINTER_ID;
 pub(crate) use trust::before;
 
 /// Questions that may wait; a local client waits when they do.
 const ASKS: usize = 32;
-
-/// How long somebody waits for the replies to a single command; a printer that is busy takes longer.
-const REPLIES: Duration = Duration::from_secs(10);
 
 /// Everything the desk works with.
 pub struct Parts {
@@ -94,16 +96,54 @@ pub struct Parts {
 enum Ask {
     Status(oneshot::Sender<Status>),
     Jobs(oneshot::Sender<Vec<JobView>>),
-    Print { path: PathBuf, name: Option<String>, answer: Answer },
-    Pause { job: Option<JobId>, answer: Answer },
-    Resume { job: Option<JobId>, doubt: Option<Doubt>, answer: Answer },
-    Cancel { job: Option<JobId>, answer: Answer },
-    ClearBed { epoch: u64, answer: oneshot::Sender<Result<BedView, Refusal>> },
-    PlanRecovery { job: JobId, how: RecoverHow, answer: oneshot::Sender<Result<PlanView, Refusal>> },
-    Recover { job: JobId, how: RecoverHow, plan_id: String, answer: Answer },
-    Abandon { job: JobId, answer: Answer },
+    Print {
+        path: PathBuf,
+        name: Option<String>,
+        answer: Answer,
+    },
+    Pause {
+        job: Option<JobId>,
+        answer: Answer,
+    },
+    Resume {
+        job: Option<JobId>,
+        doubt: Option<Doubt>,
+        answer: Answer,
+    },
+    Cancel {
+        job: Option<JobId>,
+        answer: Answer,
+    },
+    ClearBed {
+        epoch: u64,
+        answer: oneshot::Sender<Result<BedView, Refusal>>,
+    },
+    PlanRecovery {
+        job: JobId,
+        how: RecoverHow,
+        answer: oneshot::Sender<Result<PlanView, Refusal>>,
+    },
+    Recover {
+        job: JobId,
+        how: RecoverHow,
+        plan_id: String,
+        answer: Answer,
+    },
+    Abandon {
+        job: JobId,
+        answer: Answer,
+    },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
-    Prompt { prompt: Option<PromptId>, choice: u32, answer: oneshot::Sender<Result<(), Refusal>> },
+    Maintenance {
+        action: MaintenanceAction,
+        by: String,
+        answer: oneshot::Sender<Result<Option<MaintenanceView>, Refusal>>,
+    },
+    Prompt {
+        prompt: Option<PromptId>,
+        choice: u32,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
 }
 
 type Answer = oneshot::Sender<Result<JobView, Refusal>>;
@@ -204,23 +244,16 @@ impl Counter for Desk {
         self.ask(|answer| Ask::Prompt { prompt, choice, answer }).await?
     }
 
-    /// Goes to the printer thread, which judges it: nobody else knows for certain whether a job is under way.
     async fn send(&self, command: String) -> Result<Vec<String>, Refusal> {
-        let (aside, replies) = Aside::new(command);
-        let order = Order::SendAside(Box::new(aside));
-        let asked = async {
-            self.orders.send(order).await.map_err(|_| stopping())?;
-            let gone = || Refusal::new(Fault::PortLost, "the printer went away before it answered");
-            replies.await.map_err(|_| gone())?
-        };
-        let slow = |_| {
-            let text = format!(
-                "no answer within {} s; the printer carries it out when it comes to it",
-                REPLIES.as_secs()
-            );
-            Refusal::new(Fault::FirmwareSilent, text)
-        };
-        timeout(REPLIES, asked).await.map_err(slow)?
+        by_hand::send_one(&self.orders, Role::AtTheMachine, command).await
+    }
+
+    async fn maintenance(
+        &self,
+        action: MaintenanceAction,
+        by: String,
+    ) -> Result<Option<MaintenanceView>, Refusal> {
+        self.ask(|answer| Ask::Maintenance { action, by, answer }).await?
     }
 
     fn watch(&self) -> Watcher {

@@ -38,7 +38,7 @@ impl Reason {
             Cause::Doubt { first, last } => {
                 Some(LineSpan { first: *first, last: *last, extra: Extra::default() })
             }
-            Cause::Printer(_) => None,
+            Cause::Printer(_) | Cause::Guard(..) => None,
         };
         Self { doubt, ..Self::fault(cause.fault(), cause.text()) }
     }

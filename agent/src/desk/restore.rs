@@ -95,6 +95,8 @@ impl Clerk {
             bed_confirm: confirm,
             bed_job,
             readied: None,
+            alarms_told: 0,
+            window: None,
             runs: 0,
             stopping: false,
             changed: true,
@@ -105,6 +107,7 @@ impl Clerk {
             imports: 0,
         };
         clerk.tell_start(&opened.start).await;
+        clerk.restore_maintenance().await?;
         clerk.restore_jobs(taken, &left).await?;
         Ok((clerk, inbound, printer.join()))
     }

@@ -34,6 +34,7 @@ impl Clerk {
             job: active.map(|entry| self.view(entry)),
             link: self.link.borrow().clone(),
             bed: Some(self.bed_view()),
+            maintenance: self.maintenance_view(),
             jobs_waiting: waiting.filter(|entry| Some(entry.job.id()) != held).count() as u64,
             events_unacked: unacked.map_or(0, |status| {
                 status.oldest_unacked.map_or(0, |oldest| {
@@ -118,6 +119,7 @@ impl Clerk {
             lines_per_s: snapshot.lines_per_s,
             refusals: snapshot.stats.job_refusals,
             fault: fault.map(|(fault, text)| FaultView::new(fault, text)),
+            alarms: super::alarms::standing(&snapshot),
         }
     }
 

@@ -9,7 +9,7 @@ use spoolway_protocol::{AgentId, JobId, PromptId};
 
 use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, JobView, Status};
+use crate::view::{BedView, FaultView, JobView, MaintenanceView, Status};
 
 /// An agent that is well answers at once.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -186,6 +186,17 @@ impl Client {
         }
     }
 
+    /// Opens, closes or shows the maintenance window.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn maintenance(&mut self, request: &Request) -> Result<Option<MaintenanceView>, TalkError> {
+        match self.ask(request)? {
+            Answer::Maintenance { window } => Ok(window),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Asks, and gives the first line of the answer.
     ///
     /// # Errors
@@ -245,6 +256,7 @@ impl Client {
             Answer::Accepted { .. } => "accepted",
             Answer::Wire { .. } => "wire",
             Answer::Replies { .. } => "replies",
+            Answer::Maintenance { .. } => "maintenance",
             Answer::Done => "done",
             Answer::Bed { .. } => "the bed",
             Answer::Refused { .. } => "refused",

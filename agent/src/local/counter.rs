@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use spoolway_protocol::{Doubt, JobId, PromptId};
 
+use crate::local::words::MaintenanceAction;
 use crate::printer::Watcher;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, JobView, Refusal, Status};
+use crate::view::{BedView, JobView, MaintenanceView, Refusal, Status};
 
 /// Takes orders and says how things stand.
 ///
@@ -60,6 +61,12 @@ pub trait Counter: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Sends a single harmless command; its replies.
     fn send(&self, command: String) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+    /// Opens, closes or shows the maintenance window; `by` is who wants it.
+    fn maintenance(
+        &self,
+        action: MaintenanceAction,
+        by: String,
+    ) -> impl Future<Output = Result<Option<MaintenanceView>, Refusal>> + Send;
     /// Watches the conversation with the printer from now on.
     fn watch(&self) -> Watcher;
     /// Stops the printer at once.

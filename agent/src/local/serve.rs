@@ -68,8 +68,10 @@ pub async fn serve<C: Counter>(door: Doorway, counterpart: Counterpart<C>, stop:
 
 /// One connection: requests one after the other, until the peer leaves or breaks the rules.
 async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, followers: &Semaphore) {
+    // Whoever may use the socket may do everything; the name is for the record.
+    let who = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |user| format!("uid {}", user.uid()));
     let (reader, writer) = stream.into_split();
-    let mut guest = Guest { reader: BufReader::new(reader), writer };
+    let mut guest = Guest { reader: BufReader::new(reader), writer, who };
     while let Ok(Ok(Some(line))) = timeout(IDLE, guest.read_line()).await {
         let told = match serde_json::from_slice::<Request>(&line) {
             Err(error) => guest.refuse(Fault::CommandBadArgs, format!("not a request: {error}")).await,
@@ -129,6 +131,8 @@ fn view_of(line: WireLine) -> WireLineView {
 struct Guest {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
+    /// The user of this machine at the other end.
+    who: String,
 }
 
 impl Guest {
@@ -181,6 +185,10 @@ impl Guest {
             Request::Send { command } => {
                 counter.send(command).await.map_or_else(refused, |lines| Answer::Replies { lines })
             }
+            Request::Maintenance { action } => counter
+                .maintenance(action, self.who.clone())
+                .await
+                .map_or_else(refused, |window| Answer::Maintenance { window }),
             Request::Console => return self.show_wire(counter.watch(), followers).await,
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
             Request::ClearBed { epoch } => {

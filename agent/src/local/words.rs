@@ -7,7 +7,7 @@ use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, JobView, Status, WireLineView};
+use crate::view::{BedView, FaultView, JobView, MaintenanceView, Status, WireLineView};
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -96,6 +96,11 @@ pub enum Request {
         /// The command.
         command: String,
     },
+    /// Opens, closes or shows the maintenance window; [`Answer::Maintenance`].
+    Maintenance {
+        /// What.
+        action: MaintenanceAction,
+    },
     /// Watches the conversation with the printer; [`Answer::Wire`] for each line, until the watcher leaves.
     Console,
     /// [`Answer::Log`] for each line, then [`Answer::Done`] unless the reader follows.
@@ -107,6 +112,24 @@ pub enum Request {
         /// The least that matters.
         level: Level,
     },
+}
+
+/// What is to become of the maintenance window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum MaintenanceAction {
+    /// It is opened, or open for so long from now on.
+    Open {
+        /// For how many minutes.
+        minutes: u32,
+        /// Why, for the record.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// It is closed.
+    Close,
+    /// It stays as it is.
+    Show,
 }
 
 /// What is answered.
@@ -167,6 +190,11 @@ pub enum Answer {
         /// Without mere acknowledgements.
         lines: Vec<String>,
     },
+    /// The maintenance window.
+    Maintenance {
+        /// Nothing while it is closed.
+        window: Option<MaintenanceView>,
+    },
     /// The reader was too slow for some lines of the log, or pieces of the conversation.
     Missed {
         /// How many.
@@ -205,6 +233,14 @@ mod tests {
                     how: RecoverHow { from: ResumeFrom::Line(7), height: Some(Height::Held) },
                     plan_id: "3f".to_owned(),
                 },
+            ),
+            (
+                r#"{"ask":"maintenance","action":{"open":{"minutes":5}}}"#,
+                Request::Maintenance { action: MaintenanceAction::Open { minutes: 5, reason: None } },
+            ),
+            (
+                r#"{"ask":"maintenance","action":"close"}"#,
+                Request::Maintenance { action: MaintenanceAction::Close },
             ),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (

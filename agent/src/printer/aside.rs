@@ -1,6 +1,6 @@
 //! Single commands of a person: judged, sent between the lines of a job, and their replies collected.
 
-use spoolway_agent_core::allow::{self, Denied};
+use spoolway_agent_core::allow::{self, Circumstances, Role};
 use spoolway_protocol::Fault;
 use tokio::sync::oneshot;
 use tracing::info;
@@ -14,17 +14,18 @@ const REPLY_BYTES: usize = 24 * 1024;
 /// One command, and whoever waits for its replies.
 #[derive(Debug)]
 pub struct Aside {
+    role: Role,
     command: String,
     heard: Vec<u8>,
     answer: oneshot::Sender<Result<Vec<String>, Refusal>>,
 }
 
 impl Aside {
-    /// A command as it was typed, and where its replies will be.
+    /// A command as it was typed, who sends it, and where its replies will be.
     #[must_use]
-    pub fn new(command: String) -> (Self, oneshot::Receiver<Result<Vec<String>, Refusal>>) {
+    pub fn new(role: Role, command: String) -> (Self, oneshot::Receiver<Result<Vec<String>, Refusal>>) {
         let (answer, replies) = oneshot::channel();
-        (Self { command, heard: Vec::new(), answer }, replies)
+        (Self { role, command, heard: Vec::new(), answer }, replies)
     }
 
     pub(super) fn hear(&mut self, bytes: &[u8]) {
@@ -45,16 +46,22 @@ impl Conversation<'_> {
     pub(super) fn send_aside(&mut self, mut aside: Aside) {
         let is_printing = self.run.as_ref().is_some_and(|run| !run.is_over());
         let profile = &self.known.profile;
-        let is_grbl = !profile.framing.numbered;
-        let judged = allow::judge(&aside.command, is_printing, is_grbl, &profile.temperature.limits);
-        let line = match judged {
+        let now = self.bench.clock.now();
+        let circumstances = Circumstances {
+            role: aside.role,
+            is_printing,
+            is_grbl: !profile.framing.numbered,
+            maintenance: self.bench.is_maintained(now),
+            limits: &profile.temperature.limits,
+        };
+        let line = match allow::judge(&aside.command, &circumstances) {
             Ok(line) => line,
-            Err(denied @ Denied::Printing { .. }) => return aside.refuse(Fault::Busy, denied.to_string()),
-            Err(denied) => return aside.refuse(Fault::CommandNotAllowed, denied.to_string()),
+            Err(denied) => return aside.refuse(denied.fault(), denied.to_string()),
         };
         match self.streamer.send_aside(line.as_bytes()) {
             Ok(()) => {
-                info!(command = line, "sent by hand");
+                info!(command = line, role = %aside.role, "sent by hand");
+                self.on_guard.guard.handle_by_hand(now);
                 aside.command = line;
                 self.asides.push_back(aside);
             }
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_replies_stays_bounded() {
-        let (mut aside, _) = Aside::new("M503".to_owned());
+        let (mut aside, _) = Aside::new(Role::Viewer, "M503".to_owned());
         (0..1_000).for_each(|_| aside.hear(&[b'x'; 999]));
         assert_eq!(aside.heard.len(), REPLY_BYTES);
     }

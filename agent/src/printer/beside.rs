@@ -19,8 +19,8 @@ pub(super) struct Beside {
     pub(super) person_holds: bool,
     pub(super) set_up: bool,
     pub(super) make_safe: bool,
-    /// Why the job could not be read on.
-    pub(super) broken: Option<String>,
+    /// Why the run is being given up, when nobody wants it so.
+    pub(super) broken: Option<(Fault, String)>,
 }
 
 /// The same where it lies, to be written down.
@@ -31,7 +31,7 @@ pub(super) struct BesideNow<'a> {
     pub(super) person_holds: bool,
     pub(super) set_up: bool,
     pub(super) make_safe: bool,
-    pub(super) broken: Option<&'a str>,
+    pub(super) broken: Option<(Fault, &'a str)>,
 }
 
 impl BesideNow<'_> {
@@ -40,7 +40,9 @@ impl BesideNow<'_> {
         to.bool(self.person_holds);
         to.bool(self.set_up);
         to.bool(self.make_safe);
-        to.bytes(clip(self.broken.unwrap_or_default()));
+        let (fault, why) = self.broken.map_or(("", ""), |(fault, why)| (fault.code(), why));
+        to.bytes(fault.as_bytes());
+        to.bytes(clip(why));
         to.bool(self.run.is_some());
         if let Some(run) = self.run {
             pack_run(run, to);
@@ -53,7 +55,8 @@ impl Beside {
         let mut from = Unpack::new(bytes);
         let paused_since = from.maybe_moment()?;
         let (person_holds, set_up, make_safe) = (from.bool()?, from.bool()?, from.bool()?);
-        let broken = Some(text(&mut from)?).filter(|text| !text.is_empty());
+        let (fault, why) = (text(&mut from)?, text(&mut from)?);
+        let broken = Fault::from_code(&fault).map(|fault| (fault, why));
         let run = if from.bool()? { Some(unpack_run(&mut from)?) } else { None };
         Some(Self { run, paused_since, person_holds, set_up, make_safe, broken })
     }
@@ -84,6 +87,11 @@ fn pack_run(run: &Run, to: &mut Pack<'_>) {
             to.u64(*first);
             to.u64(*last);
         }
+        Some(Cause::Guard(fault, why)) => {
+            to.u8(3);
+            to.bytes(fault.code().as_bytes());
+            to.bytes(clip(why));
+        }
     }
 }
 
@@ -106,6 +114,7 @@ fn unpack_run(from: &mut Unpack<'_>) -> Option<Run> {
         0 => None,
         1 => Some(Cause::Printer(text(from)?)),
         2 => Some(Cause::Doubt { first: from.u64()?, last: from.u64()? }),
+        3 => Some(Cause::Guard(Fault::from_code(&text(from)?)?, text(from)?)),
         _ => return None,
     };
     Some(run)
@@ -133,8 +142,12 @@ mod tests {
             RunPhase::Ended(RunEnd::Cancelled),
             RunPhase::Ended(RunEnd::Interrupted(Fault::PortLost, "gone".to_owned())),
         ];
-        let causes =
-            [None, Some(Cause::Printer("filament".to_owned())), Some(Cause::Doubt { first: 3, last: 9 })];
+        let causes = [
+            None,
+            Some(Cause::Printer("filament".to_owned())),
+            Some(Cause::Doubt { first: 3, last: 9 }),
+            Some(Cause::Guard(Fault::HeatNoReports, "30 s".to_owned())),
+        ];
         for (phase, cause) in
             ends.into_iter().flat_map(|end| causes.clone().map(|cause| (end.clone(), cause)))
         {
@@ -145,7 +158,7 @@ mod tests {
                 person_holds: true,
                 set_up: true,
                 make_safe: false,
-                broken: Some("frame 3".to_owned()),
+                broken: Some((Fault::StoreCorrupt, "frame 3".to_owned())),
             };
             let mut room = [0; 4096];
             let mut pack = Pack::new(&mut room);
@@ -155,7 +168,7 @@ mod tests {
                 person_holds: true,
                 set_up: true,
                 make_safe: false,
-                broken: beside.broken.as_deref(),
+                broken: beside.broken.as_ref().map(|(fault, why)| (*fault, why.as_str())),
             };
             now.pack(&mut pack);
             let length = pack.len().unwrap();

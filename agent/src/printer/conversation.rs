@@ -14,6 +14,7 @@ use tracing::{debug, trace, warn};
 use super::aside::Aside;
 use super::beside::BesideNow;
 use super::feeder::Feed;
+use super::guard::OnGuard;
 use super::handover::Ticket;
 use super::port::{Port, PortLost};
 use super::rates::Rates;
@@ -45,8 +46,9 @@ pub(super) struct Conversation<'a> {
     pub(super) known: Arc<Known>,
     pub(super) feed: Option<mpsc::Receiver<Feed>>,
     pub(super) run: Option<Run>,
-    /// The job itself could not be read on; the run is being cancelled for this.
-    pub(super) broken: Option<String>,
+    /// The run is being cancelled for this, and not because somebody wants it: its file cannot be read on, or the guard
+    /// has found something.
+    pub(super) broken: Option<(Fault, String)>,
     pub(super) paused_since: Option<Moment>,
     pub(super) rates: Rates,
     pub(super) published: Moment,
@@ -56,6 +58,9 @@ pub(super) struct Conversation<'a> {
     pub(super) person_holds: bool,
     /// Commands of people that have not been answered yet, oldest first.
     pub(super) asides: VecDeque<Aside>,
+    pub(super) on_guard: OnGuard,
+    /// The script under way makes the machine safe.
+    pub(super) making_safe: bool,
     pub(super) pulled: bool,
     /// What the next process has to know of the run.
     pub(super) ticket: Option<Ticket>,
@@ -77,7 +82,8 @@ impl Conversation<'_> {
         let mut set_to = Moment::ZERO;
         let stop = self.bench.stop.clone();
         loop {
-            let wake = self.serve_streamer(port)?;
+            let watch = self.keep_guard(self.bench.clock.now(), port.has_unwritten());
+            let wake = [self.serve_streamer(port)?, watch].into_iter().flatten().min();
             if self.streamer.stopped().is_some() && !port.has_unwritten() {
                 self.publish();
                 let known = Arc::clone(&self.known);
@@ -137,6 +143,7 @@ impl Conversation<'_> {
                     if !port.has_unwritten() {
                         self.bench.memory.wrote();
                     }
+                    self.on_guard.guard.handle_written(now, &bytes);
                     self.streamer.take_back(bytes);
                 }
                 Output::Event(event) => self.take_event(now, event),
@@ -159,7 +166,7 @@ impl Conversation<'_> {
             person_holds: self.person_holds,
             set_up: self.set_up,
             make_safe: self.bench.make_safe,
-            broken: self.broken.as_deref(),
+            broken: self.broken.as_ref().map(|(fault, why)| (*fault, why.as_str())),
         };
         self.bench.memory.note(&self.streamer, beside);
     }
@@ -194,6 +201,10 @@ impl Conversation<'_> {
             }
             Some(Order::AnswerPrompt { number, choice }) => self.answer_prompt(now, number, choice),
             Some(Order::SendAside(aside)) => self.send_aside(*aside),
+            Some(Order::Maintain { until }) => {
+                self.bench.maintain(until);
+                self.streamer.lift_limits(until);
+            }
         }
         false
     }
@@ -274,7 +285,7 @@ impl Conversation<'_> {
                     _ => "the reader of the job ended early".to_owned(),
                 };
                 warn!(%text, "the job cannot be read on");
-                self.broken = Some(text);
+                self.broken = Some((Fault::StoreCorrupt, text));
                 self.cancel(None);
             }
         }

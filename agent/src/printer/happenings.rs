@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::stream::{Ending, Event, StopReason};
-use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use tracing::{debug, info, warn};
@@ -22,6 +21,7 @@ impl Conversation<'_> {
             Event::Restarted => {
                 warn!("the printer restarted while it was idle");
                 self.set_up = false;
+                self.on_guard.guard.handle_restart(now);
                 self.bench.end_prompt(PromptEnd::Lost, None);
             }
             Event::Paused => self.hold(now),
@@ -39,6 +39,7 @@ impl Conversation<'_> {
             Event::Refused { number } => debug!(number, "line refused, sent again"),
             Event::Probed { from } => debug!(from, "no reply; asked the printer where it stands"),
             Event::Temperatures(found) => {
+                self.on_guard.guard.handle_temperatures(now, &found);
                 self.bench.publish.send_modify(|snapshot| snapshot.temperatures = Some(found));
             }
             Event::Complaint(text) => warn!(%text, "the printer complains"),
@@ -56,6 +57,7 @@ impl Conversation<'_> {
                 "the window is another one now"
             ),
             Event::Aside(command) => self.end_aside(&command),
+            Event::TooHot { line, excess } => self.hold_back(line, excess),
             Event::Heating { waiting } => debug!(waiting, "the agent waits for a temperature"),
         }
     }
@@ -80,13 +82,15 @@ impl Conversation<'_> {
             self.set_up |= !self.bench.make_safe;
             self.bench.make_safe = false;
             self.be_idle();
-        } else if self.streamer.run_script(&script).is_err() {
+        } else if self.streamer.run_script(&script).is_ok() {
+            self.making_safe = self.bench.make_safe;
+        } else {
             debug!("a script is already under way");
         }
     }
 
     fn end_script(&mut self) {
-        if self.bench.make_safe {
+        if std::mem::take(&mut self.making_safe) {
             self.bench.make_safe = false;
             info!("the machine was made safe: heaters, fan and motors are off");
         } else {
@@ -113,7 +117,7 @@ impl Conversation<'_> {
         self.end_pause(now);
         let end = match (ending, self.broken.take()) {
             (Ending::Completed, _) => RunEnd::Completed,
-            (_, Some(text)) => RunEnd::Interrupted(Fault::StoreCorrupt, text),
+            (_, Some((fault, text))) => RunEnd::Interrupted(fault, text),
             (_, None) => RunEnd::Cancelled,
         };
         self.feed = None;

@@ -13,6 +13,7 @@ mod estop;
 mod faults;
 pub mod feeder;
 mod greet;
+mod guard;
 mod handover;
 mod happenings;
 mod holders;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spoolway_agent_core::Moment;
 use spoolway_agent_core::prompt::Prompt;
 use spoolway_agent_core::stream::{InForce, Progress, Stats, WireFigures};
 use spoolway_agent_core::temperature::Temperatures;
@@ -43,12 +45,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::bus::ORDERS;
 use crate::clock::Clock;
-use crate::config::{BaudChoice, PortChoice};
+use crate::config::{BaudChoice, PortChoice, Safety};
 use discover::FoundPort;
 use feeder::Feed;
 
 pub use aside::Aside;
 pub use estop::EmergencyStop;
+pub use guard::RaisedAlarm;
 pub use handover::{Handover, OpenFeed, Ticket, is_port_kept};
 pub use holders::{Holder, holders};
 pub use open::{LineOptions, OpenPortError};
@@ -74,6 +77,8 @@ pub struct PrinterOptions {
     pub profile: Option<String>,
     /// All profiles.
     pub registry: Arc<Registry>,
+    /// What the guard watches for.
+    pub safety: Safety,
     /// Where the last words on the wire are kept after a fault; `None` to log them only.
     pub dump_folder: Option<PathBuf>,
 }
@@ -119,6 +124,11 @@ pub enum Order {
     },
     /// Send a single command of a person.
     SendAside(Box<Aside>),
+    /// Let be sent until then what else is not: a person at the machine has opened a maintenance window, or closed it.
+    Maintain {
+        /// Until when; in the past it is closed.
+        until: Moment,
+    },
     /// Run the cancel script as soon as the printer answers: a job was left half done.
     MakeSafe,
     /// Let go of the port and end.
@@ -162,6 +172,8 @@ pub struct Snapshot {
     pub outlives: bool,
     /// The last time that this was said while the printer was idle.
     pub readied: Option<Readied>,
+    /// What the guard has found, the latest last.
+    pub alarms: Vec<RaisedAlarm>,
 }
 
 /// Somebody has said at an idle printer that it is ready for the next part.
@@ -193,6 +205,7 @@ impl Default for Snapshot {
             ready: None,
             outlives: false,
             readied: None,
+            alarms: Vec::new(),
         }
     }
 }
@@ -275,6 +288,8 @@ pub enum Cause {
         /// The last.
         last: u64,
     },
+    /// The guard holds it.
+    Guard(Fault, String),
 }
 
 impl Cause {
@@ -284,6 +299,7 @@ impl Cause {
         match self {
             Self::Printer(_) => Fault::PrinterAsked,
             Self::Doubt { .. } => Fault::CommUncertain,
+            Self::Guard(fault, _) => *fault,
         }
     }
 
@@ -291,7 +307,7 @@ impl Cause {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Printer(text) => text.clone(),
+            Self::Printer(text) | Self::Guard(_, text) => text.clone(),
             Self::Doubt { first, last } => format!(
                 "no reply came for lines {first} to {last} of the file: look at the print, then resume with --doubt executed or --doubt lost"
             ),

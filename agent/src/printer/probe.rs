@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::task::{Bench, Seams};
 use super::{Before, Known, OpenPortError, PortLost, PrinterOptions, Snapshot};
 use crate::clock::Clock;
-use crate::config::{BaudChoice, PortChoice};
+use crate::config::{BaudChoice, PortChoice, Safety};
 
 /// Why nobody is known at a port.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -44,6 +44,7 @@ pub async fn probe(path: &Path, registry: Arc<Registry>, clock: Clock) -> Result
         root: "/".into(),
         profile: None,
         registry,
+        safety: Safety::default(),
         dump_folder: None,
     };
     // Kept until the end: without a sender the conversation would be over.

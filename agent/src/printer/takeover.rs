@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::beside::Beside;
 use super::conversation::Conversation;
+use super::guard::OnGuard;
 use super::handover::{OpenFeed, TakenOver, Talk};
 use super::port::Port;
 use super::rates::Rates;
@@ -145,7 +146,7 @@ pub(super) fn conversation(
     if !begun {
         bench.memory.begin(&talk);
     }
-    let (streamer, beside, unread, feed, ticket) = match resumed {
+    let (mut streamer, beside, unread, feed, ticket) = match resumed {
         Some(resumed) => {
             let Resumed { streamer, beside, unread, feed, talk } = resumed;
             (streamer, beside, unread, feed, talk.ticket)
@@ -156,7 +157,10 @@ pub(super) fn conversation(
         }
     };
     bench.make_safe |= beside.make_safe;
+    bench.settle_alarms();
+    streamer.lift_limits(bench.maintenance_until);
     let mut conversation = Conversation {
+        on_guard: OnGuard::new(&known, &bench.options.safety, now),
         bench,
         streamer,
         known,
@@ -170,6 +174,7 @@ pub(super) fn conversation(
         halted: false,
         person_holds: beside.person_holds,
         asides: VecDeque::new(),
+        making_safe: false,
         pulled: false,
         ticket,
     };

@@ -11,6 +11,8 @@ use crate::way::Passage;
 
 /// Time from one blow to the next, in ms.
 const APART_MS: std::ops::RangeInclusive<u64> = 400..=1_200;
+/// After so many blows the house is left in peace, so that the print ends on a slow machine, too.
+const MOST: u64 = 24;
 /// How long a broken network stays so, in ms.
 const BROKEN_MS: std::ops::RangeInclusive<u64> = 500..=1_500;
 /// The blows of one round, which come in any order.
@@ -51,6 +53,10 @@ impl fmt::Display for Blows {
 }
 
 impl Blows {
+    fn all(self) -> u64 {
+        self.kills + self.relay + self.network
+    }
+
     /// Whether each of them was dealt.
     #[must_use]
     pub fn has_all(&self) -> bool {
@@ -94,7 +100,7 @@ impl Chaos {
             house.set_way(Passage::Open);
             return Ok(Some("the network is whole again"));
         }
-        if !is_printing || now < self.next_at {
+        if !is_printing || now < self.next_at || self.dealt.all() >= MOST {
             return Ok(None);
         }
         self.next_at = now + self.draw(APART_MS);

@@ -75,7 +75,10 @@ impl Picture {
         match progress {
             Progress::Disconnected(why) => {
                 self.disconnects += 1;
-                self.complain(why);
+                // Where the house is broken on purpose it goes without saying.
+                if self.blows.is_none() {
+                    self.complain(why);
+                }
             }
             Progress::Heard(message) => self.hear(message),
             Progress::Event(event) => {

@@ -84,7 +84,9 @@ impl Board {
             self.write(now_us)?;
             control.executed.store(self.printer.executed_total(), Ordering::Release);
             control.last_number.store(self.printer.last_number().unsigned_abs(), Ordering::Release);
-            control.starved_us.store(self.printer.statistics().starved_us, Ordering::Release);
+            let statistics = self.printer.statistics();
+            control.starved_us.store(statistics.starved_us, Ordering::Release);
+            control.moves.store(statistics.moves, Ordering::Release);
             control.opens.store(self.opens, Ordering::Release);
             self.sleep()?;
         }

@@ -52,9 +52,6 @@ pub struct Arguments {
     /// When to kill follows from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Kill from the moment that a job is accepted, also while it is started.
-    #[arg(long)]
-    pub early: bool,
     /// Keep no descriptor: the next process has to open the port again.
     #[arg(long)]
     pub without_store: bool,

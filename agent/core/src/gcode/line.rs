@@ -113,7 +113,7 @@ pub(crate) fn is_command(text: &[u8], word: &[u8]) -> bool {
         && !text.get(word.len()).is_some_and(u8::is_ascii_digit)
 }
 
-fn is_text_command(text: &[u8]) -> bool {
+pub(super) fn is_text_command(text: &[u8]) -> bool {
     text[0] == b'M' && TEXT_COMMANDS.iter().any(|word| is_command(text, word))
 }
 

@@ -5,9 +5,11 @@ pub mod line;
 pub mod modal;
 pub mod reader;
 pub mod scan;
+pub mod target;
 
 pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};
 pub use modal::Modal;
 pub use reader::{Batch, Position, Reader};
 pub use scan::{Scan, Summary};
+pub use target::{Heater, Target, targets};

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::gcode::Position;
 use crate::temperature::Temperatures;
 
+use super::ceiling::Excess;
 use super::reach::InForce;
 
 /// One thing that happened.
@@ -56,6 +57,13 @@ pub enum Event {
     Reached(InForce),
     /// A person's command was acknowledged.
     Aside(String),
+    /// More heat was asked for than the profile allows, and is not. A job pauses ahead of such a line.
+    TooHot {
+        /// The line of the file; `None` for a line of a script.
+        line: Option<u64>,
+        /// What it asks for.
+        excess: Excess,
+    },
     /// A wait for a temperature that the agent itself waits for begins or is over.
     Heating {
         /// Whether it begins.

@@ -15,9 +15,12 @@
 //! * `heat` waits for temperatures in the firmware's place.
 //! * `aside` takes a person's commands and answers prompts.
 //! * `carry` is what has to outlive the process, and `journal` the memory that it is kept in.
+//! * `ceiling` holds back what is hotter than the profile allows.
+//! * `standstill` says what a job that does not move waits for.
 
 mod aside;
 mod carry;
+mod ceiling;
 mod commands;
 mod cut;
 mod doubt;
@@ -30,6 +33,7 @@ mod options;
 mod plan;
 mod reach;
 mod replies;
+mod standstill;
 mod state;
 mod stats;
 mod sync;
@@ -44,17 +48,20 @@ use crate::gcode::{Batch, Modal, Position};
 use crate::reply::{Acknowledged, Reply, ReplyParser};
 
 pub use carry::{Carried, Unfit};
+pub use ceiling::Excess;
 pub use commands::Commands;
 pub use doubt::Doubt;
 pub use event::{Ending, Event, Output, StopReason};
 pub use figures::WireFigures;
 pub use options::{FIRST_NUMBER, Query, Scripts, Signal, StreamOptions, Waits};
 pub use reach::{InForce, Reach};
+pub use standstill::Awaits;
 pub use stats::Stats;
 pub use turn::TurnError;
 pub use window::Progress;
 
 use aside::Awaited;
+use ceiling::Ceiling;
 use cut::Cut;
 use figures::Figures;
 use heat::HeatWait;
@@ -103,6 +110,7 @@ pub struct Streamer {
     /// A realtime reset was sent: the banner that follows is no accident.
     reset_asked: bool,
     awaited: Awaited,
+    ceiling: Ceiling,
     narrowing: Narrowing,
     figures: Figures,
     /// How often in a row an acknowledgement named just the line that was due.
@@ -153,6 +161,7 @@ impl Streamer {
             held: false,
             reset_asked: false,
             awaited: Awaited::default(),
+            ceiling: Ceiling::new(options.limits),
             narrowing,
             figures: Figures::default(),
             exact_acks: 0,
@@ -294,7 +303,10 @@ impl Streamer {
                 }
             }
             Reply::Fatal(text) => self.stop(StopReason::Halted(text)),
-            Reply::Busy => self.watch.busy(now),
+            Reply::Busy => {
+                self.stats.busy_heard += 1;
+                self.watch.busy(now);
+            }
             Reply::Start => self.handle_start(now),
             Reply::Ok(acknowledged) => {
                 if let Some(found) = acknowledged.temperatures {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use spoolway_firmware_profiles::flow::{Ack, Window};
+use spoolway_firmware_profiles::limits::TemperatureLimits;
 use spoolway_firmware_profiles::profile::Emergency;
 use spoolway_firmware_profiles::{HostWaits, Profile, Replies, Sequence};
 
@@ -59,6 +60,8 @@ pub struct StreamOptions {
     pub query: Option<Query>,
     /// Whether the agent itself waits for temperatures, and what it asks with when no report comes.
     pub host_waits: Option<Vec<u8>>,
+    /// Temperatures that may be asked for.
+    pub limits: TemperatureLimits,
     /// Whether the port is to obey XON/XOFF.
     pub xon_xoff: bool,
 }
@@ -176,6 +179,7 @@ impl StreamOptions {
                 interval: millis(profile.temperature.query_interval_ms),
             }),
             host_waits: (waits && asks).then_some(query),
+            limits: profile.temperature.limits,
             xon_xoff,
         }
     }

@@ -99,7 +99,7 @@ impl Streamer {
             return false;
         }
         if let Some(command) = self.scripts.front() {
-            return self.fits(command) && self.pull_script();
+            return self.fits(command) && self.pull_script(now);
         }
         if let Some(command) = self.asides.front() {
             return self.fits(command) && self.pull_aside();
@@ -107,7 +107,7 @@ impl Streamer {
         if self.pull_query(now) {
             return true;
         }
-        self.turn == Turn::Running && self.heat.is_none() && self.pull_job(now)
+        self.turn == Turn::Running && self.heat.is_none() && !self.holds_back(now) && self.pull_job(now)
     }
 
     /// Whether a command may follow now; its checksum counts as three digits.
@@ -116,8 +116,11 @@ impl Streamer {
         self.window.has_room(self.options.framing.framed_len(number, command.len()) + 1)
     }
 
-    fn pull_script(&mut self) -> bool {
+    fn pull_script(&mut self, now: Moment) -> bool {
         let Some(command) = self.scripts.pop_front() else { return false };
+        if self.drops(now, &command) {
+            return self.pull(now);
+        }
         self.push_line(&command, Source::Script);
         true
     }

@@ -23,6 +23,8 @@ pub struct Stats {
     pub stray_acks: u64,
     /// Longest time between two acknowledged lines of the job.
     pub job_max_gap: Duration,
+    /// How often the firmware said that it is busy.
+    pub busy_heard: u64,
     /// Events that nobody fetched.
     pub events_dropped: u64,
     /// How often another process went on with the job.
@@ -47,6 +49,7 @@ impl Stats {
             self.job_refusals,
             self.job_probes,
             self.stray_acks,
+            self.busy_heard,
             self.events_dropped,
             self.takeovers,
         ] {
@@ -64,6 +67,7 @@ impl Stats {
             job_refusals: from.u64()?,
             job_probes: from.u64()?,
             stray_acks: from.u64()?,
+            busy_heard: from.u64()?,
             events_dropped: from.u64()?,
             takeovers: from.u64()?,
             job_max_gap: from.duration()?,

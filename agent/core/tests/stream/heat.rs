@@ -101,3 +101,64 @@ fn a_heater_that_no_report_names_is_not_waited_for() {
     assert_eq!(talk.say(" T:20 /0\n"), [framed(1003, "G1 X1")]);
     assert!(talk.events.iter().any(|event| matches!(event, Event::Complaint(_))));
 }
+
+/// The Marlin profile allows 300 and 120 degrees.
+#[test]
+fn a_line_that_asks_for_too_much_heat_holds_the_job_ahead_of_it() {
+    for command in ["M104 S310", "M109 S310", "M140 S130", "M190 R130", "G1 X5 M104 S310"] {
+        let (mut talk, first) = Talk::printing(&["G1 X1", command, "G1 X2"]);
+        assert_eq!(first, [framed(1001, "G1 X1")], "{command}");
+        assert_eq!(talk.say("ok\n"), [""; 0]);
+        let held = talk.events.iter().any(|event| matches!(event, Event::TooHot { line: Some(2), .. }));
+        assert!(held && talk.events.contains(&Event::Paused), "{command}: {:?}", talk.events);
+        talk.streamer.resume(talk.now, None).unwrap();
+        assert_eq!(talk.hear(), [""; 0], "{command}: it is looked at again");
+        // A person at the machine lifts the limits, for a while.
+        talk.streamer.lift_limits(talk.now + std::time::Duration::from_secs(60));
+        talk.streamer.resume(talk.now, None).unwrap();
+        assert!(talk.hear()[0].contains(command));
+    }
+}
+
+#[test]
+fn a_script_that_asks_for_too_much_heat_goes_without_that_line() {
+    let mut talk = Talk::with(|_| ());
+    talk.synchronise();
+    talk.ms(30);
+    let script = ["M104 S999", "M107", "M140 S999"].map(|line| line.as_bytes().to_vec());
+    talk.streamer.run_script(&script).unwrap();
+    assert_eq!(talk.hear(), [framed(1001, "M107")]);
+    talk.say("ok\n");
+    talk.refuse(1002);
+    talk.ms(30);
+    assert!(talk.events.contains(&Event::Ended(Ending::Script)));
+    let dropped = talk.events.iter().filter(|event| matches!(event, Event::TooHot { line: None, .. }));
+    assert_eq!(dropped.count(), 2);
+}
+
+/// What a job that does not move waits for.
+#[test]
+fn a_standstill_has_a_reason_or_none() {
+    use spoolway_agent_core::stream::Awaits;
+    let (mut talk, _) = Talk::printing(&["G1 X1"]);
+    assert_eq!(talk.streamer.awaits(), Awaits::Reply);
+    let (mut heat, _) = heating(&["M109 S210", "G1 X1"]);
+    heat.say("ok\n");
+    assert_eq!(heat.streamer.awaits(), Awaits::Command);
+    let (filament, _) = Talk::printing(&["M600", "G1 X1"]);
+    assert_eq!(filament.streamer.awaits(), Awaits::Command);
+    talk.streamer.pause().unwrap();
+    talk.say("ok\n");
+    assert_eq!(talk.streamer.awaits(), Awaits::Nothing);
+    let mut idle = Talk::with(|_| ());
+    idle.synchronise();
+    idle.ms(30);
+    assert_eq!(idle.streamer.awaits(), Awaits::Nothing);
+    idle.streamer.begin_job().unwrap();
+    idle.hear();
+    idle.say("ok\n");
+    idle.ms(30);
+    idle.refuse(1001);
+    idle.ms(30);
+    assert_eq!(idle.streamer.awaits(), Awaits::Lines, "the file is not read on");
+}

@@ -120,16 +120,12 @@ impl<'a> Course<'a> {
         std::fs::write(&path, &file)?;
         let commands = Commands::of(file.as_slice().into()).count() as u64;
         let mut client = self.idle()?;
-        let before = self.board.control().executed();
+        let control = self.board.control();
+        let (before, moves) = (control.executed(), control.moves());
         let accepted = client.job(&Request::Print { path, name: None })?;
         self.jobs.push(accepted.job_id.clone());
         self.files.extend(file);
-        if !self.arguments.early {
-            self.until(
-                "first line",
-                |course| Ok((course.board.control().executed() > before).then_some(())),
-            )?;
-        }
+        self.until("the first move", |course| Ok((course.board.control().moves() > moves).then_some(())))?;
         self.kill_until(before, commands, kills)?;
         let job = self.over(&accepted.job_id)?;
         let reason = job.reason.unwrap_or_default();
@@ -139,29 +135,34 @@ impl<'a> Course<'a> {
 
     /// Kills until there were enough, or the printer has carried out so many lines and a few kills more came.
     fn kill_until(&mut self, before: u64, commands: u64, kills: u64) -> anyhow::Result<()> {
-        let executed = |course: &Self| course.board.control().executed() - before;
-        let (mut measured, mut late) = (None, 0);
+        let (mut watched, mut late) = (None, 0);
         let mut killed_at = Instant::now();
         loop {
             let between = self.arguments.min_ms * 1_000..=self.arguments.max_ms * 1_000;
             let next_at = killed_at + Duration::from_micros(self.rng.range(between));
             thread::sleep(next_at.saturating_duration_since(Instant::now()));
-            let done = executed(self);
-            if measured.is_none() && done > FIRST_LINES {
-                measured = Some((Instant::now(), self.board.control().starved_us()));
+            let done = self.board.control().executed() - before;
+            let is_enough = self.kills >= kills;
+            if watched.is_none() && late == 0 && done > FIRST_LINES {
+                watched = Some((Instant::now(), self.board.control().starved_us()));
             }
-            if done >= commands {
-                if let Some((since, starved_us)) = measured.take().filter(|_| late == 0) {
-                    self.printing_us += since.elapsed().as_micros() as u64;
-                    self.empty_us += self.board.control().starved_us() - starved_us;
-                }
+            if done >= commands || is_enough {
+                self.unwatch(watched.take());
                 late += 1;
             }
-            if self.kills >= kills || late > LATE_KILLS {
+            if is_enough || late > LATE_KILLS {
                 return Ok(());
             }
             self.stop.check()?;
             killed_at = self.kill()?;
+        }
+    }
+
+    /// How long the planner stood empty since it was watched.
+    fn unwatch(&mut self, watched: Option<(Instant, u64)>) {
+        if let Some((since, starved_us)) = watched {
+            self.printing_us += since.elapsed().as_micros() as u64;
+            self.empty_us += self.board.control().starved_us() - starved_us;
         }
     }
 
