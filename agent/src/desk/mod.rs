@@ -9,6 +9,7 @@
 //! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
 //! * `follow` turns what the printer thread publishes into states, events and results.
 
+mod adopt;
 mod alarms;
 mod bed;
 mod book;

@@ -21,7 +21,6 @@ use super::Parts;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
-use super::follow::Following;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use crate::bus::Inbound;
@@ -108,7 +107,8 @@ impl Clerk {
         };
         clerk.tell_start(&opened.start).await;
         clerk.restore_maintenance().await?;
-        clerk.restore_jobs(taken, &left).await?;
+        let lost_database = matches!(opened.start, Start::Missing | Start::Corrupt { .. });
+        clerk.restore_jobs(taken, lost_database, &left).await?;
         Ok((clerk, inbound, printer.join()))
     }
 
@@ -141,7 +141,12 @@ impl Clerk {
         drop(self.promise(writes).await);
     }
 
-    async fn restore_jobs(&mut self, taken: Option<Ticket>, left: &Found) -> Result<(), StoreError> {
+    async fn restore_jobs(
+        &mut self,
+        taken: Option<Ticket>,
+        lost_database: bool,
+        left: &Found,
+    ) -> Result<(), StoreError> {
         if matches!(left, Found::Damaged | Found::OtherVersion(_)) {
             warn!(?left, "the line journal cannot be read; where an interrupted print stood is not known");
         }
@@ -152,7 +157,7 @@ impl Clerk {
             }
         }
         if let Some(ticket) = taken {
-            self.take_up(ticket);
+            self.take_up(ticket, lost_database).await;
         }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         let goes_on = self.following.as_ref().map(|run| run.job_id.clone());
@@ -160,18 +165,6 @@ impl Clerk {
             self.restore_job(&id, left).await?;
         }
         Ok(())
-    }
-
-    /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
-    fn take_up(&mut self, ticket: Ticket) {
-        self.runs = self.runs.max(ticket.subject.run);
-        let Some(entry) = self.book.entries.get_mut(&ticket.job_id) else { return };
-        if !entry.job.state().holds_printer() || entry.job.attempt() != ticket.subject.attempt {
-            return;
-        }
-        info!(job = %ticket.job_id, attempt = ticket.subject.attempt, "the print outlived the process");
-        self.journal.begin(ticket.subject.clone());
-        self.following = Some(Following::from(ticket));
     }
 
     /// A job that was being printed is interrupted: it is not known what the printer has done, and nothing starts again by

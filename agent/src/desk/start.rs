@@ -176,6 +176,8 @@ impl Clerk {
         Ticket {
             job_id: id.clone(),
             subject,
+            owner: entry.offer.owner.clone(),
+            file_id: entry.offer.file.file_id.clone(),
             size: entry.offer.file.size,
             name: entry.offer.file.name.clone(),
             commands: entry.detail.commands_total,

@@ -308,7 +308,7 @@ async fn next_feed(feed: &mut Option<mpsc::Receiver<Feed>>) -> Option<Feed> {
 mod tests {
     use spoolway_agent_core::gcode::Position;
     use spoolway_agent_core::greeting::Greeted;
-    use spoolway_protocol::JobId;
+    use spoolway_protocol::{FileId, JobId};
 
     use super::super::open::tests::pair;
     use super::super::task::tests::{at_port, bench};
@@ -329,6 +329,8 @@ mod tests {
                 commands_before: 0,
                 preamble: 0,
             },
+            owner: "local".to_owned(),
+            file_id: FileId::new("f1").unwrap(),
             size: 1,
             name: "part.gcode".to_owned(),
             commands: 1,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::Position;
 use spoolway_agent_core::stream::journal::{Found, Journal};
 use spoolway_firmware_profiles::FirmwareReport;
-use spoolway_protocol::{BootId, JobId, Stamp};
+use spoolway_protocol::{BootId, FileId, JobId, Stamp};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -40,6 +40,10 @@ pub struct Ticket {
     pub job_id: JobId,
     /// The run, as the line journal knows it.
     pub subject: Subject,
+    /// Who gave the job.
+    pub owner: String,
+    /// The file's id.
+    pub file_id: FileId,
     /// Size of the file in bytes.
     pub size: u64,
     /// The file's name.

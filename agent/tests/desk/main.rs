@@ -4,3 +4,4 @@
 
 mod bed;
 mod rig;
+mod takeover;

@@ -12,7 +12,7 @@ use spoolway_agent::desk::{self, Asks, Desk, Parts};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::line_journal::LineJournal;
 use spoolway_agent::local::Counter;
-use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot};
+use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use spoolway_agent::spool::{Spool, SpoolOptions};
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
 use spoolway_agent::view::{JobView, LinkView};
@@ -51,6 +51,15 @@ pub(crate) fn gcode(folder: &std::path::Path, text: &str) -> PathBuf {
 impl Rig {
     /// A desk over what the folder holds, with an idle printer.
     pub(crate) fn open(folder: &std::path::Path, confirm: BedConfirm) -> Self {
+        Self::open_after(folder, confirm, None)
+    }
+
+    /// The same, when the printer thread has taken a run over from the process before, and how that does.
+    pub(crate) fn open_after(
+        folder: &std::path::Path,
+        confirm: BedConfirm,
+        taken: Option<(Ticket, RunPhase)>,
+    ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, opened) = Store::open(folder, &options).unwrap();
         let spool = SpoolOptions { reserve_bytes: 0, ..SpoolOptions::default() };
@@ -59,7 +68,10 @@ impl Rig {
         let (snapshot, seen) = watch::channel(Snapshot::default());
         let clock = Clock::start().unwrap();
         let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
-        let printer = Printer::played(order, seen);
+        let mut printer = Printer::played(order, seen);
+        let (ticket, phase) = taken.unzip();
+        let run = ticket.as_ref().map(|ticket| ticket.subject.run);
+        printer.taken = ticket;
         let (to_desk, inbound) = mpsc::channel(INBOUND);
         let (to_relay, outbound) = mpsc::channel(OUTBOUND);
         let (hello_out, hello) = watch::channel(HelloState::default());
@@ -90,7 +102,12 @@ impl Rig {
         let task = tokio::spawn(live(parts, asks));
         snapshot.send_replace(idle());
         let seams = (outbound, telemetered, link_out);
-        Self { desk, store, orders, hello, snapshot, inbound: to_desk, task, seq: 0, _seams: seams }
+        let rig =
+            Self { desk, store, orders, hello, snapshot, inbound: to_desk, task, seq: 0, _seams: seams };
+        if let (Some(run), Some(phase)) = (run, phase) {
+            rig.run(run, phase);
+        }
+        rig
     }
 
     /// The process is gone from one moment to the next: nothing is closed, and nothing is said.
@@ -134,6 +151,16 @@ impl Rig {
             let order = tokio::time::timeout(HANG, self.orders.recv()).await.expect("a start is ordered");
             if let Order::Start { run, .. } = order.unwrap() {
                 return run;
+            }
+        }
+    }
+
+    /// The next start that is ordered, as the process after this one would know it.
+    pub(crate) async fn ticket(&mut self) -> Ticket {
+        loop {
+            let order = tokio::time::timeout(HANG, self.orders.recv()).await.expect("a start is ordered");
+            if let Order::Start { ticket, .. } = order.unwrap() {
+                return *ticket;
             }
         }
     }
