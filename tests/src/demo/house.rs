@@ -150,13 +150,12 @@ impl House {
         let mut safety = if is_to_be_broken { Some(Safety::build(dir.path(), port)?) } else { None };
         let (key, safety_of) = (backend_key.as_deref(), safety.as_mut());
         let agent = start_agent(program, agent_program, safety_of, dir.path(), port, (&device, baud), key)?;
-        let (program, agent_program) = (program.to_owned(), agent_program.cloned());
         Ok(Self {
             agent,
             printer,
             relay,
-            program,
-            agent_program,
+            program: program.to_owned(),
+            agent_program: agent_program.cloned(),
             agent_id,
             port,
             token,
