@@ -244,7 +244,6 @@ impl Clerk {
                         | Fault::PromptClosed
                         | Fault::CommUncertain
                         | Fault::Busy
-                        | Fault::CommandBadArgs
                 ) || refusal.fault.is_about_a_permit();
                 let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };
                 (status, Some(refusal))
