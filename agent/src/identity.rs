@@ -132,8 +132,7 @@ impl Identity {
     /// The name of this key: `k` and the first 16 hexadecimal digits of its SHA-256.
     #[must_use]
     pub fn kid(&self) -> KeyId {
-        let digits: String = self.digest()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        KeyId::new(format!("k{digits}")).expect("17 ASCII letters and digits are a name")
+        key_id(self.public_key())
     }
 
     /// Ed25519 signature, 64 bytes (RFC 8032).
@@ -167,6 +166,13 @@ impl Identity {
     fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.public_key()).into()
     }
+}
+
+/// The name of a public key: `k` and the first 16 hexadecimal digits of its SHA-256.
+#[must_use]
+pub fn key_id(public_key: &[u8]) -> KeyId {
+    let digits: String = Sha256::digest(public_key)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    KeyId::new(format!("k{digits}")).expect("17 ASCII letters and digits are a name")
 }
 
 /// Makes the folder, for its owner only. When root makes it in another user's state folder, it is that user's.

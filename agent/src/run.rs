@@ -104,6 +104,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         printer,
         port: config.printer.clone(),
         bed: config.bed,
+        backend: config.backend.clone(),
         inbound: seams.inbound,
         outbound: seams.outbound,
         hello: seams.hello,

@@ -24,6 +24,9 @@ pub struct Status {
     /// The bed.
     #[serde(default)]
     pub bed: Option<BedView>,
+    /// Whose permits are taken.
+    #[serde(default)]
+    pub permits: PermitsView,
     /// Jobs that wait.
     pub jobs_waiting: u64,
     /// Events that the backend has not yet acknowledged.
@@ -58,6 +61,15 @@ pub struct BedView {
     /// Jobs that were interrupted; to clear the bed gives them up.
     #[serde(default)]
     pub interrupted: Vec<JobId>,
+}
+
+/// Whose permits are taken, and whether a start of the backend needs one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermitsView {
+    /// Whether one is needed.
+    pub required: bool,
+    /// Names of the backend's keys.
+    pub keys: Vec<String>,
 }
 
 /// The printer and its port.

@@ -85,6 +85,7 @@ impl Counter for FakeDesk {
             job: None,
             link: LinkView::default(),
             bed: None,
+            permits: Default::default(),
             jobs_waiting: 0,
             events_unacked: 3,
             maintenance: None,

@@ -155,6 +155,32 @@ faults! {
         "Have a person at the machine open one: `spoolway-agent maintenance open --minutes 15`.";
     PreconditionFailed = "command.precondition_failed", "What the command presupposes does not hold.",
         "Look at the printer's present state, and give the command again if it is still wanted.";
+    PermitRequired = "permit.required", "This agent starts a job of a backend only with a signed permit.",
+        "Have the backend send the start with a permit, or print the file from the machine itself.";
+    PermitMalformed = "permit.malformed", "The permit cannot be read.",
+        "Correct the member that the detail names; the backend guide shows a whole permit.";
+    PermitUnsupported = "permit.unsupported", "The permit asks for something that this agent does not know.",
+        "Update the agent, or sign a permit without the flag or of the version that the detail names.";
+    PermitUnknownKey = "permit.unknown_key", "The permit is signed with a key that this agent does not know.",
+        "Compare the key id with `spoolway-agent id`, and set backend.key or backend.next_key.";
+    PermitBadSignature = "permit.bad_signature", "The permit's signature does not fit: it was altered, or signed with another key.",
+        "Send the signed bytes as they are, in base64 and never written anew; check which key signs.";
+    PermitForeign = "permit.foreign", "The permit is meant for something else.",
+        "Sign a permit for the agent, printer, job, attempt and file that the detail names.";
+    PermitReplayed = "permit.replayed", "The permit has been used before.",
+        "Sign a new permit with an id of its own for each attempt.";
+    PermitFence = "permit.fence", "A permit of a later decision has been used already.",
+        "Let only the process that holds the latest fence sign permits.";
+    PermitBedEpoch = "permit.bed_epoch", "The permit is for another clearing of the bed.",
+        "Look at the bed, then sign a permit with the bed epoch that the printer has now.";
+    PermitNotYetValid = "permit.not_yet_valid", "The permit is not valid yet.",
+        "Wait until its time has come, and check the clocks of the backend and of this machine.";
+    PermitExpired = "permit.expired", "The permit's time to start is over.",
+        "Sign a new permit if the print is still wanted; nothing starts late by itself.";
+    PermitNoClock = "permit.no_clock", "The permit's time cannot be judged, because this machine does not know the time.",
+        "Let the clock synchronise (timedatectl) or the agent reach its relay, then send the start again.";
+    PermitOverTime = "permit.over_time", "The print takes longer than its permit allows.",
+        "Look at the print; resume it if it was held and may go on.";
     AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",
         "Look at the printer before you go on; what was half done is never repeated by itself.";
     Busy = "printer.busy", "A job is running on this printer.",
@@ -170,6 +196,14 @@ impl Fault {
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|fault| fault.code() == code)
+    }
+}
+
+impl Fault {
+    /// Whether it is a permit that was not taken: nothing was tried then.
+    #[must_use]
+    pub fn is_about_a_permit(self) -> bool {
+        self.code().starts_with("permit.")
     }
 }
 

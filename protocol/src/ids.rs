@@ -139,8 +139,12 @@ name_id!(
     SessionId
 );
 name_id!(
-    /// The current key of an agent.
+    /// A key of an agent or of a backend.
     KeyId
+);
+name_id!(
+    /// A permit, named by the backend that signed it; a UUID of version 7 by convention.
+    PermitId
 );
 
 /// A number that only ever rises.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
 pub use crate::offer::{Estimate, FileSpec, OfferArgs, Requires, Retain, Source, StartRule};
-use crate::raw::{Extra, Raw};
+use crate::permit::SignedPermit;
+use crate::raw::Extra;
 
 /// The state of a job. Closed: a new state is a new protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -165,9 +166,9 @@ pub struct StartArgs {
     /// Says that somebody has looked at the bed in this bed epoch and that it is clear, as `bed.clear` would.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bed_epoch: Option<u64>,
-    /// The signed permit, kept byte for byte.
+    /// What the backend has signed for this attempt; whether it is needed is the agent's setting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub permit: Option<Raw>,
+    pub permit: Option<SignedPermit>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -33,6 +33,7 @@ pub mod job;
 pub mod limits;
 pub mod message;
 pub mod offer;
+pub mod permit;
 pub mod printer;
 pub mod prompt;
 pub mod raw;
@@ -48,10 +49,11 @@ pub use envelope::{Envelope, Lane, Stamp};
 pub use event::{Event, EventData};
 pub use fault::{Fault, FaultCode};
 pub use ids::{
-    Address, AgentId, BackendId, BootId, CmdId, Epoch, FileId, JobId, MsgId, PrinterId, PromptId, Seq,
-    Sha256Hex,
+    Address, AgentId, BackendId, BootId, CmdId, Epoch, FileId, JobId, MsgId, PermitId, PrinterId, PromptId,
+    Seq, Sha256Hex,
 };
 pub use job::{Doubt, JobState, Outcome};
 pub use message::Message;
+pub use permit::{Permit, SignedPermit};
 pub use raw::{B64, Extra, Raw};
 pub use route::Route;

@@ -28,6 +28,8 @@ pub const GCODE_REPLIES_BYTES: usize = 32 * 1024;
 pub const ID_CHARS: usize = 64;
 /// Unknown fields that a relay carries on in an envelope's head.
 pub const HEAD_EXTRA_FIELDS: usize = 16;
+/// Longest JSON text of a permit, in bytes.
+pub const PERMIT_BYTES: usize = 4 * 1024;
 /// Default heartbeat interval when nothing else was sent.
 pub const HB_MS: u64 = 60_000;
 /// Default silence after which a peer counts as gone.

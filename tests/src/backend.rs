@@ -4,7 +4,9 @@
 //! `docs/backend-guide.md` explains it step by step. Relay and agent may come and go at any time. What has to outlive
 //! this process, too, a real backend keeps in its database: `id`, `seq`, `is_taken`, `stored` and the events themselves.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -13,10 +15,11 @@ use spoolway_protocol::event::{Event, EventData, JobResult};
 use spoolway_protocol::limits::CHUNK_PAYLOAD_BYTES;
 use spoolway_protocol::session::{Presence, PresenceState};
 use spoolway_protocol::transfer::{Chunk, ChunkGet};
-use spoolway_protocol::{Address, AgentId, CmdId, Envelope, Epoch, Message, Seq, Sha256Hex};
+use spoolway_protocol::{Address, AgentId, CmdId, Envelope, Epoch, JobState, Message, Seq, Sha256Hex};
 use tokio::time::{Instant, interval, sleep};
 
 use crate::dial::{ConnectionError, Dialler, Frame, Relay};
+use crate::permit::Signer;
 
 /// The shortest and the longest wait before the next attempt to connect; in between it doubles.
 const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
@@ -69,6 +72,12 @@ pub struct Backend<P> {
     seq: Option<Seq>,
     /// While the agent is connected: the last command that it is known to have stored.
     cursor: Option<Seq>,
+    /// Who signs the start; without one the job starts by itself.
+    signer: Option<Signer>,
+    /// The command that starts the job, once it waits for one, and its number.
+    start: Option<(Seq, Value)>,
+    /// For which the bed was last seen: it is part of what is signed.
+    bed_epoch: u64,
     /// Whether events tell of the job: then it is not offered again, even to an agent that has lost its disk.
     is_taken: bool,
     /// By epoch: the last event up to which all are stored.
@@ -89,8 +98,30 @@ impl<P: FnMut(Progress)> Backend<P> {
     pub fn new(relay: Relay, print: Print, progress: P) -> Result<Self, ConnectionError> {
         let dialler = Dialler::new(relay)?;
         let id = uuid::Uuid::now_v7().to_string().parse().expect("a new id is of version 7");
-        let (seq, cursor, is_taken, stored, stream, out, ending) = Default::default();
-        Ok(Self { dialler, print, id, seq, cursor, is_taken, stored, stream, out, ending, progress })
+        let (seq, cursor, signer, start, bed_epoch) = Default::default();
+        let (is_taken, stored, stream, out, ending) = Default::default();
+        Ok(Self {
+            dialler,
+            print,
+            id,
+            seq,
+            cursor,
+            signer,
+            start,
+            bed_epoch,
+            is_taken,
+            stored,
+            stream,
+            out,
+            ending,
+            progress,
+        })
+    }
+
+    /// The job waits for a start, and the start has a permit.
+    #[must_use]
+    pub fn signed_by(self, signer: Signer) -> Self {
+        Self { signer: Some(signer), ..self }
     }
 
     /// Connects, again and again if need be, until the print has ended.
@@ -126,7 +157,7 @@ impl<P: FnMut(Progress)> Backend<P> {
                 text = socket.next_text() => self.handle(&text?).unwrap_or_else(|why| {
                     (self.progress)(Progress::Complaint(why.to_string()));
                 }),
-                _ = tick.tick() => self.send_offer(),
+                _ = tick.tick() => self.send_commands(),
             }
         }
     }
@@ -139,7 +170,7 @@ impl<P: FnMut(Progress)> Backend<P> {
             _ if matches!(envelope.from, Some(Address::Agent(id)) if id != self.print.agent) => return Ok(()),
             Message::Hb(hb) => self.send("hb.ack", &json!({"n": hb.n})),
             Message::Presence(presence) if presence.agent == self.print.agent => self.meet(presence),
-            Message::CmdRecv(receipt) if receipt.cmd_id == self.id => self.cursor = self.seq,
+            Message::CmdRecv(receipt) => self.cursor = self.cursor.max(Some(receipt.seq)),
             Message::ChunkGet(get) => self.send_file(get),
             Message::Events(events) => self.store(&events.items),
             _ => {}
@@ -154,8 +185,21 @@ impl<P: FnMut(Progress)> Backend<P> {
         self.seq = self.seq.or(self.cursor.map(Seq::next));
         if self.cursor.is_some() {
             self.stream = None;
-            self.send_offer();
+            let epochs = presence.printers.iter().map(|printer| printer.bed_epoch);
+            self.bed_epoch = epochs.fold(self.bed_epoch, u64::max);
+            self.send_commands();
             self.store(&[]);
+        }
+    }
+
+    /// Sends the commands that the agent has not, unless it is away.
+    fn send_commands(&mut self) {
+        self.send_offer();
+        match &self.start {
+            Some((seq, command)) if self.cursor.is_some_and(|cursor| cursor < *seq) => {
+                self.send("cmd", &command.clone())
+            }
+            _ => {}
         }
     }
 
@@ -164,15 +208,36 @@ impl<P: FnMut(Progress)> Backend<P> {
         if self.cursor.is_none() || self.seq <= self.cursor || self.is_taken {
             return;
         }
+        let start = if self.signer.is_some() { "manual" } else { "when_ready" };
         let Print { name, bytes, .. } = &self.print;
         let sha256 = Sha256Hex(Sha256::digest(bytes).into());
         let args = json!({
-            "job_id": self.id, "rev": 1, "owner": "demo", "start": "when_ready", "sources": [{"kind": "relay"}],
+            "job_id": self.id, "rev": 1, "owner": "demo", "start": start, "sources": [{"kind": "relay"}],
             "file": {"file_id": self.id, "size": bytes.len(), "sha256": sha256, "chunk": CHUNK, "name": name},
         });
         let (id, seq, actor) = (self.id, self.seq, json!({"id": "demo", "role": "operator"}));
         let command = json!({"cmd_id": id, "seq": seq, "kind": "job.offer", "args": args, "actor": actor});
         self.send("cmd", &command);
+    }
+
+    /// Signs the first attempt at the job and commands it: within a quarter of an hour, or never.
+    fn start_job(&mut self) {
+        let (Some(signer), Some(seq)) = (&self.signer, self.seq) else { return };
+        let Print { agent, bytes, .. } = &self.print;
+        let sha256 = Sha256Hex(Sha256::digest(bytes).into());
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let id = uuid::Uuid::now_v7();
+        let permit = json!({
+            "v": 1, "kid": signer.kid(), "permit_id": id, "org": "demo", "agent": agent, "printer": "p0", "job": self.id,
+            "attempt": 1, "sha256": sha256, "size": bytes.len(), "max_seconds": 36_000, "bed_epoch": self.bed_epoch,
+            "nbf": now_ms, "start_by": now_ms + 900_000, "fence": 1,
+        });
+        let permit = signer.sign(permit.to_string().as_bytes());
+        let (seq, actor) = (seq.next(), json!({"id": "demo", "role": "operator"}));
+        let args = json!({"job_id": self.id, "attempt": 1, "permit": permit});
+        let command = json!({"cmd_id": id, "seq": seq, "kind": "job.start", "args": args, "actor": actor});
+        self.start.get_or_insert((seq, command));
+        self.send_commands();
     }
 
     /// Stores what is new, then acknowledges all that is stored.
@@ -200,11 +265,22 @@ impl<P: FnMut(Progress)> Backend<P> {
         let early = || Some(Ending::NotPrinted(Box::new(event.clone())));
         self.is_taken |= is_ours;
         self.ending = match (event.attempt, event.decode()) {
+            (_, Ok(EventData::JobState(now))) if is_ours && now.to == JobState::Queued => {
+                return self.start_job();
+            }
+            (_, Ok(EventData::PrinterState(now))) => {
+                return self.bed_epoch = self.bed_epoch.max(now.bed_epoch);
+            }
             (_, Ok(EventData::JobResult(result))) if is_ours => Some(Ending::Result(result)),
             (None | Some(0), Ok(EventData::JobState(now))) if is_ours && now.to.is_terminal() => early(),
-            (_, Ok(EventData::CmdResult(now))) if now.cmd_id == self.id && now.status != Done => early(),
+            (_, Ok(EventData::CmdResult(now))) if self.gave(now.cmd_id) && now.status != Done => early(),
             _ => return,
         };
+    }
+
+    /// Whether a command is one of this print's.
+    fn gave(&self, id: CmdId) -> bool {
+        id == self.id || self.start.as_ref().is_some_and(|(_, command)| command["cmd_id"] == json!(id))
     }
 
     /// Sends what the credit allows, and nothing twice on one stream.

@@ -7,6 +7,7 @@ use spoolway_protocol::{Envelope, Message};
 const GUIDE: &str = include_str!("../../docs/backend-guide.md");
 const BACKEND: &str = include_str!("../src/backend.rs");
 const DIAL: &str = include_str!("../src/dial.rs");
+const PERMIT: &str = include_str!("../src/permit.rs");
 
 /// The blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
@@ -21,7 +22,7 @@ fn blocks(language: &str) -> Vec<String> {
 fn every_quotation_stands_in_the_backend() {
     for block in blocks("rust") {
         assert!(
-            [BACKEND, DIAL].iter().any(|source| source.contains(&block)),
+            [BACKEND, DIAL, PERMIT].iter().any(|source| source.contains(&block)),
             "not in the backend any longer:\n{block}"
         );
     }
@@ -35,7 +36,7 @@ fn lines_of_code(source: &str) -> usize {
 
 #[test]
 fn the_backend_is_as_short_as_the_guide_says() {
-    for (source, most) in [(BACKEND, 170), (DIAL, 92)] {
+    for (source, most) in [(BACKEND, 235), (DIAL, 92)] {
         assert!(GUIDE.contains(&format!("{most} lines")), "the guide does not say {most}");
         assert!(lines_of_code(source) <= most, "{} lines, {most} promised", lines_of_code(source));
     }

@@ -9,6 +9,7 @@ pub mod job;
 pub mod link;
 pub mod moment;
 pub mod pack;
+pub mod permit;
 pub mod prompt;
 pub mod recovery;
 pub mod reply;

@@ -9,7 +9,7 @@ use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
 use crate::clock::wall_ms;
-use crate::view::{BedView, FaultView, JobView, LinkView, PrinterView, Status, WireView};
+use crate::view::{BedView, FaultView, JobView, LinkView, PermitsView, PrinterView, Status, WireView};
 
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
@@ -46,6 +46,7 @@ impl Screen {
             screen.row("Open", &words);
         }
         screen.link(&status.link, now_ms);
+        screen.permits(&status.permits);
         let waiting =
             format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
         screen.row("Waiting", &waiting);
@@ -172,6 +173,21 @@ impl Screen {
         self.fault(link.fault.as_ref());
     }
 
+    /// Nothing where no key of a backend is set and none is needed.
+    fn permits(&mut self, permits: &PermitsView) {
+        let rule = if permits.required { "required" } else { "optional" };
+        match permits.keys.as_slice() {
+            [] if permits.required => {
+                let text = self.paint.red("required, but no key of the backend is set");
+                self.row("Permits", &text);
+            }
+            [] => {}
+            keys => {
+                self.row("Permits", &fit(&format!("{rule}, signed by {}", keys.join(" or ")), COLUMNS - NAME))
+            }
+        }
+    }
+
     fn fault(&mut self, fault: Option<&FaultView>) {
         let Some(fault) = fault else { return };
         for line in wrap(&plain(&format!("{} [{}]", fault.text, fault.code)), COLUMNS - NAME) {
@@ -287,6 +303,7 @@ mod tests {
                 part: Some("benchy.gcode (j0, completed)".into()),
                 interrupted: Vec::new(),
             }),
+            permits: PermitsView { required: true, keys: vec!["k56475aa75463474c".to_owned()] },
             jobs_waiting: 2,
             events_unacked: 1,
             maintenance: Some(MaintenanceView {

@@ -1,5 +1,6 @@
 //! What an operator can set, parsed once at the edge and trusted inside.
 
+mod backend;
 mod load;
 mod nearest;
 mod settings;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
 pub use settings::keys;
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub bed: Bed,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[backend]`.
+    pub backend: Backend,
     /// `[spool]`.
     pub spool: Spool,
     /// `[safety]`.
@@ -263,6 +267,7 @@ impl Config {
             profiles: Profiles::default(),
             bed: Bed { confirm: BedConfirm::Required },
             relay: Relay::default(),
+            backend: Backend::default(),
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
             safety: Safety::default(),
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },

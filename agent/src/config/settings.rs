@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{BaudChoice, BedConfirm, Config, LogFormat, PortChoice, ProfileChoice};
+use super::{BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,30 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.relay.allow_unbound.to_string(),
+    },
+    Setting {
+        key: "backend.key",
+        take: |config, given| {
+            config.backend.key = backend_key(given)?;
+            Ok(())
+        },
+        show: |config| optional(config.backend.key),
+    },
+    Setting {
+        key: "backend.next_key",
+        take: |config, given| {
+            config.backend.next_key = backend_key(given)?;
+            Ok(())
+        },
+        show: |config| optional(config.backend.next_key),
+    },
+    Setting {
+        key: "backend.permits",
+        take: |config, given| {
+            config.backend.permits = permits(given)?;
+            Ok(())
+        },
+        show: |config| quoted(config.backend.permits.as_str()),
     },
     Setting {
         key: "spool.max_job_bytes",
@@ -299,6 +323,18 @@ fn format(given: &Given) -> Result<LogFormat, String> {
     let text = given.text()?;
     let known = LogFormat::WORDS.iter().find(|(word, _)| *word == text);
     known.map(|(_, format)| *format).ok_or_else(|| "must be auto, human, json or journald".to_owned())
+}
+
+fn backend_key(given: &Given) -> Result<Option<BackendKey>, String> {
+    let text = given.text()?;
+    let key = if text.is_empty() { None } else { Some(text.parse()) };
+    key.transpose().map_err(|error: super::BackendKeyError| error.to_string())
+}
+
+fn permits(given: &Given) -> Result<PermitRule, String> {
+    let text = given.text()?;
+    let known = PermitRule::WORDS.iter().find(|(word, _)| *word == text);
+    known.map(|(_, rule)| *rule).ok_or_else(|| "must be auto, required or optional".to_owned())
 }
 
 fn quoted(value: impl std::fmt::Display) -> String {

@@ -8,7 +8,7 @@ use spoolway_agent_core::job::{Job, JobQueue, Queued};
 use spoolway_protocol::event::Interruption;
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
-use spoolway_protocol::offer::{OfferArgs, Retain};
+use spoolway_protocol::offer::{OfferArgs, Retain, StartRule};
 use spoolway_protocol::{CmdId, Fault, JobId, Sha256Hex};
 
 use super::losses::Lost;
@@ -146,13 +146,23 @@ impl Entry {
 /// All jobs, and their order.
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// Jobs of a backend wait for a start with a permit, whatever their offer says.
+    permits_required: bool,
     pub(super) entries: BTreeMap<JobId, Entry>,
     pub(super) queue: JobQueue,
 }
 
 impl Book {
+    pub(super) fn new(permits_required: bool) -> Self {
+        Self { permits_required, ..Self::default() }
+    }
+
     pub(super) fn put(&mut self, entry: Entry) -> bool {
-        let taken = self.queue.put(entry.queued()).is_ok();
+        let mut queued = entry.queued();
+        if self.permits_required && entry.offer.owner != super::local_jobs::LOCAL_OWNER {
+            queued.start = StartRule::Manual;
+        }
+        let taken = self.queue.put(queued).is_ok();
         if taken {
             self.entries.insert(entry.job.id().clone(), entry);
         }

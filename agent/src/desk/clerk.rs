@@ -74,6 +74,7 @@ pub(super) struct Clerk {
     pub(super) link: watch::Receiver<LinkView>,
     pub(super) done: mpsc::Sender<Done>,
     pub(super) book: Book,
+    pub(super) permits: super::permits::Permits,
     pub(super) inbox: Inbox,
     pub(super) fetch: Option<Fetch>,
     pub(super) preflight: Option<Preflight>,

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::book::json;
 use super::clerk::Clerk;
 use super::events::event;
+use super::local_jobs::LOCAL_OWNER;
 use super::restore::{CMD_SEQ, StoredCommand, meta};
 use crate::bus::Outbound;
 use crate::store::{NewCommand, Write};
@@ -160,7 +161,9 @@ impl Clerk {
     }
 
     async fn execute_start(&mut self, cmd_id: CmdId, start: StartArgs, actor: String) {
-        let checked = match (self.check_start(&start), start.bed_epoch) {
+        // A permit that is not good says nothing about the bed either.
+        let checked = self.check_start(&start).and_then(|()| self.hold_permit(&start));
+        let checked = match (checked, start.bed_epoch) {
             (Ok(()), Some(seen)) => self.clear_bed(seen, BedWord::Backend, Some(actor)).await.map(drop),
             (Ok(()), None) => self.check_bed(),
             (refused, _) => refused,
@@ -204,6 +207,10 @@ impl Clerk {
         if self.book.entries.contains_key(&offer.job_id) {
             return Ok(());
         }
+        if offer.owner == LOCAL_OWNER {
+            let text = format!("the owner {LOCAL_OWNER:?} is that of jobs given at the machine itself");
+            return Err(Refusal::new(Fault::CommandBadArgs, text));
+        }
         self.make_room(offer.file.size)
             .await
             .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;
@@ -237,7 +244,7 @@ impl Clerk {
                         | Fault::PromptClosed
                         | Fault::CommUncertain
                         | Fault::Busy
-                );
+                ) || refusal.fault.is_about_a_permit();
                 let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };
                 (status, Some(refusal))
             }

@@ -24,8 +24,8 @@ use crate::spool::{SpoolError, SpooledBody};
 use crate::store::Write;
 use crate::view::{JobView, Refusal};
 
-/// Owner of a job that was given at the machine.
-const LOCAL_OWNER: &str = "local";
+/// Owner of a job that was given at the machine; no backend may say so of its jobs.
+pub(super) const LOCAL_OWNER: &str = "local";
 
 /// A local file is in the spool, or not.
 #[derive(Debug)]

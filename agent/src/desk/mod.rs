@@ -2,6 +2,7 @@
 //!
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
 //! * `commands` takes commands of the backend, each carried out at most once.
+//! * `permits` judges what a backend has signed for a start.
 //! * `fetch` pulls a job's file into the spool.
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
@@ -23,6 +24,7 @@ mod local_jobs;
 mod losses;
 mod maintenance;
 mod moves;
+mod permits;
 mod prompts;
 mod recover;
 mod restore;
@@ -80,6 +82,8 @@ pub struct Parts {
     pub port: crate::config::Printer,
     /// Whether somebody has to say that the bed is clear.
     pub bed: crate::config::Bed,
+    /// Whose permits are taken, and whether starts need them.
+    pub backend: crate::config::Backend,
     /// From the uplink.
     pub inbound: mpsc::Receiver<Inbound>,
     /// To the uplink.

@@ -23,6 +23,7 @@ use super::clerk::{Clerk, Done};
 use super::events::event;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
+use super::permits::Permits;
 use crate::bus::Inbound;
 use crate::clock::Clock;
 use crate::line_journal::Found;
@@ -52,10 +53,12 @@ impl Clerk {
         parts: Parts,
         done: mpsc::Sender<Done>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
-        let Parts { clock, identity, store, opened, spool, journal, printer, port, inbound, .. } = parts;
+        let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
+            parts;
         let (journal, left) = journal;
         let Parts { outbound, hello, telemetry, link, bed: crate::config::Bed { confirm }, .. } = parts;
         let inbox = restore_inbox(&store, &clock).await?;
+        let permits = Permits::open(backend, &store).await?;
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
         let taken = printer.taken.clone();
@@ -78,7 +81,8 @@ impl Clerk {
             telemetry,
             link,
             done,
-            book: Book::default(),
+            book: Book::new(permits.are_required()),
+            permits,
             inbox,
             fetch: None,
             preflight: None,

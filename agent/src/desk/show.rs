@@ -35,6 +35,7 @@ impl Clerk {
             link: self.link.borrow().clone(),
             bed: Some(self.bed_view()),
             maintenance: self.maintenance_view(),
+            permits: self.permits.view(),
             jobs_waiting: waiting.filter(|entry| Some(entry.job.id()) != held).count() as u64,
             events_unacked: unacked.map_or(0, |status| {
                 status.oldest_unacked.map_or(0, |oldest| {
@@ -89,6 +90,9 @@ impl Clerk {
         if let Some(other) = interrupted {
             let id = other.job.id();
             return Some(format!("waits: job {id} was interrupted; `bed clear` or `cancel` gives it up"));
+        }
+        if self.needs_permit(entry.job.id()) {
+            return Some("waits: for a start with a permit of its backend".to_owned());
         }
         self.check_printer().err().map(|refusal| format!("waits: {}", refusal.text))
     }

@@ -14,6 +14,7 @@ use tracing::info;
 use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
+use super::permits::Granted;
 use super::restore::{BED_EPOCH, BED_JOB, meta};
 use crate::line_journal::Subject;
 use crate::printer::{Known, Order, Ticket, feeder};
@@ -128,6 +129,10 @@ impl Clerk {
     }
 
     async fn start(&mut self, id: &JobId, attempt: u32, summary: Summary, known: Arc<Known>) {
+        let granted = match self.grant(id, attempt) {
+            Ok(granted) => granted,
+            Err(refusal) => return self.refuse_start(id, refusal).await,
+        };
         let sha256 = self.book.entries[id].sha256().to_string();
         let feed =
             self.spool.read(&sha256).map_err(|error| super::fetch::refusal_of(&error, id.as_str())).and_then(
@@ -144,7 +149,7 @@ impl Clerk {
                 return self.end_unstarted(id, JobState::Failed, reason).await;
             }
         };
-        if !self.write_start(id, attempt, summary).await {
+        if !self.write_start(id, attempt, summary, granted).await {
             return;
         }
         self.runs += 1;
@@ -187,7 +192,7 @@ impl Clerk {
     }
 
     /// The attempt, the state, the event and the bed's new epoch in one transaction; without it nothing is sent.
-    async fn write_start(&mut self, id: &JobId, attempt: u32, summary: Summary) -> bool {
+    async fn write_start(&mut self, id: &JobId, attempt: u32, summary: Summary, granted: Granted) -> bool {
         let before = self.book.entries[id].clone();
         let entry = self.book.entries.get_mut(id).expect("the job was found by the caller");
         entry.summary = Some(summary);
@@ -206,8 +211,9 @@ impl Clerk {
                     job_id: id.to_string(),
                     attempt,
                     started_ms: self.clock.unix_ms(),
-                    detail_json: None,
+                    detail_json: granted.detail_json(),
                 });
+                writes.extend(granted.write());
                 writes.push(meta(BED_EPOCH, self.bed.after_start().epoch()));
                 writes.push(meta(BED_JOB, id));
                 match self.promise(writes).await {
@@ -222,6 +228,7 @@ impl Clerk {
         let Some(refusal) = refused else {
             self.bed = self.bed.after_start();
             self.bed_job = Some(id.clone());
+            self.keep_used(id, granted);
             return true;
         };
         // Nothing was sent, so the job is where it was; it fails rather than being tried again for ever.

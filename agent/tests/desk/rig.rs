@@ -93,6 +93,7 @@ impl Rig {
                 parity_workaround: false,
             },
             bed: config::Bed { confirm },
+            backend: config::Backend::default(),
             inbound,
             outbound: to_relay,
             hello: hello_out,

@@ -76,6 +76,7 @@ pub struct House {
     device: PathBuf,
     baud: u32,
     safety: Option<Safety>,
+    backend_key: Option<String>,
     dir: tempfile::TempDir,
 }
 
@@ -86,7 +87,20 @@ impl House {
     /// # Errors
     /// A part does not begin; the text says which and what it said.
     pub fn start(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
-        Self::start_with(program, None, file, plan)
+        Self::build(program, None, file, plan, false, None)
+    }
+
+    /// The same with an agent that takes starts only with a permit of this key (Ed25519, base64).
+    ///
+    /// # Errors
+    /// As [`House::start`].
+    pub fn start_signed(
+        program: &Path,
+        file: &[u8],
+        plan: &PrinterPlan,
+        backend_key: String,
+    ) -> anyhow::Result<Self> {
+        Self::build(program, None, file, plan, false, Some(backend_key))
     }
 
     /// The same with an agent that is started as a service would start it: by its own command line, with a
@@ -100,7 +114,7 @@ impl House {
         file: &[u8],
         plan: &PrinterPlan,
     ) -> anyhow::Result<Self> {
-        Self::build(program, agent_program, file, plan, false)
+        Self::build(program, agent_program, file, plan, false, None)
     }
 
     /// A house whose agent may be killed while it prints, since somebody keeps the printer's port open, and dials the relay
@@ -109,7 +123,7 @@ impl House {
     /// # Errors
     /// As [`House::start`].
     pub fn start_to_be_broken(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
-        Self::build(program, None, file, plan, true)
+        Self::build(program, None, file, plan, true, None)
     }
 
     fn build(
@@ -118,6 +132,7 @@ impl House {
         file: &[u8],
         plan: &PrinterPlan,
         is_to_be_broken: bool,
+        backend_key: Option<String>,
     ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("spoolway-").tempdir()?;
         let token = new_token()?;
@@ -133,19 +148,20 @@ impl House {
             (_, PrinterPlan::Real { port, baud }) => (port.clone(), *baud),
         };
         let mut safety = if is_to_be_broken { Some(Safety::build(dir.path(), port)?) } else { None };
-        let agent = start_agent(program, agent_program, safety.as_mut(), dir.path(), port, (&device, baud))?;
-        let (program, agent_program) = (program.to_owned(), agent_program.cloned());
+        let (key, safety_of) = (backend_key.as_deref(), safety.as_mut());
+        let agent = start_agent(program, agent_program, safety_of, dir.path(), port, (&device, baud), key)?;
         Ok(Self {
             agent,
             printer,
             relay,
-            program,
-            agent_program,
+            program: program.to_owned(),
+            agent_program: agent_program.cloned(),
             agent_id,
             port,
             token,
             device,
             baud,
+            backend_key,
             safety,
             dir,
         })
@@ -173,8 +189,8 @@ impl House {
             Part::Agent => {
                 self.agent.kill()?;
                 let (program, device) = (self.agent_program.as_ref(), (self.device.as_path(), self.baud));
-                let safety = self.safety.as_mut();
-                self.agent = start_agent(&self.program, program, safety, dir, self.port, device)?;
+                let (key, safety) = (self.backend_key.as_deref(), self.safety.as_mut());
+                self.agent = start_agent(&self.program, program, safety, dir, self.port, device, key)?;
             }
         }
         Ok(())
@@ -326,6 +342,7 @@ fn start_agent(
     dir: &Path,
     port: u16,
     (device, baud): (&Path, u32),
+    backend_key: Option<&str>,
 ) -> anyhow::Result<ChildProcess> {
     if let Some(agent_program) = agent_program {
         let (folder, relay, authority) = (dir.join("agent"), format!("wss://{HOST}:{port}"), authority(dir));
@@ -341,6 +358,8 @@ fn start_agent(
         format!("--port={}", device.display()),
         format!("--baud={baud}"),
     ];
+    let words: Vec<_> =
+        words.into_iter().chain(backend_key.map(|key| format!("--backend-key={key}"))).collect();
     let log = dir.join("agent.log");
     match safety {
         Some(safety) => Ok(safety.start(program, &words, log)?),

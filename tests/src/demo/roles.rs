@@ -62,6 +62,9 @@ pub enum Role {
         /// The firmware profile, where the firmware shall not be asked.
         #[arg(long, default_value = "auto")]
         profile: String,
+        /// The backend's key; a start then needs a permit.
+        #[arg(long)]
+        backend_key: Option<String>,
     },
     /// The simulated printer; says its device, and in the end a [`PrinterReport`] in JSON.
     #[command(hide = true)]
@@ -130,7 +133,7 @@ pub struct Figures {
 pub fn play(role: Role) -> anyhow::Result<()> {
     match role {
         Role::Relay { folder, listen } => relay(&folder, listen),
-        Role::Agent { folder, relay, ca, port, baud, profile } => {
+        Role::Agent { folder, relay, ca, port, baud, profile, backend_key } => {
             let paths = Paths { config: folder.clone(), state: folder.clone(), runtime: folder };
             let mut config = spoolway_agent::config::Config::new(&paths);
             config.relay.url = Some(relay.parse().context("--relay")?);
@@ -140,6 +143,7 @@ pub fn play(role: Role) -> anyhow::Result<()> {
             if profile != "auto" {
                 config.printer.profile = ProfileChoice::Id(profile);
             }
+            config.backend.key = backend_key.map(|key| key.parse().context("--backend-key")).transpose()?;
             config.spool.reserve_bytes = 0;
             // Nobody is there to look at a simulated bed.
             config.bed.confirm = BedConfirm::NotRequired;

@@ -1,5 +1,6 @@
 //! G-code as text: from a file's bytes to single commands, and from a command to the bytes on the wire.
 
+pub mod filament;
 pub mod frame;
 pub mod line;
 pub mod modal;
@@ -7,6 +8,7 @@ pub mod reader;
 pub mod scan;
 pub mod target;
 
+pub use filament::FilamentMeter;
 pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};
 pub use modal::Modal;

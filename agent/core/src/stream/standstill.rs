@@ -24,7 +24,9 @@ impl Streamer {
         if self.turn != Turn::Running || matches!(self.phase, Phase::Stopped(_)) {
             return Awaits::Nothing;
         }
-        if self.heat.is_some() || self.pace() != Pace::Quick {
+        // Numbering has clocks of its own.
+        let is_syncing = matches!(self.phase, Phase::Syncing(_));
+        if is_syncing || self.heat.is_some() || self.pace() != Pace::Quick {
             return Awaits::Command;
         }
         let flows = matches!(self.phase, Phase::Streaming(Mend::Flowing));

@@ -1,0 +1,190 @@
+//! Permits of the backend: verified when a start is asked for and again when it is made, and remembered with the attempt.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use spoolway_agent_core::permit::{self, Past, Signature, Start, WallTime};
+use spoolway_protocol::ids::{KeyId, PermitId};
+use spoolway_protocol::job::{JobState, StartArgs};
+use spoolway_protocol::{Fault, JobId, Permit, PrinterId, SignedPermit};
+use tracing::{info, warn};
+
+use super::book::json;
+use super::clerk::Clerk;
+use super::local_jobs::LOCAL_OWNER;
+use super::moves::Reason;
+use super::restore::meta;
+use crate::config::Backend;
+use crate::store::{Store, StoreError, Write};
+use crate::view::{PermitsView, Refusal};
+
+/// Name of what earlier permits left behind, in the store.
+const PAST: &str = "permits";
+
+/// What an attempt was allowed by; it stands in the attempt's row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct AllowedBy {
+    /// The permit; none for a start at the machine, or where none is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) permit: Option<UsedPermit>,
+}
+
+/// A permit that was used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct UsedPermit {
+    pub(super) permit_id: PermitId,
+    pub(super) kid: KeyId,
+    pub(super) org: String,
+    pub(super) fence: u64,
+    /// Seconds for which the attempt may print.
+    pub(super) max_seconds: Option<u64>,
+    /// Whether it is held when they are over.
+    pub(super) pauses_over_time: bool,
+}
+
+impl From<&Permit> for UsedPermit {
+    fn from(permit: &Permit) -> Self {
+        Self {
+            permit_id: permit.permit_id.clone(),
+            kid: permit.kid.clone(),
+            org: permit.org.clone(),
+            fence: permit.fence,
+            max_seconds: permit.max_seconds,
+            pauses_over_time: permit.pauses_over_time(),
+        }
+    }
+}
+
+/// The keys, the rule and the memory.
+#[derive(Debug)]
+pub(super) struct Permits {
+    backend: Backend,
+    past: Past,
+    /// Permits of starts that were asked for and are not made yet, by job and attempt.
+    held: BTreeMap<(JobId, u32), SignedPermit>,
+}
+
+impl Permits {
+    pub(super) async fn open(backend: Backend, store: &Store) -> Result<Self, StoreError> {
+        let past = store.meta(PAST).await?.and_then(|text| serde_json::from_str(&text).ok());
+        if backend.requires_permits() && backend.keys().next().is_none() {
+            warn!(
+                "backend.permits is \"required\" and no key is set: every start of a backend will be refused"
+            );
+        }
+        Ok(Self { backend, past: past.unwrap_or_default(), held: BTreeMap::new() })
+    }
+
+    pub(super) fn are_required(&self) -> bool {
+        self.backend.requires_permits()
+    }
+
+    pub(super) fn view(&self) -> PermitsView {
+        let keys = self.backend.keys().map(|key| key.kid().to_string()).collect();
+        PermitsView { required: self.are_required(), keys }
+    }
+
+    fn signature(&self, kid: &KeyId, bytes: &[u8], sig: &[u8]) -> Signature {
+        match self.backend.keys().find(|key| key.kid() == *kid) {
+            Some(key) if key.verifies(bytes, sig) => Signature::Good,
+            Some(_) => Signature::Bad,
+            None => Signature::UnknownKey,
+        }
+    }
+}
+
+/// A start that may be made now, with what is to be stored beside it.
+#[derive(Debug, Default)]
+pub(super) struct Granted {
+    allowed_by: AllowedBy,
+    past: Option<Past>,
+}
+
+impl Granted {
+    /// What the attempt's row says of it.
+    pub(super) fn detail_json(&self) -> Option<String> {
+        self.allowed_by.permit.is_some().then(|| json(&self.allowed_by))
+    }
+
+    /// What is to be committed with the start, so that the permit is used up by it.
+    pub(super) fn write(&self) -> Option<Write> {
+        self.past.as_ref().map(|past| meta(PAST, json(past)))
+    }
+}
+
+impl Clerk {
+    /// Judges the permit of a start that is asked for, and keeps it until the start is made.
+    pub(super) fn hold_permit(&mut self, start: &StartArgs) -> Result<(), Refusal> {
+        let place = (start.job_id.clone(), start.attempt);
+        let entries = &self.book.entries;
+        self.permits.held.retain(|(job_id, _), _| *job_id != start.job_id && entries.contains_key(job_id));
+        match &start.permit {
+            Some(signed) => {
+                self.judge_permit(&start.job_id, start.attempt, signed)?;
+                self.permits.held.insert(place, signed.clone());
+                Ok(())
+            }
+            None if self.permits.are_required() => {
+                let text = format!("attempt {} of job {} came without a permit", start.attempt, start.job_id);
+                Err(Refusal::new(Fault::PermitRequired, text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a start may be made now. The permit is judged once more: a file may take long to be read, and a person to come.
+    pub(super) fn grant(&mut self, id: &JobId, attempt: u32) -> Result<Granted, Refusal> {
+        match self.permits.held.get(&(id.clone(), attempt)).cloned() {
+            Some(signed) => {
+                let permit = self.judge_permit(id, attempt, &signed)?;
+                info!(job = %id, attempt, permit = %permit.permit_id, key = %permit.kid, fence = permit.fence, "permit taken");
+                let past = Some(self.permits.past.with(&permit));
+                Ok(Granted { allowed_by: AllowedBy { permit: Some(UsedPermit::from(&permit)) }, past })
+            }
+            None if self.needs_permit(id) => {
+                Err(Refusal::new(Fault::PermitRequired, format!("job {id} has no permit to start")))
+            }
+            None => Ok(Granted::default()),
+        }
+    }
+
+    /// A job of a backend, where its starts need permits.
+    pub(super) fn needs_permit(&self, id: &JobId) -> bool {
+        let is_local = self.book.entries.get(id).is_some_and(|entry| entry.offer.owner == LOCAL_OWNER);
+        self.permits.are_required() && !is_local
+    }
+
+    /// The start that used the permit is committed.
+    pub(super) fn keep_used(&mut self, id: &JobId, granted: Granted) {
+        self.permits.held.retain(|(job_id, _), _| job_id != id);
+        if let Some(past) = granted.past {
+            self.permits.past = past;
+        }
+    }
+
+    /// A start was not made: its job waits again as it did before, and its command is refused.
+    pub(super) async fn refuse_start(&mut self, id: &JobId, refusal: Refusal) {
+        self.permits.held.retain(|(job_id, _), _| job_id != id);
+        let reason = Reason::fault(refusal.fault, refusal.text.clone());
+        self.move_job(id, JobState::Queued, reason, Vec::new()).await;
+        self.end_start_command(id, Err(refusal));
+    }
+
+    fn judge_permit(&self, id: &JobId, attempt: u32, signed: &SignedPermit) -> Result<Permit, Refusal> {
+        let entry = self.book.entries.get(id).ok_or_else(|| super::commands::unknown_job(id))?;
+        let start = Start {
+            agent: self.identity.agent_id(),
+            printer: PrinterId::new(super::show::PRINTER_ID).expect("the name is a constant"),
+            job: id.clone(),
+            attempt,
+            sha256: entry.sha256(),
+            size: entry.offer.file.size,
+            bed_epoch: self.bed.epoch(),
+        };
+        let stamp = self.clock.stamp();
+        let now = WallTime { unix_ms: stamp.w, source: stamp.c };
+        let signature = |kid: &KeyId, bytes: &[u8], sig: &[u8]| self.permits.signature(kid, bytes, sig);
+        permit::judge(signed, signature, &start, &now, &self.permits.past)
+            .map_err(|refused| Refusal::new(refused.fault, refused.detail))
+    }
+}
