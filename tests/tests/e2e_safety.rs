@@ -105,6 +105,8 @@ impl Site {
                 commands_before: 0,
                 preamble: 0,
             },
+            owner: "local".to_owned(),
+            file_id: "f1".parse().unwrap(),
             size: 1,
             name: "part.gcode".to_owned(),
             commands: 1,
