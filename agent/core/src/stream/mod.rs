@@ -14,7 +14,7 @@
 //! * `cut` breaks a wait of the firmware, for a pause or for good.
 //! * `heat` waits for temperatures in the firmware's place.
 //! * `aside` takes a person's commands and answers prompts.
-//! * `carry` is what has to outlive the process, and `journal` the memory that it is kept in.
+//! * `carry` is what has to outlive the process, `journal` the memory that it is kept in, and `resume` how another goes on.
 //! * `ceiling` holds back what is hotter than the profile allows.
 //! * `standstill` says what a job that does not move waits for.
 
@@ -33,6 +33,7 @@ mod options;
 mod plan;
 mod reach;
 mod replies;
+mod resume;
 mod standstill;
 mod state;
 mod stats;
@@ -47,7 +48,7 @@ use crate::Moment;
 use crate::gcode::{Batch, Modal, Position};
 use crate::reply::{Acknowledged, Reply, ReplyParser};
 
-pub use carry::{Carried, Unfit};
+pub use carry::Carried;
 pub use ceiling::Excess;
 pub use commands::Commands;
 pub use doubt::Doubt;
@@ -55,6 +56,7 @@ pub use event::{Ending, Event, Output, StopReason};
 pub use figures::WireFigures;
 pub use options::{FIRST_NUMBER, Query, Scripts, Signal, StreamOptions, Waits};
 pub use reach::{InForce, Reach};
+pub use resume::Unfit;
 pub use standstill::Awaits;
 pub use stats::Stats;
 pub use turn::TurnError;
