@@ -62,7 +62,6 @@ impl Scan {
     }
 }
 
-/// The agent's own lines (reports, scripts) take numbers too, so twice the count is assumed.
 fn check(
     framing: &Framing,
     commands: &mut u64,
@@ -71,12 +70,19 @@ fn check(
     at: Position,
 ) {
     *commands += 1;
-    let number = u32::try_from(u64::from(FIRST_NUMBER) * 2 + *commands * 2).unwrap_or(u32::MAX);
-    let length = framing.framed_len(number, command.len());
+    let length = longest_frame(framing, *commands, command.len());
     if length > framing.max_line_bytes && refused.is_none() {
         let problem = Problem::TooLong { length, limit: framing.max_line_bytes };
         *refused = Some(LineError { line: at.line, problem });
     }
+}
+
+/// Longest that the `nth` command of a file can be on the wire, in bytes without its line feed. The agent's own lines
+/// (reports, scripts) take numbers too, so twice the count is assumed.
+#[inline]
+pub(crate) fn longest_frame(framing: &Framing, nth: u64, command_bytes: usize) -> usize {
+    let number = u32::try_from(u64::from(FIRST_NUMBER) * 2 + nth * 2).unwrap_or(u32::MAX);
+    framing.framed_len(number, command_bytes)
 }
 
 #[cfg(test)]
