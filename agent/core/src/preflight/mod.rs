@@ -104,10 +104,11 @@ impl Preflight {
 
     #[inline]
     fn take_line(&mut self, line: &[u8]) {
-        let quick = quick_move(line);
-        let parts = Parts::of(line, quick.as_ref().map_or(0, |quick| quick.stop));
+        let mut words = Words::default();
+        let quick = quick_move(line, &mut words);
+        let parts = Parts::of(line, quick.map_or(0, |quick| quick.stop));
         match quick {
-            Some(quick) => self.take_quick(&quick),
+            Some(quick) => self.take_quick(quick, &words),
             None => self.take_text(&parts),
         }
         self.end_line(&parts);
@@ -117,8 +118,9 @@ impl Preflight {
         let carry = std::mem::take(&mut self.carry);
         let parts = carry.parts();
         let is_whole = parts.text_bytes == parts.text.len();
-        match quick_move(parts.text).filter(|_| is_whole) {
-            Some(quick) => self.take_quick(&quick),
+        let mut words = Words::default();
+        match quick_move(parts.text, &mut words).filter(|_| is_whole) {
+            Some(quick) => self.take_quick(quick, &words),
             None => self.take_text(&parts),
         }
         self.end_line(&parts);
@@ -138,9 +140,9 @@ impl Preflight {
     }
 
     #[inline]
-    fn take_quick(&mut self, quick: &QuickMove) {
+    fn take_quick(&mut self, quick: QuickMove, words: &Words) {
         let wire_bytes = self.count(quick.length);
-        self.take_move(quick.kind, &quick.words, wire_bytes);
+        self.take_move(quick.kind, words, wire_bytes);
     }
 
     /// Counts a command; gives its length on the wire.

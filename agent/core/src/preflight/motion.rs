@@ -61,7 +61,8 @@ pub(super) struct Motion {
     /// Axes whose zero is no longer that of the machine.
     shifted: [bool; 3],
     e: f64,
-    feed_mm_s: f64,
+    /// At the feed rate; 0 while none is known.
+    seconds_per_mm: f64,
     relative: bool,
     relative_e: bool,
     unit_mm: f64,
@@ -83,7 +84,7 @@ impl Motion {
             known: [false; 3],
             shifted: [false; 3],
             e: 0.0,
-            feed_mm_s: 0.0,
+            seconds_per_mm: 0.0,
             relative: false,
             relative_e: false,
             unit_mm: 1.0,
@@ -101,7 +102,8 @@ impl Motion {
     pub(super) fn travel(&mut self, kind: u8, words: &Words, site: &mut Site) -> Moved {
         self.moves += 1;
         if words.has(F) {
-            self.feed_mm_s = words.value(F) * self.unit_mm / 60.0;
+            let feed = words.value(F) * self.unit_mm;
+            self.seconds_per_mm = if feed > 0.0 { 60.0 / feed } else { 0.0 };
         }
         let fed = self.feed(words);
         let mut seconds = 0.0;
@@ -119,17 +121,12 @@ impl Motion {
                 length = self.look_along(&arc, fed > 0.0, site).max(length);
             }
             self.look(self.at, fed > 0.0, site);
-            seconds = self.time_of(length);
+            seconds = length * self.seconds_per_mm;
         } else if fed != 0.0 {
-            seconds = self.time_of(fed.abs());
+            seconds = fed.abs() * self.seconds_per_mm;
         }
         self.seconds += seconds;
         Moved { seconds, feeds: fed > 0.0 }
-    }
-
-    #[inline]
-    fn time_of(&self, length_mm: f64) -> f64 {
-        if self.feed_mm_s > 0.0 { length_mm / self.feed_mm_s } else { 0.0 }
     }
 
     /// Takes the filament of a move; gives how much it is, in millimetres.

@@ -29,7 +29,7 @@ struct SlowRun {
 /// Follows how far ahead the printer's buffers are.
 #[derive(Debug)]
 pub(super) struct Rate {
-    bytes_per_s: Option<f64>,
+    seconds_per_byte: Option<f64>,
     ahead_s: f64,
     run: SlowRun,
     /// Moves in a row that came in time; they belong to the run once another does not.
@@ -42,15 +42,15 @@ pub(super) struct Rate {
 impl Rate {
     pub(super) fn new(bytes_per_s: Option<f64>) -> Self {
         let (run, longest) = (SlowRun::default(), SlowRun::default());
-        let bytes_per_s = bytes_per_s.filter(|rate| *rate > 0.0);
-        Self { bytes_per_s, ahead_s: 0.0, run, calm_moves: 0, calm_s: 0.0, longest, waits_s: 0.0 }
+        let seconds_per_byte = bytes_per_s.filter(|rate| *rate > 0.0).map(f64::recip);
+        Self { seconds_per_byte, ahead_s: 0.0, run, calm_moves: 0, calm_s: 0.0, longest, waits_s: 0.0 }
     }
 
     /// A line of so many bytes on the wire, and the time of its move; a line that does not move takes none.
     #[inline]
     pub(super) fn take(&mut self, line: u64, wire_bytes: usize, move_s: f64) {
-        let Some(rate) = self.bytes_per_s else { return };
-        self.ahead_s -= wire_bytes as f64 / rate;
+        let Some(seconds_per_byte) = self.seconds_per_byte else { return };
+        self.ahead_s -= wire_bytes as f64 * seconds_per_byte;
         if self.ahead_s < 0.0 {
             self.wait(line);
         } else if self.calm_moves >= CALM_MOVES {
@@ -97,7 +97,7 @@ impl Rate {
     /// The file has ended.
     pub(super) fn finish(&mut self, tally: &mut Tally) {
         self.end_run();
-        let Some(rate) = self.bytes_per_s else { return };
+        let Some(rate) = self.seconds_per_byte.map(f64::recip) else { return };
         let run = self.longest;
         if run.waits_s < RUN_WORTH_S && self.waits_s < FILE_WORTH_S {
             return;

@@ -87,12 +87,11 @@ impl Words {
     }
 }
 
-/// A move that was read the quick way.
-#[derive(Debug)]
+/// A move that was read the quick way; its words are elsewhere.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct QuickMove {
     /// 0 to 3, as in `G1`.
     pub(super) kind: u8,
-    pub(super) words: Words,
     /// Bytes of the command, without white space behind it.
     pub(super) length: usize,
     /// Where its comment begins; the line's length when it has none.
@@ -100,11 +99,10 @@ pub(super) struct QuickMove {
 }
 
 /// Reads `G0` to `G3` with plain words behind it. `None` for anything that needs a closer look; what it gives is what the
-/// patient way would give.
+/// patient way would give. Its words are put into `words`, which hold nothing before.
 #[inline]
-pub(super) fn quick_move(line: &[u8]) -> Option<QuickMove> {
+pub(super) fn quick_move(line: &[u8], words: &mut Words) -> Option<QuickMove> {
     let [b'G', kind @ b'0'..=b'3', b' ', ..] = line else { return None };
-    let mut words = Words::default();
     let (mut at, mut length) = (2, 2);
     loop {
         match line.get(at) {
@@ -123,7 +121,7 @@ pub(super) fn quick_move(line: &[u8]) -> Option<QuickMove> {
             }
         }
     }
-    Some(QuickMove { kind: kind - b'0', words, length, stop: at })
+    Some(QuickMove { kind: kind - b'0', length, stop: at })
 }
 
 /// The command word: a letter, its number and what follows a point (`M862.3`).
@@ -171,12 +169,13 @@ mod tests {
     #[test]
     fn both_ways_read_the_same() {
         let line = b"G1 X78.1  Y-.5 E2.74 F1800  ; perimeter";
-        let quick = quick_move(line).unwrap();
+        let mut words = Words::default();
+        let quick = quick_move(line, &mut words).unwrap();
         assert_eq!((quick.kind, quick.length, quick.stop), (1, 26, 28));
-        assert_eq!(quick.words, Words::of(b" X78.1  Y-.5 E2.74 F1800"));
-        assert_eq!(quick.words.get(Y), Some(-0.5));
-        assert_eq!(quick.words.get(Z), None);
-        assert_eq!(quick_move(b"G1 X1\r").unwrap().length, 5);
+        assert_eq!(words, Words::of(b" X78.1  Y-.5 E2.74 F1800"));
+        assert_eq!(words.get(Y), Some(-0.5));
+        assert_eq!(words.get(Z), None);
+        assert_eq!(quick_move(b"G1 X1\r", &mut Words::default()).unwrap().length, 5);
     }
 
     #[test]
@@ -194,7 +193,7 @@ mod tests {
             "G10 P1",
             "G1 X1\rY2",
         ];
-        assert!(odd.iter().all(|line| quick_move(line.as_bytes()).is_none()));
+        assert!(odd.iter().all(|line| quick_move(line.as_bytes(), &mut Words::default()).is_none()));
         assert_eq!(Words::of(b"x 5 A7 Y X9").get(X), Some(5.0));
         assert!(!Words::of(b"x 5 A7 Y X9").has(Y));
     }
@@ -215,10 +214,11 @@ mod tests {
 
         #[test]
         fn a_quick_move_is_never_read_otherwise(line in "G[0-3]( {1,2}[XYZEFIJ]-?[0-9]{0,3}\\.?[0-9]{0,3}){0,4} ?\r?") {
-            if let Some(quick) = quick_move(line.as_bytes()) {
+            let mut words = Words::default();
+            if let Some(quick) = quick_move(line.as_bytes(), &mut words) {
                 let trimmed = line.trim_end();
                 prop_assert_eq!(quick.length, trimmed.len());
-                prop_assert_eq!(quick.words, Words::of(&trimmed.as_bytes()[2..]));
+                prop_assert_eq!(words, Words::of(&trimmed.as_bytes()[2..]));
             }
         }
     }
