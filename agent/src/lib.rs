@@ -10,6 +10,7 @@ pub mod identity;
 pub mod line_journal;
 pub mod local;
 pub mod paths;
+pub mod preflight;
 pub mod printer;
 pub mod run;
 pub mod spool;

@@ -103,6 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         journal,
         printer,
         port: config.printer.clone(),
+        preflight: config.preflight.clone(),
         bed: config.bed,
         backend: config.backend.clone(),
         inbound: seams.inbound,

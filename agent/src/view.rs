@@ -3,6 +3,7 @@
 pub mod recovery;
 
 use serde::{Deserialize, Serialize};
+use spoolway_protocol::preflight::PreflightFinding;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Fault, JobId, JobState, PromptId};
 
@@ -197,6 +198,9 @@ pub struct JobView {
     /// What interrupted it, while it is interrupted.
     #[serde(default)]
     pub loss: Option<recovery::LossView>,
+    /// What was found in its file, the worst first, without what is merely worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<PreflightFinding>,
     /// When it was accepted, unix milliseconds.
     pub created_ms: u64,
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::flow::Flow;
-use crate::limits::TemperatureLimits;
+use crate::limits::{Machine, TemperatureLimits};
 use crate::reply::Replies;
 
 /// One firmware dialect, as a profile file says it.
@@ -44,6 +44,9 @@ pub struct Profile {
     pub scripts: Scripts,
     /// Temperature reporting and its limits.
     pub temperature: Temperature,
+    /// What a file is held against before it is printed.
+    #[serde(default)]
+    pub machine: Machine,
 }
 
 /// Whether a profile is backed by evidence.

@@ -67,6 +67,7 @@ pub(crate) static PROFILE: &[Key] = &[
     may("emergency", Kind::Table(EMERGENCY)),
     may("scripts", Kind::Table(SCRIPTS)),
     must("temperature", Kind::Table(TEMPERATURE)),
+    may("machine", Kind::Table(MACHINE)),
 ];
 
 static IDENTIFY: &[Key] = &[
@@ -190,6 +191,17 @@ static AUTO_REPORT: &[Key] = &[must("capability", Kind::Text), must("command", K
 
 static LIMITS: &[Key] =
     &[must("hotend_max", Kind::Number), must("bed_max", Kind::Number), may("chamber_max", Kind::Number)];
+
+static MACHINE: &[Key] = &[
+    may("flavours", Kind::Texts),
+    may("commands", Kind::Texts),
+    may("macros", Kind::Switch),
+    may("model_checks", Kind::Switch),
+    may("virtual_tools", Kind::Switch),
+    may("volume_mm", Kind::Counts),
+    may("tools", Kind::Count),
+    may("nozzle_mm", Kind::Number),
+];
 
 /// Calls `visit` with the path of every key below `keys`, sections before what they hold.
 pub(crate) fn walk(keys: &'static [Key], above: &str, visit: &mut dyn FnMut(&str, &'static Key)) {

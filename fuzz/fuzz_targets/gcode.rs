@@ -1,10 +1,11 @@
-//! Files: the same commands in pieces of any size, and what the scan lets through fits the firmware's buffer.
+//! Files: the same commands in pieces of any size, and what the check lets through fits the firmware's buffer.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spoolway_agent_core::gcode::{Framing, LineError, Position, Reader, Scan};
-use spoolway_firmware_profiles::profile::Checksum;
+use spoolway_agent_core::gcode::{LineError, Position, Reader};
+use spoolway_agent_core::preflight::{Preflight, Printer, Severity};
+use spoolway_firmware_profiles::Registry;
 
 type Found = (Vec<(Vec<u8>, Position)>, Option<LineError>);
 
@@ -21,10 +22,12 @@ fuzz_target!(|input: &[u8]| {
     let Some((piece, file)) = input.split_first() else { return };
     let whole = read(file, file.len().max(1));
     assert_eq!(read(file, usize::from(*piece) % 40 + 1), whole);
-    let framing =
-        Framing { prefix: Vec::new(), numbered: true, checksum: Checksum::Xor8, max_line_bytes: 95 };
-    let mut scan = Scan::new(framing.clone());
-    if scan.push(file).and_then(|()| scan.finish()).is_ok() {
+    let profile = &Registry::built_in().get("marlin").expect("a built-in profile").profile;
+    let printer = Printer::of_profile(profile, None);
+    let framing = printer.framing.clone();
+    let mut preflight = Preflight::new(printer);
+    preflight.push(file);
+    if preflight.finish().worst() != Some(Severity::Fatal) {
         assert_eq!(whole.1, None);
         for (command, _) in &whole.0 {
             let mut frame = Vec::new();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::bed::BedClearArgs;
 use crate::ids::{CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
+use crate::preflight::OverrideArgs;
 use crate::prompt::PromptAnswerArgs;
 use crate::raw::{B64, DecodeError, Extra, Raw};
 
@@ -16,6 +17,8 @@ kinds!(
         JobOffer(Box<OfferArgs>) = "job.offer",
         /// Print it now. Not idempotent.
         JobStart(StartArgs) = "job.start",
+        /// Start it in spite of what was found in its file.
+        JobOverride(OverrideArgs) = "job.override",
         /// Stop it for good.
         JobCancel(CancelArgs) = "job.cancel",
         /// Hold it.

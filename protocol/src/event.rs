@@ -10,6 +10,7 @@ use crate::envelope::Stamp;
 use crate::fault::FaultCode;
 use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
 use crate::job::{JobState, LineSpan, Outcome};
+use crate::preflight::JobPreflight;
 use crate::printer::PrinterState;
 use crate::prompt::{PromptClosed, PromptOpened};
 use crate::raw::{DecodeError, Extra, Raw};
@@ -31,6 +32,8 @@ kinds!(
         BedCleared(BedCleared) = "bed.cleared",
         /// A job changed its state.
         JobState(JobStateChanged) = "job.state",
+        /// A job's file was held against the printer.
+        JobPreflight(Box<JobPreflight>) = "job.preflight",
         /// A job passed a milestone.
         JobProgress(JobProgress) = "job.progress",
         /// An attempt ended.

@@ -97,6 +97,8 @@ faults! {
         "Slice the file again, and look for long comments or messages that a post-processing script has added.";
     JobNotGcode = "job.not_gcode", "The file is not G-code.",
         "Export plain G-code from the slicer, not a project, a 3MF, an STL or binary G-code.";
+    JobNeedsOverride = "job.needs_override", "Something was found in the file that a person has to accept first.",
+        "Look at the findings of the job; mend the file, or accept them: `spoolway-agent jobs override JOB`.";
     JobFileTruncated = "job.file_truncated", "The file ended before its announced size.",
         "Upload the file again; if it happens again, check the backend's storage.";
     JobFileCorrupt = "job.file_corrupt", "The file is not the one that was announced: its SHA-256 differs.",

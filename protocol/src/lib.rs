@@ -34,6 +34,7 @@ pub mod limits;
 pub mod message;
 pub mod offer;
 pub mod permit;
+pub mod preflight;
 pub mod printer;
 pub mod prompt;
 pub mod raw;

@@ -10,6 +10,7 @@ pub mod link;
 pub mod moment;
 pub mod pack;
 pub mod permit;
+pub mod preflight;
 pub mod prompt;
 pub mod recovery;
 pub mod reply;

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
+use super::bed::BedAction;
+use super::jobs::JobsAction;
 use super::maintenance::WindowAction;
 use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
@@ -56,10 +58,27 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the jobs.
-    #[command(after_help = "Example:\n  spoolway-agent jobs --json")]
+    /// List the jobs, or let one start in spite of what was found in its file.
+    #[command(after_help = "Example:\n  spoolway-agent jobs --json\n  spoolway-agent jobs override job-7731")]
     Jobs {
         /// As one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Without one, they are listed.
+        #[command(subcommand)]
+        action: Option<JobsAction>,
+    },
+    /// Hold a G-code file against the printer, without printing it.
+    #[command(
+        after_help = "The printer is what the configuration and the profile say of it. Exit code 1: the file would not start by itself.\n\nExample:\n  spoolway-agent check benchy.gcode\n  spoolway-agent check benchy.gcode --profile prusa-mk --json"
+    )]
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Firmware profile; else that of the configuration.
+        #[arg(long, value_name = "ID")]
+        profile: Option<String>,
+        /// As one JSON object.
         #[arg(long)]
         json: bool,
     },
@@ -226,18 +245,6 @@ pub(super) enum Command {
         /// What to do with it.
         #[command(subcommand)]
         action: ConfigAction,
-    },
-}
-
-/// What to say about the bed.
-#[derive(Debug, Subcommand)]
-pub(super) enum BedAction {
-    /// You have looked, and nothing is on the bed: the next job may start.
-    #[command(after_help = "Example:\n  spoolway-agent bed clear\n  spoolway-agent bed clear --epoch 3")]
-    Clear {
-        /// The bed epoch that you saw, for programs; else it is shown and asked about.
-        #[arg(long, value_name = "N")]
-        epoch: Option<u64>,
     },
 }
 

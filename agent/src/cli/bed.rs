@@ -2,10 +2,24 @@
 
 use std::io::{IsTerminal, Write};
 
+use clap::Subcommand;
+
 use super::paint::plain;
 use super::{Exit, Failure, Whereabouts};
 use crate::local::Client;
 use crate::view::BedView;
+
+/// What to say about the bed.
+#[derive(Debug, Subcommand)]
+pub(super) enum BedAction {
+    /// You have looked, and nothing is on the bed: the next job may start.
+    #[command(after_help = "Example:\n  spoolway-agent bed clear\n  spoolway-agent bed clear --epoch 3")]
+    Clear {
+        /// The bed epoch that you saw, for programs; else it is shown and asked about.
+        #[arg(long, value_name = "N")]
+        epoch: Option<u64>,
+    },
+}
 
 /// Shows how the bed stands.
 pub(super) fn show(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {

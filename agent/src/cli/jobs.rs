@@ -1,10 +1,32 @@
-//! `jobs`: a table of the jobs, the one on the printer first.
+//! `jobs`: a table of the jobs, the one on the printer first; `jobs override` lets one start in spite of what was found.
 
 use std::io::Write;
 
-use super::paint::{Paint, fit, size};
+use clap::Subcommand;
+use spoolway_protocol::preflight::{FindingSeverity, PreflightFinding};
+use spoolway_protocol::{Fault, JobId, JobState};
+
+use super::paint::{Paint, fit, plain, size, wrap};
 use super::{Failure, Whereabouts};
+use crate::local::words::Request;
 use crate::view::JobView;
+
+/// Findings that are shown with a job.
+const FINDINGS: usize = 3;
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub(super) enum JobsAction {
+    /// Accept the errors that were found in a job's file, and let it start; who did it is recorded.
+    #[command(after_help = "Example:\n  spoolway-agent jobs override job-7731")]
+    Override {
+        /// The job.
+        job: JobId,
+        /// Accept only this code, and be refused when there is another error; may be given more than once.
+        #[arg(long, value_name = "CODE")]
+        code: Vec<String>,
+    },
+}
 
 /// Lists the jobs.
 pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {
@@ -19,6 +41,32 @@ pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) 
     jobs.sort_by_key(|job| (!job.state.holds_printer(), job.state.is_terminal()));
     out.write_all(table(&jobs, Paint::of(&std::io::stdout())).as_bytes())?;
     Ok(())
+}
+
+/// Accepts the errors that were found in a job's file: those that are shown, or those of the codes.
+pub(super) fn accept(
+    whereabouts: &Whereabouts,
+    id: &JobId,
+    codes: Vec<String>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let mut agent = whereabouts.agent()?;
+    let found = agent.jobs()?.into_iter().find(|job| job.job_id == *id);
+    let job = found.ok_or_else(|| Failure::of(Fault::JobUnknown, format!("the agent has no job {id}")))?;
+    let errors = job.findings.iter().filter(|finding| finding.severity == FindingSeverity::Error);
+    for error in errors.clone() {
+        writeln!(out, "{}", wrap(&told(error), 80).join("\n  "))?;
+    }
+    // What was shown is what is accepted: what is found anew is asked about again.
+    let codes = if codes.is_empty() { errors.map(|error| error.code.clone()).collect() } else { codes };
+    let job = agent.job(&Request::Override { job_id: id.clone(), codes: Some(codes) })?;
+    writeln!(out, "Accepted for {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
+    Ok(())
+}
+
+fn told(finding: &PreflightFinding) -> String {
+    let line = finding.line.map_or_else(String::new, |line| format!("line {line}: "));
+    plain(&format!("{}: {line}{} [{}]", finding.severity, finding.text, finding.code))
 }
 
 /// How far a job is, from 0 to 1: by commands, or by bytes while these are not counted.
@@ -57,6 +105,15 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
             let hint = format!("`spoolway-agent recover {} --plan` says how it may go on", job.job_id);
             text.push_str(&format!("  {}\n", fit(&hint, 76)));
         }
+        if !job.state.is_terminal() {
+            for finding in job.findings.iter().take(FINDINGS) {
+                text.push_str(&format!("  {}\n", paint.yellow(&fit(&told(finding), 76))));
+            }
+        }
+        if job.state == JobState::AwaitingOperator && !job.findings.is_empty() {
+            let words = "mend the file, or accept this: `spoolway-agent jobs override JOB`";
+            text.push_str(&format!("  {words}\n"));
+        }
     }
     text
 }
@@ -64,7 +121,6 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use spoolway_agent_core::recovery::{Loss, Since};
-    use spoolway_protocol::{JobId, JobState};
 
     use crate::view::recovery::LossView;
 
@@ -85,6 +141,7 @@ pub(super) mod tests {
             size: 734_003,
             reason: None,
             loss: None,
+            findings: Vec::new(),
             created_ms: 0,
         }
     }
@@ -106,6 +163,27 @@ pub(super) mod tests {
         lost.loss = Some(LossView { loss: Loss::PrinterReset, since: Since::Reset });
         let text = table(&[lost], Paint::none());
         assert!(text.contains("\n  `spoolway-agent recover j1 --plan` says how it may go on\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_found_stands_with_the_job_that_waits() {
+        let mut waits = job("j1", JobState::AwaitingOperator, 0);
+        waits.findings = vec![PreflightFinding {
+            code: "outside-volume".to_owned(),
+            severity: FindingSeverity::Error,
+            subject: None,
+            line: Some(7),
+            more_lines: Vec::new(),
+            count: 1,
+            text: "filament is fed at X231.0".to_owned(),
+            value: None,
+            limit: None,
+            help: String::new(),
+            extra: Default::default(),
+        }];
+        let text = table(&[waits], Paint::none());
+        assert!(text.contains("  error: line 7: filament is fed at X231.0 [outside-volume]\n"), "{text}");
+        assert!(text.contains("`spoolway-agent jobs override JOB`"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod act;
 mod args;
 mod bed;
+mod check;
 mod console;
 mod detect;
 mod fail;
@@ -74,13 +75,19 @@ where
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
-        Command::Jobs { json } => jobs::jobs(&whereabouts, json, &mut out),
+        Command::Jobs { json, action: None } => jobs::jobs(&whereabouts, json, &mut out),
+        Command::Jobs { action: Some(jobs::JobsAction::Override { job, code }), .. } => {
+            jobs::accept(&whereabouts, &job, code, &mut out)
+        }
+        Command::Check { file, profile, json } => {
+            check::check(&whereabouts, &file, profile.as_deref(), json, &mut out)
+        }
         Command::Print { file, name, bed_clear, follow } => {
             let wishes = print::Wishes { name, bed_clear, follow };
             print::print(&whereabouts, &file, wishes, &mut out)
         }
         Command::Bed { action: None, json } => bed::show(&whereabouts, json, &mut out),
-        Command::Bed { action: Some(args::BedAction::Clear { epoch }), .. } => {
+        Command::Bed { action: Some(bed::BedAction::Clear { epoch }), .. } => {
             bed::clear(&whereabouts, epoch, &mut out)
         }
         Command::Pause { job } => {

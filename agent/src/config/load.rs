@@ -276,9 +276,22 @@ fn flatten(above: &str, table: &DeTable<'_>, entries: &mut Vec<(usize, String, G
             DeValue::Boolean(switch) => Given::Switch(*switch),
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| Given::Other(number.to_string()), Given::Number),
-            other => Given::Other(format!("a {}", other.type_str())),
+            DeValue::Float(number) => Given::Other(number.to_string()),
+            DeValue::Array(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| shown(part.get_ref())).collect();
+                Given::Other(format!("[{}]", parts.join(", ")))
+            }
+            other => Given::Other(shown(other)),
         };
         entries.push((name.span().start, key, given));
+    }
+}
+
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        other => format!("a {}", other.type_str()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod load;
 mod nearest;
+mod preflight;
 mod settings;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
+pub use preflight::{BedOrigin, Preflight};
 pub use settings::keys;
 
 use crate::paths::Paths;
@@ -28,6 +30,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// `[printer]`.
     pub printer: Printer,
+    /// What is known of the printer itself, in `[printer]`, and `[preflight]`.
+    pub preflight: Preflight,
     /// `[profiles]`.
     pub profiles: Profiles,
     /// `[bed]`.
@@ -264,6 +268,7 @@ impl Config {
                 profile: ProfileChoice::Auto,
                 parity_workaround: false,
             },
+            preflight: Preflight::default(),
             profiles: Profiles::default(),
             bed: Bed { confirm: BedConfirm::Required },
             relay: Relay::default(),

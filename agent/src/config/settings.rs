@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice};
+use super::{
+    BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice, preflight,
+};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,13 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.printer.parity_workaround.to_string(),
     },
+    preflight::VOLUME,
+    preflight::ORIGIN,
+    preflight::TOOLS,
+    preflight::NOZZLE,
+    preflight::MODEL,
+    preflight::FILAMENT,
+    preflight::BLOCK,
     Setting {
         key: "profiles.folder",
         take: |config, given| {
@@ -225,14 +234,14 @@ impl Given {
         }
     }
 
-    fn text(&self) -> Result<&str, String> {
+    pub(super) fn text(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) | Self::Bare(text) => Ok(text.trim()),
             _ => Err("must be text in quotes".to_owned()),
         }
     }
 
-    fn whole<T: TryFrom<i64>>(&self, least: i64, most: i64) -> Result<T, String> {
+    pub(super) fn whole<T: TryFrom<i64>>(&self, least: i64, most: i64) -> Result<T, String> {
         let number = match self {
             Self::Number(number) => Some(*number),
             Self::Bare(text) => text.trim().parse().ok(),
@@ -249,7 +258,7 @@ impl Given {
         })
     }
 
-    fn switch(&self) -> Result<bool, String> {
+    pub(super) fn switch(&self) -> Result<bool, String> {
         match self {
             Self::Switch(switch) => Ok(*switch),
             Self::Bare(text) if text.trim() == "true" => Ok(true),
@@ -337,10 +346,10 @@ fn permits(given: &Given) -> Result<PermitRule, String> {
     known.map(|(_, rule)| *rule).ok_or_else(|| "must be auto, required or optional".to_owned())
 }
 
-fn quoted(value: impl std::fmt::Display) -> String {
+pub(super) fn quoted(value: impl std::fmt::Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }
 
-fn optional(value: Option<impl std::fmt::Display>) -> String {
+pub(super) fn optional(value: Option<impl std::fmt::Display>) -> String {
     value.map_or_else(|| quoted(""), quoted)
 }

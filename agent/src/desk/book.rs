@@ -9,7 +9,8 @@ use spoolway_protocol::event::Interruption;
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::offer::{OfferArgs, Retain, StartRule};
-use spoolway_protocol::{CmdId, Fault, JobId, Sha256Hex};
+use spoolway_protocol::preflight::PreflightFinding;
+use spoolway_protocol::{CmdId, Fault, JobId, Raw, Sha256Hex};
 
 use super::losses::Lost;
 use crate::store::JobRow;
@@ -50,6 +51,12 @@ pub(super) struct Detail {
     /// Interruptions that it went on from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) interruptions: Vec<Interruption>,
+    /// What was found in its file, without what is merely worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) findings: Vec<PreflightFinding>,
+    /// Codes of findings that a person has accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) accepted: Vec<String>,
     /// When the job was over, unix ms; 0 before.
     #[serde(default)]
     pub(super) ended_ms: u64,
@@ -77,6 +84,8 @@ pub(super) struct Entry {
     pub(super) created_ms: u64,
     pub(super) position: i64,
     pub(super) summary: Option<Summary>,
+    /// What was told of its file last.
+    pub(super) told_preflight: Option<Raw>,
     /// Commands that are answered when the job has ended.
     pub(super) cancelled_by: Vec<CmdId>,
     /// The command that started the present attempt, until its first line goes out.
@@ -137,6 +146,7 @@ impl Entry {
             created_ms: row.created_ms,
             position: row.position,
             summary: None,
+            told_preflight: None,
             cancelled_by: Vec::new(),
             started_by: None,
         })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::link::Inbox;
+use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{CmdId, JobId, PromptId};
@@ -68,6 +69,7 @@ pub(super) struct Clerk {
     pub(super) stopped_ahead: VecDeque<CmdId>,
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) port: crate::config::Printer,
+    pub(super) preflight_rules: crate::config::Preflight,
     pub(super) outbound: mpsc::Sender<Outbound>,
     pub(super) hello: watch::Sender<HelloState>,
     pub(super) telemetry: watch::Sender<Telemetered>,
@@ -210,6 +212,10 @@ impl Clerk {
                 drop(answer.send(self.maintain(action, by).await));
             }
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
+            Ask::Override { job, codes, actor, answer } => {
+                let by = (Via::Cli, actor);
+                drop(answer.send(self.override_job(&job, codes, by, None).await));
+            }
             Ask::ClearBed { epoch, answer } => {
                 drop(answer.send(self.clear_bed(epoch, BedWord::Local, None).await));
             }

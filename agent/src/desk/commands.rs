@@ -2,6 +2,7 @@
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::link::{Arrival, InboxOutput, InboxRow, StoredAs};
+use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::command::{Command, CommandArgs, CommandStatus, Precondition};
 use spoolway_protocol::event::{CmdResult, EventData};
@@ -107,6 +108,11 @@ impl Clerk {
             }
             CommandArgs::JobResume(resume) => {
                 let done = self.resume_here(Some(resume.job_id), resume.doubt).await.map(drop);
+                self.end_command(cmd_id, done);
+            }
+            CommandArgs::JobOverride(word) => {
+                let by = (Via::Cloud, command.actor.id);
+                let done = self.override_job(&word.job_id, Some(word.codes), by, word.reason).await.map(drop);
                 self.end_command(cmd_id, done);
             }
             CommandArgs::BedClear(clear) => {
@@ -235,6 +241,7 @@ impl Clerk {
                         | Fault::BedStale
                         | Fault::JobAlreadyStarted
                         | Fault::JobNotReady
+                        | Fault::JobNeedsOverride
                         | Fault::JobUnknown
                         | Fault::CommandUnknown
                         | Fault::CommandNotAllowed

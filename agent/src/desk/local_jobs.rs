@@ -113,6 +113,7 @@ impl Clerk {
             created_ms: now_ms,
             position: self.book.next_position(),
             summary: None,
+            told_preflight: None,
             cancelled_by: Vec::new(),
             started_by: None,
         };

@@ -25,6 +25,7 @@ mod losses;
 mod maintenance;
 mod moves;
 mod permits;
+mod preflight;
 mod prompts;
 mod recover;
 mod restore;
@@ -80,6 +81,8 @@ pub struct Parts {
     pub printer: Printer,
     /// Port, rate and profile, as configured.
     pub port: crate::config::Printer,
+    /// What files are held against.
+    pub preflight: crate::config::Preflight,
     /// Whether somebody has to say that the bed is clear.
     pub bed: crate::config::Bed,
     /// Whose permits are taken, and whether starts need them.
@@ -136,6 +139,12 @@ enum Ask {
     },
     Abandon {
         job: JobId,
+        answer: Answer,
+    },
+    Override {
+        job: JobId,
+        codes: Option<Vec<String>>,
+        actor: String,
         answer: Answer,
     },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
@@ -239,6 +248,15 @@ impl Counter for Desk {
 
     async fn abandon(&self, job: JobId) -> Result<JobView, Refusal> {
         self.ask(|answer| Ask::Abandon { job, answer }).await?
+    }
+
+    async fn override_findings(
+        &self,
+        job: JobId,
+        codes: Option<Vec<String>>,
+        actor: String,
+    ) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Override { job, codes, actor, answer }).await?
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

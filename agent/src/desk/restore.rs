@@ -56,7 +56,8 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
             parts;
         let (journal, left) = journal;
-        let Parts { outbound, hello, telemetry, link, bed: crate::config::Bed { confirm }, .. } = parts;
+        let Parts { outbound, hello, telemetry, link, preflight: preflight_rules, .. } = parts;
+        let crate::config::Bed { confirm } = parts.bed;
         let inbox = restore_inbox(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
         let (orders, stop, snapshot) =
@@ -76,6 +77,7 @@ impl Clerk {
             stopped_ahead: VecDeque::new(),
             snapshot,
             port,
+            preflight_rules,
             outbound,
             hello,
             telemetry,

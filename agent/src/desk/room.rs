@@ -131,6 +131,7 @@ mod tests {
             created_ms: 1,
             position: 0,
             summary: None,
+            told_preflight: None,
             cancelled_by: Vec::new(),
             started_by: None,
         }

@@ -71,6 +71,7 @@ impl Clerk {
             size: entry.offer.file.size,
             loss: detail.lost.as_ref().filter(|_| entry.job.state() == JobState::Interrupted).map(Lost::view),
             reason: self.why(entry),
+            findings: detail.findings.clone(),
             created_ms: entry.created_ms,
         }
     }

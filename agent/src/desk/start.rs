@@ -1,10 +1,10 @@
 //! Chooses the next job, reads its file through, and hands it to the printer. A start is written down before its first
 //! byte, once for each attempt.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
-use spoolway_agent_core::gcode::{Framing, Position, Problem, Scan, Summary};
+use spoolway_agent_core::gcode::{Position, Summary};
+use spoolway_agent_core::preflight::{Printer, Report};
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
@@ -22,9 +22,6 @@ use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
 use crate::view::Refusal;
 
-/// Bytes read at once while a file is read through.
-const PIECE_BYTES: usize = 64 * 1024;
-
 /// A job whose file is being read through.
 #[derive(Debug)]
 pub(super) struct Preflight {
@@ -36,7 +33,7 @@ pub(super) struct Preflight {
 #[derive(Debug)]
 pub(super) struct Read {
     job_id: JobId,
-    found: Result<Summary, Refusal>,
+    found: Result<Box<Report>, Refusal>,
 }
 
 impl Clerk {
@@ -86,9 +83,9 @@ impl Clerk {
         self.preflight = Some(Preflight { job_id: id.clone(), attempt });
         let (spool, done) = (self.spool.clone(), self.done.clone());
         let (job_id, sha256) = (id.clone(), self.book.entries[id].sha256().to_string());
-        let framing = Framing::from(&known.profile.framing);
+        let printer = self.printer_for_files(&known);
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || read_through(&spool, &sha256, framing)).await;
+            let read = tokio::task::spawn_blocking(move || read_through(&spool, &sha256, printer)).await;
             let lost = || Err(Refusal::new(Fault::StoreCorrupt, "the file could not be read through"));
             let found = read.unwrap_or_else(|_| lost());
             drop(done.send(Done::Read(Read { job_id, found })).await);
@@ -105,10 +102,15 @@ impl Clerk {
                 let reason = Reason::fault(refusal.fault, refusal.text);
                 self.end_unstarted(&id, JobState::Failed, reason).await;
             }
-            (Ok(summary), Ok(known)) if !self.stopping => match self.check_bed() {
-                Ok(()) => self.start(&id, preflight.attempt, summary, known).await,
-                Err(refusal) => self.await_bed(&id, refusal).await,
-            },
+            (Ok(report), Ok(known)) if !self.stopping => {
+                if !self.pass_preflight(&id, &report).await {
+                    return;
+                }
+                match self.check_bed() {
+                    Ok(()) => self.start(&id, preflight.attempt, report.summary, known).await,
+                    Err(refusal) => self.await_bed(&id, refusal).await,
+                }
+            }
             _ => {
                 let text = "the printer went away before the job could start";
                 self.move_job(&id, JobState::Queued, Reason::fault(Fault::Busy, text), Vec::new()).await;
@@ -200,6 +202,8 @@ impl Clerk {
             commands_total: summary.commands,
             layers_total: summary.layers,
             attempt,
+            findings: std::mem::take(&mut entry.detail.findings),
+            accepted: std::mem::take(&mut entry.detail.accepted),
             ..Default::default()
         };
         let expected_rev = entry.job.rev();
@@ -267,27 +271,8 @@ impl Clerk {
     }
 }
 
-fn read_through(spool: &Spool, sha256: &str, framing: Framing) -> Result<Summary, Refusal> {
-    let damaged = |error: &dyn std::fmt::Display| Refusal::new(Fault::StoreCorrupt, error.to_string());
-    let mut body = spool.read(sha256).map_err(|error| super::fetch::refusal_of(&error, sha256))?;
-    let mut scan = Scan::new(framing);
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let count = body.read(&mut piece).map_err(|error| damaged(&error))?;
-        if count == 0 {
-            break;
-        }
-        scan.push(&piece[..count]).map_err(|error| unprintable(&error))?;
-    }
-    scan.finish().map_err(|error| unprintable(&error))
-}
-
-fn unprintable(error: &spoolway_agent_core::gcode::LineError) -> Refusal {
-    let fault = match error.problem {
-        Problem::TooLong { .. } => Fault::JobLineTooLong,
-        Problem::NotText(_) | Problem::NotACommand(_) | Problem::HiddenLineReset | Problem::Empty => {
-            Fault::JobNotGcode
-        }
-    };
-    Refusal::new(fault, error.to_string())
+fn read_through(spool: &Spool, sha256: &str, printer: Printer) -> Result<Box<Report>, Refusal> {
+    let body = spool.read(sha256).map_err(|error| super::fetch::refusal_of(&error, sha256))?;
+    let report = crate::preflight::read(body, printer);
+    report.map(Box::new).map_err(|error| Refusal::new(Fault::StoreCorrupt, error.to_string()))
 }

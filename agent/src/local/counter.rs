@@ -51,6 +51,13 @@ pub trait Counter: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Gives the part of an interrupted print up.
     fn abandon(&self, job: JobId) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Accepts errors that were found in a job's file: those of the codes, or all; `actor` is who says so.
+    fn override_findings(
+        &self,
+        job: JobId,
+        codes: Option<Vec<String>>,
+        actor: String,
+    ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Takes the printer that answers for the right one; gives what is now remembered of it.
     fn accept_printer(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
     /// Answers the question of the firmware that is open; another one than `prompt` is not answered.

@@ -200,6 +200,9 @@ impl Guest {
                 .map_or_else(refused, |plan| Answer::Plan { plan: Box::new(plan) }),
             Request::Recover { job_id, how, plan_id } => job(counter.recover(job_id, how, plan_id).await),
             Request::Abandon { job_id } => job(counter.abandon(job_id).await),
+            Request::Override { job_id, codes } => {
+                job(counter.override_findings(job_id, codes, self.who.clone()).await)
+            }
             Request::AcceptPrinter => {
                 counter.accept_printer().await.map_or_else(refused, |printer| Answer::Accepted { printer })
             }

@@ -79,6 +79,14 @@ pub enum Request {
         /// The job.
         job_id: JobId,
     },
+    /// Accepts the errors that were found in a job's file; [`Answer::Job`].
+    Override {
+        /// The job.
+        job_id: JobId,
+        /// Codes that are accepted; else every error that was found.
+        #[serde(default)]
+        codes: Option<Vec<String>>,
+    },
     /// Takes the printer that answers for the right one; [`Answer::Accepted`].
     AcceptPrinter,
     /// Stops the printer at once; [`Answer::Done`].
@@ -241,6 +249,13 @@ mod tests {
             (
                 r#"{"ask":"maintenance","action":"close"}"#,
                 Request::Maintenance { action: MaintenanceAction::Close },
+            ),
+            (
+                r#"{"ask":"override","job_id":"j-1","codes":["outside-volume"]}"#,
+                Request::Override {
+                    job_id: "j-1".parse().unwrap(),
+                    codes: Some(vec!["outside-volume".to_owned()]),
+                },
             ),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (

@@ -51,13 +51,23 @@ pub(crate) fn gcode(folder: &std::path::Path, text: &str) -> PathBuf {
 impl Rig {
     /// A desk over what the folder holds, with an idle printer.
     pub(crate) fn open(folder: &std::path::Path, confirm: BedConfirm) -> Self {
-        Self::open_after(folder, confirm, None)
+        Self::open_with(folder, confirm, config::Preflight::default(), None)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
     pub(crate) fn open_after(
         folder: &std::path::Path,
         confirm: BedConfirm,
+        taken: Option<(Ticket, RunPhase)>,
+    ) -> Self {
+        Self::open_with(folder, confirm, config::Preflight::default(), taken)
+    }
+
+    /// The same, where something is known of the printer.
+    pub(crate) fn open_with(
+        folder: &std::path::Path,
+        confirm: BedConfirm,
+        preflight: config::Preflight,
         taken: Option<(Ticket, RunPhase)>,
     ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
@@ -92,6 +102,7 @@ impl Rig {
                 profile: ProfileChoice::Auto,
                 parity_workaround: false,
             },
+            preflight,
             bed: config::Bed { confirm },
             backend: config::Backend::default(),
             inbound,
@@ -142,7 +153,12 @@ impl Rig {
 
     /// A file of this machine, queued to start by itself.
     pub(crate) async fn print(&self, folder: &std::path::Path) -> String {
-        let file = gcode(folder, GCODE);
+        self.print_text(folder, GCODE).await
+    }
+
+    /// The same with a file of one's own.
+    pub(crate) async fn print_text(&self, folder: &std::path::Path, text: &str) -> String {
+        let file = gcode(folder, text);
         self.desk.print_file(file, None).await.unwrap().job_id.to_string()
     }
 

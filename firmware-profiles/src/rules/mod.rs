@@ -2,6 +2,7 @@
 
 mod about;
 mod commands;
+mod machine;
 mod print_recovery;
 mod replies;
 mod transport;
@@ -25,6 +26,7 @@ pub(crate) fn check(profile: &Profile, origin: &Origin, findings: &mut Findings)
     commands::check_emergency(profile, findings);
     commands::check_scripts(profile, findings);
     commands::check_temperature(profile, findings);
+    machine::check(&profile.machine, findings);
 }
 
 /// Notes a count that lies outside what is allowed.

@@ -327,6 +327,22 @@ fn temperatures() {
 }
 
 #[test]
+fn what_a_file_is_held_against() {
+    let changes =
+        [("machine.volume_mm", "[250, 210, 210]"), ("machine.tools", "5"), ("machine.nozzle_mm", "0.6")];
+    let machine = changed(&changes).unwrap().machine;
+    assert_eq!((machine.volume_mm.as_slice(), machine.tools), (&[250, 210, 210][..], Some(5)));
+    each_causes_one_finding(&[
+        (&[("machine.flavours", "[\"marlin 2\"]")], "machine.flavours[0]", "one word"),
+        (&[("machine.commands", "[\"\"]")], "machine.commands[0]", "one word"),
+        (&[("machine.volume_mm", "[220, 220]")], "machine.volume_mm", "three numbers"),
+        (&[("machine.volume_mm", "[220, 220, 0]")], "machine.volume_mm[2]", "1 to 10000"),
+        (&[("machine.tools", "0")], "machine.tools", "1 to 100"),
+        (&[("machine.nozzle_mm", "-0.4")], "machine.nozzle_mm", "more than 0"),
+    ]);
+}
+
+#[test]
 fn all_findings_are_told_at_once() {
     let changes = [("flow.rx_bytes", "8"), ("schema", "9"), ("colour", "1"), ("scripts.cancel", "[]")];
     let found = findings(&changes);
@@ -361,7 +377,7 @@ fn a_syntax_error_names_line_and_column() {
         }
         other => panic!("{other:?}"),
     }
-    let twice = format!("{MARLIN}\nhotend_max = 200\n");
+    let twice = format!("{MARLIN}\nflavours = []\n");
     let last = twice.lines().count();
     assert!(matches!(parse(&origin(), &twice), Err(ProfileError::Syntax { line, .. }) if line == last));
     assert!(matches!(parse(&origin(), "\u{fc} = \"\u{fc}"), Err(ProfileError::Syntax { line: 1, .. })));

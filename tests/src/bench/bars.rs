@@ -38,11 +38,11 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    fn at_least(what: impl Into<String>, measured: f64, bar: f64) -> Self {
+    pub(super) fn at_least(what: impl Into<String>, measured: f64, bar: f64) -> Self {
         Self { what: what.into(), measured, wanted: format!("at least {bar}"), is_met: measured >= bar }
     }
 
-    fn at_most(what: impl Into<String>, measured: f64, bar: f64) -> Self {
+    pub(super) fn at_most(what: impl Into<String>, measured: f64, bar: f64) -> Self {
         Self { what: what.into(), measured, wanted: format!("at most {bar}"), is_met: measured <= bar }
     }
 

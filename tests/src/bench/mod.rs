@@ -7,6 +7,7 @@ mod memory;
 pub(crate) mod part;
 mod peers;
 mod plans;
+mod preflight;
 mod raw;
 mod report;
 mod sender;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Command {
     /// From a file to the printer's wire: the whole agent beside a raw sender and other hosts.
     Stream(stream::Arguments),
+    /// A file against its printer, beside SHA-256 and counting lines of the same bytes.
+    Preflight(preflight::Arguments),
     #[command(flatten)]
     Part(BenchRole),
     #[command(flatten)]
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::Stream(arguments) => until_interrupted(stream::run(&arguments)),
+        Command::Preflight(arguments) => preflight::run(&arguments),
         Command::Part(role) => role.play(),
         Command::House(role) => roles::play(role).map(|()| ExitCode::SUCCESS),
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use spoolway_agent::cli::Exit;
 use spoolway_agent::config::{DEFAULT_TOML, keys};
+use spoolway_agent_core::preflight::Code;
 use spoolway_agent_core::recovery::{Loss, Since};
 use spoolway_protocol::Fault;
 
@@ -20,17 +21,37 @@ fn faults() -> String {
     text
 }
 
+/// The table of findings in the same way.
+fn findings() -> String {
+    let mut text = "| finding | severity | what was found | what to do |\n|---|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        text.push_str(&format!(
+            "| `{code}` | {} | {} | {} |\n",
+            code.severity(),
+            code.summary(),
+            code.help()
+        ));
+    }
+    text
+}
+
 #[test]
-fn the_operators_page_has_every_fault() {
+fn the_operators_page_has_every_fault_and_every_finding() {
+    hold("| code | what happened |", &faults());
+    hold("| finding | severity |", &findings());
+}
+
+/// The table that begins so says what it has to.
+fn hold(head: &str, table: &str) {
     let page = read(PAGE);
-    let begin = page.find("| code | what happened |").expect("the table of faults");
+    let begin = page.find(head).unwrap_or_else(|| panic!("no table {head}"));
     let length = page[begin..].find("\n\n").map_or(page.len() - begin, |end| end + 1);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let updated = [&page[..begin], &faults(), &page[begin + length..]].concat();
+        let updated = [&page[..begin], table, &page[begin + length..]].concat();
         std::fs::write(root().join(PAGE), updated).unwrap();
     } else {
         let again = "UPDATE_DOCS=1 cargo test -p spoolway-tests --test house";
-        assert_eq!(page[begin..begin + length], faults(), "write it anew with `{again}`");
+        assert_eq!(&page[begin..begin + length], table, "write it anew with `{again}`");
     }
 }
 

@@ -44,7 +44,7 @@ const TEXT_COMMANDS: [&[u8]; 9] = [b"M0", b"M1", b"M16", b"M23", b"M28", b"M30",
 
 /// What to do with one line once its comment is gone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cleaned {
+pub(crate) enum Cleaned {
     /// Send what is left.
     Command,
     /// Nothing is left.
@@ -54,7 +54,7 @@ pub(super) enum Cleaned {
 /// Turns the raw text of a line, whose `;` comment is already cut, into a bare command, in place: comments in
 /// parentheses, a line number and a checksum of the file's own, and outer white space go; `M110` goes as a whole, since
 /// line numbers belong to the link.
-pub(super) fn clean(text: &mut Vec<u8>) -> Result<Cleaned, Problem> {
+pub(crate) fn clean(text: &mut Vec<u8>) -> Result<Cleaned, Problem> {
     trim(text);
     strip_number(text);
     if text.is_empty() {

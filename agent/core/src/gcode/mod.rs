@@ -13,5 +13,5 @@ pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};
 pub use modal::Modal;
 pub use reader::{Batch, Position, Reader};
-pub use scan::{Scan, Summary};
+pub use scan::Summary;
 pub use target::{Heater, Target, targets};

@@ -168,8 +168,8 @@ impl Reader {
 
 /// PrusaSlicer and OrcaSlicer write `;LAYER_CHANGE`, Cura `;LAYER:3`, Simplify3D `; layer 3, Z = 0.6`, ideaMaker
 /// `;LAYER:3`.
-fn marks_layer(comment: &[u8]) -> bool {
-    let rest = comment.trim_ascii_start();
+pub(crate) fn marks_layer(comment: &[u8]) -> bool {
+    let rest = comment[..comment.len().min(COMMENT_BYTES_MAX)].trim_ascii_start();
     rest.starts_with(b"LAYER_CHANGE")
         || rest.strip_prefix(b"LAYER:").is_some_and(|n| n.first().is_some_and(u8::is_ascii_digit))
         || rest.strip_prefix(b"layer ").is_some_and(|n| n.first().is_some_and(u8::is_ascii_digit))
