@@ -50,6 +50,7 @@ impl Clerk {
             summary: None,
             cancelled_by: Vec::new(),
             started_by: None,
+            told_preflight: None,
         };
         let changed = EventData::JobState(JobStateChanged {
             from: None,
