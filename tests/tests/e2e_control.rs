@@ -153,12 +153,18 @@ impl Farm {
         self.0.send(vec![Frame::text(frame)]).await.unwrap();
     }
 
-    /// How a command ended.
-    async fn result(&mut self, seq: u64) -> serde_json::Value {
+    /// How a command ended. Events are acknowledged: an agent sends few behind those that are not.
+    async fn result(&mut self, house: &House, seq: u64) -> serde_json::Value {
         let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]).to_string();
         loop {
             let frame: serde_json::Value = serde_json::from_str(&self.0.next_text().await.unwrap()).unwrap();
             let items = frame["body"]["items"].as_array().cloned().unwrap_or_default();
+            if let Some(last) = items.last() {
+                let (agent, epoch, seq) = (house.agent_id(), &last["epoch"], &last["seq"]);
+                let ack =
+                    format!(r#"{{"v":1,"t":"ack","to":"a:{agent}","body":{{"epoch":{epoch},"seq":{seq}}}}}"#);
+                self.0.send(vec![Frame::text(ack)]).await.unwrap();
+            }
             let results = items.iter().filter(|item| item["kind"] == "cmd.result");
             if let Some(result) = results.map(|item| &item["data"]).find(|data| data["cmd_id"] == *cmd_id) {
                 return result.clone();
@@ -227,19 +233,19 @@ async fn a_backend_sends_what_the_role_of_its_actor_may() {
     let mut farm = Farm::dial(&bench.house).await;
     farm.until_up().await;
     farm.command(&bench.house, 1, "printer.gcode", r#"{"lines":["m114","M104 S50"]}"#).await;
-    let done = farm.result(1).await;
+    let done = farm.result(&bench.house, 1).await;
     assert_eq!((done["status"].as_str(), done["code"].as_str()), (Some("done"), None), "{done}");
     assert!(done["data"]["replies"][0][0].as_str().unwrap().contains("X:"), "{done}");
     // An operator does not tune, and what follows a refusal is not sent.
     farm.command(&bench.house, 2, "printer.gcode", r#"{"lines":["M119","M500","M105"]}"#).await;
-    let refused = farm.result(2).await;
+    let refused = farm.result(&bench.house, 2).await;
     assert_eq!(
         (refused["status"].as_str(), refused["code"].as_str()),
         (Some("rejected"), Some("command.not_allowed"))
     );
     assert_eq!(refused["data"]["replies"].as_array().unwrap().len(), 1, "{refused}");
     farm.command(&bench.house, 3, "printer.gcode", r#"{"lines":[]}"#).await;
-    assert_eq!(farm.result(3).await["code"], "command.bad_args");
+    assert_eq!(farm.result(&bench.house, 3).await["code"], "command.bad_args");
     assert_eq!(bench.finish(), ["M114", "M104 S50", "M119"]);
 }
 
