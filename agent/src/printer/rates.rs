@@ -23,6 +23,12 @@ impl Rates {
         Self { baud, since: now, bytes: 0, commands: 0, link_use: 0.0, lines_per_s: 0.0 }
     }
 
+    /// Rates from here on, in a conversation that has sent so much already.
+    pub(super) fn behind(mut self, bytes: u64, commands: u64) -> Self {
+        (self.bytes, self.commands) = (bytes, commands);
+        self
+    }
+
     /// Takes the counters as they stand.
     pub(super) fn update(&mut self, now: Moment, bytes: u64, commands: u64) {
         let seconds = (now - self.since).as_secs_f64();

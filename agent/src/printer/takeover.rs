@@ -156,6 +156,7 @@ pub(super) fn conversation(
             (streamer, Beside::default(), Vec::new(), None, None)
         }
     };
+    let rates = rates.behind(streamer.stats().bytes_sent, streamer.progress().commands);
     bench.make_safe |= beside.make_safe;
     bench.settle_alarms();
     streamer.lift_limits(bench.maintenance_until);

@@ -55,7 +55,8 @@ impl Streamer {
                 self.mend(Mend::Probing { acknowledged_at: Some(now), counted });
             }
             Mend::Resuming(resuming) if resuming.quiet => {
-                self.mend(Mend::Resuming(Resuming { from: settled, ..resuming }));
+                let from = now + self.quiet_of(resuming);
+                self.mend(Mend::Resuming(Resuming { from, ..resuming }));
             }
             Mend::InDoubt => self.ease_doubt(),
             _ => {}
@@ -157,7 +158,7 @@ impl Streamer {
         }
         if let Mend::Resuming(resuming) = mend {
             // Of the process before. Half a line may still stand in the buffer: only the answer to a question counts.
-            let from = (now + self.options.waits.settle).min(resuming.until);
+            let from = (now + self.quiet_of(resuming)).min(resuming.until);
             return self.mend(Mend::Resuming(Resuming { from, quiet: true, ..resuming }));
         }
         let trust = self.witness.judge(number);

@@ -1,6 +1,8 @@
 //! Goes on with a conversation that another process has begun: takes over what it wrote down, asks the firmware where it
 //! stands, and sends the line that it expects.
 
+use std::time::Duration;
+
 use crate::Moment;
 
 use super::carry::{Carried, CarriedPhase, SCRIPT_LINES_MAX};
@@ -91,6 +93,12 @@ impl Streamer {
         Some(now)
     }
 
+    /// How long replies to the process before have to be quiet. Where every acknowledgement is counted an answer that comes
+    /// later does no harm: it names the line that is expected anyway. An agent that is killed again and again has to get on.
+    pub(super) fn quiet_of(&self, resuming: Resuming) -> Duration {
+        if resuming.counted { self.options.waits.settle / 4 } else { self.options.waits.settle }
+    }
+
     /// The verdict on what a process that has died had sent. The lines below are in the firmware, and those among them that are
     /// not acknowledged will be; the line itself goes at once, and nothing behind it before its own acknowledgement.
     pub(super) fn go_on_from(&mut self, now: Moment, number: u32, sure: bool) {
@@ -120,8 +128,12 @@ impl Streamer {
                 let quiet = !counted || !flowed;
                 let waits = &self.options.waits;
                 let patience = if has_written && counted { waits.silence } else { waits.settle * 4 };
-                let from = if quiet { settle } else { now };
-                Phase::Streaming(Mend::Resuming(Resuming { from, until: now + patience, quiet, counted }))
+                let until = now + patience;
+                let mut resuming = Resuming { from: now, until, quiet, counted };
+                if quiet {
+                    resuming.from = now + self.quiet_of(resuming);
+                }
+                Phase::Streaming(Mend::Resuming(resuming))
             }
         }
     }
