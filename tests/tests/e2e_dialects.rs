@@ -3,15 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
-use spoolway_firmware_profiles::HostWaits;
 use spoolway_firmware_profiles::registry::Registry;
+use spoolway_firmware_profiles::{HostWaits, Profile};
 use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_tests::expected::Comparer;
@@ -97,7 +97,7 @@ fn print(id: &str) -> Result<(), String> {
     let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut agent = start_agent(dir.path(), board.path(), if NAMED.contains(&id) { id } else { "auto" });
-    let gear = Path::new(env!("CARGO_MANIFEST_DIR")).join("gcode/gear.gcode");
+    let gear = file_for(profile, dir.path());
     let printed = print_with(&dir.path().join("agent.sock"), &gear, id);
     agent.ask_to_end();
     let ended = agent.wait(HANG).map_err(|error| error.to_string());
@@ -118,6 +118,19 @@ fn print(id: &str) -> Result<(), String> {
         None => Ok(()),
         Some(difference) => Err(format!("{difference:?}\n{log}")),
     }
+}
+
+/// The gear; for a machine without heaters the same without what they are to do, which is refused there.
+fn file_for(profile: &Profile, dir: &Path) -> PathBuf {
+    let gear = Path::new(env!("CARGO_MANIFEST_DIR")).join("gcode/gear.gcode");
+    if profile.temperature.limits.hotend_max > 0.0 {
+        return gear;
+    }
+    let text = std::fs::read_to_string(&gear).unwrap();
+    let heats = |line: &&str| ["M104", "M109", "M140", "M190"].iter().any(|word| line.starts_with(word));
+    let cold = dir.join("gear-cold.gcode");
+    std::fs::write(&cold, text.lines().filter(|line| !heats(line)).collect::<Vec<_>>().join("\n")).unwrap();
+    cold
 }
 
 fn start_agent(dir: &Path, device: &Path, profile: &str) -> ChildProcess {

@@ -78,7 +78,7 @@ mod tests {
             reason: Some("new\nnozzle".to_owned()),
         };
         let said = words(Some(&window));
-        assert!(said.starts_with("The maintenance window is open for 15m"), "{said}");
+        assert!(said.starts_with("The maintenance window is open for 15 min"), "{said}");
         assert!(said.contains("by uid 1000: new") && !said.contains('\n'), "{said}");
         window.reason = None;
         assert!(words(Some(&window)).ends_with("uid 1000"));

@@ -192,7 +192,7 @@ impl Clerk {
         }
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
         let mark = left.of(id.as_str(), entry.job.attempt());
-        let loss = Loss::of_restart(mark.is_some_and(|mark| mark.boot == self.clock.boot_id().to_string()));
+        let loss = Loss::of_restart(mark.is_none_or(|mark| mark.boot == self.clock.boot_id().to_string()));
         entry.detail.lost = Some(match mark {
             Some(mark) => Lost::at_mark(loss, mark),
             None => Lost::new(loss, Heat::default(), &self.clock.stamp()),

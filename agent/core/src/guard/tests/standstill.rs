@@ -114,7 +114,7 @@ fn a_firmware_that_answers_and_never_acknowledges_is_told_too() {
     assert_eq!(evening.alarms(), [], "it says that it is busy");
     look(&mut evening, 300);
     assert_eq!(evening.alarms(), [(Wrong::Stalled, Act::Tell)]);
-    assert!(evening.last_words().starts_with("the printer has acknowledged no line for 310 s"));
+    assert!(evening.last_words().starts_with("the printer has acknowledged no line for"));
 }
 
 #[test]
