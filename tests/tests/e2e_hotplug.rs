@@ -163,7 +163,7 @@ fn a_printer_that_is_unplugged_and_plugged_in_again_loses_no_job() {
     bench.until_printer(&PrinterState::Idle);
     let waiting = bench.job(&second);
     assert_eq!(waiting.state, JobState::Queued, "nothing starts by itself while the bed is not clear");
-    assert!(waiting.reason.unwrap().contains("clear the bed"));
+    assert!(waiting.reason.unwrap().contains("was interrupted; `bed clear` or `cancel` gives it up"));
     bench.client().job(&Request::Cancel { job_id: Some(first.parse().unwrap()) }).unwrap();
     bench.until_job(&second, JobState::Completed);
     let events = bench.end();
