@@ -43,13 +43,15 @@ impl Ceiling {
         found.filter(|_| now >= self.lifted_until)
     }
 
-    /// A profile that says nothing of a chamber is of a machine that has none, whose firmware does not know the command.
+    /// A profile that says nothing of a chamber, or 0 of another heater, is of a machine that has none, whose firmware does not
+    /// know the command.
     fn limit(&self, heater: Heater) -> Option<f32> {
-        match heater {
+        let limit = match heater {
             Heater::HotEnd(_) => Some(self.limits.hotend_max),
             Heater::Bed => Some(self.limits.bed_max),
             Heater::Chamber => self.limits.chamber_max,
-        }
+        };
+        limit.filter(|&limit| limit > 0.0)
     }
 }
 

@@ -7,7 +7,7 @@ fn a_good_part_raises_nothing_but_what_is_worth_knowing() {
     let report = check(sized("marlin"), &part("G1 Z0.2 F600\nG1 X10 Y10 F6000\nG1 X200 Y200 E5 F1800"));
     assert_eq!(told(&report), []);
     assert_eq!(report.worst(), None);
-    let bounds = report.bounds.unwrap();
+    let bounds = report.bounds.expect("the report has it");
     assert_eq!((bounds.least, bounds.most), ([200.0, 200.0, 0.2], [200.0, 200.0, 0.2]));
     assert_eq!((report.summary.commands, report.summary.layers, report.moves), (9, 1, 3));
     assert!((report.filament_mm - 5.0).abs() < 1e-9);
@@ -59,7 +59,7 @@ fn what_is_not_known_is_not_judged() {
     }
     let report = check(printer("marlin"), &part("G1 X900 Y900 Z900 E1"));
     assert_eq!(told(&report), []);
-    assert_eq!(report.findings.last().unwrap().code, Code::VolumeUnknown);
+    assert_eq!(report.findings.last().expect("the report has it").code, Code::VolumeUnknown);
     // Inches count as such.
     assert_eq!(told(&check(sized("marlin"), &part("G20\nG1 X9 Y1 Z0.1 E0.1")))[0], ("outside-volume", 7));
 }

@@ -166,7 +166,8 @@ fn a_file_for_another_printer_is_found_out() {
             ("filament-differs", 0)
         ]
     );
-    let check_failed = report.findings.iter().find(|finding| finding.code == Code::CheckFailed).unwrap();
+    let check_failed =
+        report.findings.iter().find(|finding| finding.code == Code::CheckFailed).expect("the report has it");
     assert_eq!(
         (check_failed.value.as_deref(), check_failed.limit.as_deref()),
         (Some("MK3S"), Some("Prusa-MINI"))
@@ -225,7 +226,7 @@ fn prusas_checks() {
 
 #[test]
 fn a_file_without_its_end_is_told_of() {
-    let cut = |file: &str, at: &str| file[..file.find(at).unwrap()].to_owned();
+    let cut = |file: &str, at: &str| file[..file.find(at).expect("the report has it")].to_owned();
     let report = check(mk3s(), &cut(PRUSA, "; temperature"));
     assert_eq!(told(&report), [("firmware-older", 10), ("file-truncated", 0)]);
     for (file, at) in
