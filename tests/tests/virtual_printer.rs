@@ -30,7 +30,7 @@ const HEAD_LINES: usize = 420;
 const TAIL_LINES: usize = 12;
 /// Commands of the agent's own between those of the job.
 const HOST_COMMANDS: [&str; 4] = ["M105", "M110", "M115", "M155"];
-/// So warm that nothing has to be waited for. (Half a degree from a target the plug-in trips over itself.)
+/// So warm that nothing has to be waited for; the bed is as warm and cools slowly. (Half a degree from a target the plug-in trips over itself.)
 const WARM: &str = "--set=ambientTemperature=214.3";
 
 /// The beginning and the end of a sliced gear.
@@ -56,7 +56,7 @@ struct Bench {
 
 impl Bench {
     /// Starts both; `words` are for the virtual printer, `overlay` takes the place of Marlin's profile.
-    fn start(profile: ProfileChoice, overlay: Option<&str>, words: &[&str]) -> Self {
+    fn start(profile: ProfileChoice, overlay: &str, words: &[&str]) -> Self {
         let python = std::env::var_os("SPOOLWAY_OCTOPRINT_PYTHON");
         let python = PathBuf::from(python.expect("SPOOLWAY_OCTOPRINT_PYTHON names a Python with OctoPrint"));
         let dir = tempfile::tempdir().unwrap();
@@ -67,10 +67,8 @@ impl Bench {
         let log = dir.path().join("printer.log");
         let printer = ChildProcess::spawn("virtual printer", &python, &arguments, &log).unwrap();
         let device = printer.line(HANG).unwrap_or_else(|error| panic!("{error}\n{}", printer.log_tail()));
-        if let Some(overlay) = overlay {
-            std::fs::create_dir(dir.path().join("profiles")).unwrap();
-            std::fs::write(dir.path().join("profiles/marlin.toml"), overlay).unwrap();
-        }
+        std::fs::create_dir(dir.path().join("profiles")).unwrap();
+        std::fs::write(dir.path().join("profiles/marlin.toml"), overlay).unwrap();
         let stop = CancellationToken::new();
         let agent = Some(agent(dir.path(), device.into(), profile, stop.clone()));
         Self { printer, agent, stop, dir }
@@ -175,21 +173,28 @@ fn marlin() -> ProfileChoice {
     ProfileChoice::Id("marlin".to_owned())
 }
 
-/// Marlin's profile as shipped, but for a firmware that says no `ok` behind a request.
+/// Marlin's profile as shipped, but for a bed that may be as warm as the air around this printer.
+fn in_warm_air() -> String {
+    changed(include_str!("../../firmware-profiles/profiles/marlin.toml"), "bed_max = 120", "bed_max = 250")
+}
+
+/// The same for a firmware that says no `ok` behind a request.
 fn without_ok_behind_requests() -> String {
-    let shipped = include_str!("../../firmware-profiles/profiles/marlin.toml");
-    let changed = shipped.replace("ok_after_resend = true", "ok_after_resend = false");
-    assert_ne!(changed, shipped);
-    changed
+    changed(&in_warm_air(), "ok_after_resend = true", "ok_after_resend = false")
+}
+
+fn changed(profile: &str, shipped: &str, ours: &str) -> String {
+    assert_eq!(profile.matches(shipped).count(), 1, "{shipped}");
+    profile.replace(shipped, ours)
 }
 
 /// The job ends well, and each line of it was accepted once and in order.
 fn prints_whole(profile: ProfileChoice, words: &[&str]) {
-    prints_whole_with(profile, None, words);
+    prints_whole_with(profile, &in_warm_air(), words);
 }
 
 /// The same with a profile of the user's own.
-fn prints_whole_with(profile: ProfileChoice, overlay: Option<&str>, words: &[&str]) {
+fn prints_whole_with(profile: ProfileChoice, overlay: &str, words: &[&str]) {
     let bench = Bench::start(profile, overlay, words);
     let job = bench.print();
     let accepted = bench.finish();
@@ -202,7 +207,7 @@ fn prints_whole_with(profile: ProfileChoice, overlay: Option<&str>, words: &[&st
 /// The job ends in this state, and what was accepted until then is the beginning of it. What makes the machine safe may
 /// follow.
 fn ends_as(state: JobState, words: &[&str]) -> JobView {
-    let bench = Bench::start(marlin(), None, words);
+    let bench = Bench::start(marlin(), &in_warm_air(), words);
     let job = bench.print();
     assert_eq!(job.state, state, "{words:?}: {job:?}");
     let accepted = bench.finish();
@@ -256,7 +261,7 @@ fn with_damaged_lines_whose_reply_never_comes() {
 #[ignore = "needs OctoPrint"]
 fn with_damage_and_no_ok_behind_a_request() {
     let words = [WARM, "--set=resend_ratio=4", "--set=brokenResend=true"];
-    prints_whole_with(marlin(), Some(&without_ok_behind_requests()), &words);
+    prints_whole_with(marlin(), &without_ok_behind_requests(), &words);
 }
 
 #[test]

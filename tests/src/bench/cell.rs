@@ -12,8 +12,8 @@ use super::part::Part;
 use super::raw::Frames;
 use super::sender::{Job, Sender, Turn};
 
-/// Turns of each sender.
-const TURNS: usize = 3;
+/// Turns of each sender, as a rule.
+pub(super) const TURNS: usize = 3;
 /// Below this the machine itself was too busy to fill the wire, and the round is repeated.
 const QUIET: f64 = 0.97;
 /// Repetitions of a round.
@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<PlannedColumn>,
     /// The sender without which the wire would not be full: when it does not fill it, the machine was too busy.
     pub(super) fills_the_wire: Option<&'static str>,
+    /// Turns of the senders that take seconds; other hosts take their usual ones.
+    pub(super) turns: usize,
 }
 
 /// One sender and what it prints. Slow hosts print less of the same part.
@@ -97,7 +99,7 @@ impl Column {
 }
 
 impl Plan {
-    /// All senders in turn, three times.
+    /// All senders in turn, several times.
     ///
     /// # Errors
     /// Something did not run, or a board did anything else than the file says.
@@ -106,12 +108,12 @@ impl Plan {
             self.columns.iter().map(|column| Arc::new(Frames::of(column.part.commands()))).collect();
         let mut turns: Vec<Vec<Turn>> = self.columns.iter().map(|_| Vec::new()).collect();
         let mut repeated = 0;
-        for turn in 1..=TURNS {
+        for turn in 1..=self.turns.max(TURNS) {
             let mut left = REPETITIONS;
             loop {
                 let round = self.round(site, &frames, turn).await?;
                 if self.was_quiet(&round) || left == 0 {
-                    turns.iter_mut().zip(round).for_each(|(turns, turn)| turns.push(turn));
+                    turns.iter_mut().zip(round).for_each(|(turns, turn)| turns.extend(turn));
                     break;
                 }
                 left -= 1;
@@ -128,21 +130,32 @@ impl Plan {
         })
     }
 
-    async fn round(&self, site: &Site, frames: &[Arc<Frames>], turn: usize) -> anyhow::Result<Vec<Turn>> {
+    /// One turn of each sender that has one left.
+    async fn round(
+        &self,
+        site: &Site,
+        frames: &[Arc<Frames>],
+        turn: usize,
+    ) -> anyhow::Result<Vec<Option<Turn>>> {
         let mut round = Vec::new();
         for (column, frames) in self.columns.iter().zip(frames) {
-            eprintln!("{}: turn {turn} of {TURNS}, {}", self.title, column.name);
+            let turns = if matches!(column.sender, Sender::Peer(_)) { TURNS } else { self.turns };
+            if turn > turns {
+                round.push(None);
+                continue;
+            }
+            eprintln!("{}: turn {turn} of {turns}, {}", self.title, column.name);
             let job =
                 Job { bytes: &column.part.bytes, frames, model: &self.model, should_take: self.should_take };
             let turn = column.sender.print(site, &job).await;
-            round.push(turn.with_context(|| format!("{}: {}", self.title, column.name))?);
+            round.push(Some(turn.with_context(|| format!("{}: {}", self.title, column.name))?));
         }
         Ok(round)
     }
 
-    fn was_quiet(&self, round: &[Turn]) -> bool {
+    fn was_quiet(&self, round: &[Option<Turn>]) -> bool {
         let fills = self.columns.iter().position(|column| Some(column.name) == self.fills_the_wire);
-        let link_use = fills.and_then(|at| round.get(at)?.board.link_use);
+        let link_use = fills.and_then(|at| round.get(at)?.as_ref()?.board.link_use);
         link_use.is_none_or(|link_use| link_use >= QUIET)
     }
 }

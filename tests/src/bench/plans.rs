@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::board::{Model, USUAL_LATENCY_US};
-use super::cell::{Plan, PlannedColumn};
+use super::cell::{Plan, PlannedColumn, TURNS};
 use super::part::Part;
 use super::peers::Peer;
 use super::raw::Window;
@@ -15,6 +15,8 @@ use super::sender::{Dialect, Sender};
 pub(super) const WIRES: [u32; 2] = [115_200, 250_000];
 /// Commands of a print on the board that is never the limit.
 const INSTANT_COMMANDS: usize = 200_000;
+/// A turn without a wire takes seconds, and what the machine does beside it shows.
+const INSTANT_TURNS: usize = 9;
 /// Lines in flight there.
 const INSTANT_LINES: usize = 8;
 /// Moves each second where the planner takes its time, and the wire on which that is.
@@ -91,6 +93,7 @@ impl Makings<'_> {
             should_take: Duration::ZERO,
             columns,
             fills_the_wire: None,
+            turns: INSTANT_TURNS,
         }
     }
 
@@ -103,6 +106,7 @@ impl Makings<'_> {
             should_take: self.time(1.0),
             columns: self.columns(&part, Window::ring(), Dialect::Plain, |_| half),
             fills_the_wire: Some(RAW),
+            turns: TURNS,
         }
     }
 
@@ -121,6 +125,7 @@ impl Makings<'_> {
             should_take: self.time(1.0),
             columns: self.columns(&part, Window::ring(), Dialect::Plain, |_| half),
             fills_the_wire: None,
+            turns: TURNS,
         }
     }
 
@@ -140,6 +145,7 @@ impl Makings<'_> {
                 column(AGENT_ADVANCED, Sender::Agent(Dialect::AdvancedOk)),
             ],
             fills_the_wire: Some(RAW_QUEUE),
+            turns: TURNS,
         }
     }
 
@@ -161,6 +167,7 @@ impl Makings<'_> {
                 column(AGENT_ADVANCED, Sender::Agent(Dialect::AdvancedOk)),
             ],
             fills_the_wire: None,
+            turns: TURNS,
         }
     }
 
