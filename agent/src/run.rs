@@ -16,11 +16,11 @@ use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk};
-use crate::health;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
+use crate::service;
 use crate::spool::{Spool, SpoolOptions};
 use crate::store::{Opened, Store, StoreOptions};
 use crate::telemetry;
@@ -112,9 +112,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         telemetry: seams.telemetry,
         link: seams.link,
     };
-    health::ready();
+    service::ready();
     let ended = desk::run(parts, asks, stop).await;
-    health::stopping();
+    service::stopping();
     drop(tokio::time::timeout(LAST_WORDS, last_words(&store, &link)).await);
     others.cancel();
     drop(serve.await);

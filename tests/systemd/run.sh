@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints under a real systemd as PID 1, with the unit that ships: the agent is killed, restarted and replaced by another
-# file in the middle of one print, and the simulated printer's own account has to be that of an undisturbed one.
+# file in the middle of one print, and the simulated printer's own account has to be that of an undisturbed one. A second
+# print is stopped for good: it has to be given up safely, with its heaters off.
 # Needs root, debootstrap, util-linux and cgroup2; boots a small Debian in namespaces of its own and takes it down again.
 #
 #   tests/systemd/run.sh [ROOT]
@@ -94,17 +95,19 @@ done
 inside sh -c 'ip link set lo up 2>/dev/null; systemd-sysusers && systemd-tmpfiles --create' || true
 say "$(inside systemctl --version | head -n 1), $state"
 
-# The printer: a process of its own that nobody kills; it ends when its standard input does.
-mkfifo "$work/said" "$work/tell"
-inside spoolway-demo printer --file=/srv/job.gcode --profile=marlin --speed=24 --baud=1000000 --noise=0 --seed=1 \
-    <"$work/tell" >"$work/said" 2>"$work/printer.log" &
-exec 7>"$work/tell" 6<"$work/said"
-read -r -t 30 device <&6 || { cat "$work/printer.log" >&2; fail 'the printer does not begin'; }
-inside sh -c "chgrp dialout '$device' && chmod 660 '$device'"
-say "simulated printer at $device"
-
-printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway/agent.toml"
-chmod 644 "$root/etc/spoolway/agent.toml"
+# A printer: a process of its own that nobody kills; it ends when its standard input does, and the agent is told of it.
+printer() {
+    rm -f "$work/said" "$work/tell" && mkfifo "$work/said" "$work/tell"
+    inside spoolway-demo printer --file=/srv/job.gcode --profile=marlin --speed=24 --baud=1000000 --noise=0 --seed=1 \
+        <"$work/tell" >"$work/said" 2>"$work/printer.log" &
+    exec 7>"$work/tell" 6<"$work/said"
+    read -r -t 30 device <&6 || { cat "$work/printer.log" >&2; fail 'the printer does not begin'; }
+    inside sh -c "chgrp dialout '$device' && chmod 660 '$device'"
+    say "simulated printer at $device"
+    printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway/agent.toml"
+    chmod 644 "$root/etc/spoolway/agent.toml"
+}
+printer
 inside systemctl start spoolway-agent || { inside journalctl -u spoolway-agent >&2; fail 'the agent does not start'; }
 
 field() { agent status --json 2>/dev/null | tr ',{' '\n\n' | sed -n "s/^\"$1\":\"\\{0,1\\}\\([^\"}]*\\)\"\\{0,1\\}.*/\\1/p" | head -n 1; }
@@ -168,4 +171,21 @@ case $report in
 *'"difference":null'*) say "whole: ${report%%,*}" ;;
 *) log; echo "$report" >&2; fail 'the printer did something else than the file says' ;;
 esac
-say 'passed: one print over kills, a restart and another program'
+say 'one print over kills, a restart and another program'
+
+# A stop for good: nobody is left to watch the heaters.
+printer
+inside systemctl start spoolway-agent
+until_ 'a printer that is ready' is_idle
+agent bed clear >/dev/null
+agent print /srv/job.gcode >/dev/null
+until_ 'the first lines of the second print' beyond 200
+inside systemctl stop spoolway-agent
+inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' ||
+    { log; fail 'a print was left hot by systemctl stop'; }
+inside systemctl start spoolway-agent
+until_ 'an agent that answers' agent status
+agent jobs --json | grep -q '"loss": *"agent_stopped"' || { agent jobs >&2; fail "the second print was not given up"; }
+exec 7>&-
+inside systemctl stop spoolway-agent
+say 'passed: a print goes on over kills, a restart and another program, and is given up safely when the agent is stopped'

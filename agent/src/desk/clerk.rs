@@ -24,7 +24,8 @@ use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
-use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot, is_port_kept};
+use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot};
+use crate::service;
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
 use crate::view::LinkView;
@@ -262,7 +263,8 @@ impl Clerk {
     /// and the reason is told.
     async fn begin_stop(&mut self) {
         self.stopping = true;
-        let hands_over = self.snapshot.borrow().outlives && is_port_kept();
+        let outlives = self.following.is_some() && self.snapshot.borrow().outlives;
+        let hands_over = outlives && service::will_go_on().await;
         if let Some(following) = self.following.take_if(|_| hands_over) {
             tracing::info!(job = %following.job_id, "the print goes on when the agent is started again; its heaters stay on");
             return;

@@ -1,37 +1,25 @@
 //! What one process of the agent hands to the next: the open port, which the service manager keeps, and the journal of the
 //! conversation.
 //!
-//! The port's descriptor is kept open all the time, so the board never sees DTR fall (`sd_pid_notify_with_fds(3)`,
-//! `FDSTORE=1`; `sd_listen_fds(3)`). Without a service manager the port is opened again: HUPCL is cleared, so DTR stays up.
+//! The port's descriptor is kept open all the time, so the board never sees DTR fall. Without a service manager the port is
+//! opened again: HUPCL is cleared, so DTR stays up.
 
-use std::ffi::OsString;
-use std::io::{IoSlice, Result};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType,
-};
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::Position;
 use spoolway_agent_core::stream::journal::{Found, Journal};
 use spoolway_firmware_profiles::FirmwareReport;
 use spoolway_protocol::{BootId, FileId, JobId, Stamp};
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
 
 use super::Run;
 use super::beside::Beside;
 use super::feeder::Feed;
 use super::memory::Memory;
-use super::sys;
 use crate::line_journal::Subject;
-
-/// The port's name among the descriptors that are kept.
-const NAME: &str = "printer";
-/// The first descriptor that is handed over (`SD_LISTEN_FDS_START`).
-const FIRST: RawFd = 3;
+use crate::service;
 
 /// What the desk wants to know again of a job that outlived its process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,7 +118,7 @@ impl Handover {
             let beside = Beside::unpack(&found.beside)?;
             (talk.boot == *boot).then_some(Left { talk, beside, found })
         });
-        Self { memory, left, port: inherited_port(), open_feed: Some(open_feed) }
+        Self { memory, left, port: service::inherited_port(), open_feed: Some(open_feed) }
     }
 
     /// Whether a conversation goes on, so that its port is known already.
@@ -155,61 +143,4 @@ impl Handover {
         }
         parts
     }
-}
-
-/// The port among the descriptors that the service manager has kept.
-fn inherited_port() -> Option<OwnedFd> {
-    let variable = |name: &str| std::env::var(name).ok();
-    if variable("LISTEN_PID")?.parse() != Ok(std::process::id()) {
-        return None;
-    }
-    let count: RawFd = variable("LISTEN_FDS")?.parse().ok().filter(|count| (1..64).contains(count))?;
-    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
-    let port = names.split(':').take(count as usize).position(|name| name == NAME)?;
-    let line = sys::inherit(FIRST + port as RawFd);
-    rustix::io::fcntl_setfd(&line, rustix::io::FdFlags::CLOEXEC).ok()?;
-    debug!("the port was kept open by the service manager");
-    Some(line)
-}
-
-/// Asks the service manager to keep this port open, in the place of any other.
-pub(super) fn keep_port(line: BorrowedFd<'_>) {
-    release_port();
-    tell(&format!("FDSTORE=1\nFDNAME={NAME}"), Some(line));
-}
-
-/// Whether somebody keeps the port open when this process ends.
-#[must_use]
-pub fn is_port_kept() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
-}
-
-/// The port is gone: the service manager need not keep it any more.
-pub(super) fn release_port() {
-    tell(&format!("FDSTOREREMOVE=1\nFDNAME={NAME}"), None);
-}
-
-fn tell(text: &str, descriptor: Option<BorrowedFd<'_>>) {
-    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    if let Err(error) = send(&socket, text.as_bytes(), descriptor) {
-        warn!(%error, "the service manager does not listen");
-    }
-}
-
-fn send(socket: &OsString, text: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
-    let name = socket.as_bytes();
-    let address = match name.strip_prefix(b"@") {
-        Some(name) => SocketAddrUnix::new_abstract_name(name)?,
-        None => SocketAddrUnix::new(name)?,
-    };
-    let from = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
-    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    }
-    let flags = SendFlags::NOSIGNAL;
-    rustix::net::sendmsg_addr(from.as_fd(), &address, &[IoSlice::new(text)], &mut control, flags)?;
-    Ok(())
 }

@@ -84,7 +84,7 @@ pub(super) fn ask_low_latency(line: impl AsFd) -> Result<bool, Errno> {
 }
 
 /// Takes a descriptor that the service manager has opened for this process.
-pub(super) fn inherit(descriptor: RawFd) -> OwnedFd {
+pub(crate) fn inherit(descriptor: RawFd) -> OwnedFd {
     #[expect(unsafe_code, reason = "an inherited descriptor is a number")]
     // SAFETY: the caller has read in the environment that it is meant for this process, and nobody else here asks there.
     unsafe {

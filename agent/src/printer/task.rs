@@ -22,7 +22,7 @@ use super::discover::FoundPort;
 use super::dump::Dump;
 use super::estop::{self, EmergencyStop};
 use super::greet::{Patience, Rates};
-use super::handover::{self, Parts};
+use super::handover::Parts;
 use super::hotplug::Hotplug;
 use super::memory::Memory;
 use super::open::{LineOptions, OpenPortError};
@@ -32,6 +32,7 @@ use super::tap::Tap;
 use super::wirelog::WireLog;
 use super::{Known, Order, PrinterOptions, Run, RunEnd, RunPhase, Snapshot};
 use crate::clock::Clock;
+use crate::service;
 
 /// How often a port that cannot be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -189,7 +190,7 @@ impl Bench {
 
     pub(super) fn open_port_at(&self, path: &std::path::Path) -> Result<Port, OpenPortError> {
         let port = Port::open(path, self.line_options())?;
-        handover::keep_port(port.line());
+        service::keep_port(port.line());
         Ok(port)
     }
 
@@ -201,7 +202,7 @@ impl Bench {
         let is_wanted = wanted.and_then(|wanted| wanted.canonicalize().ok()).is_some_and(|at| at == path);
         let port = if is_wanted { Port::adopt(line, self.line_options()).ok() } else { None };
         if port.is_none() {
-            handover::release_port();
+            service::release_port();
             return None;
         }
         info!(port = %path.display(), "the port was kept open");
@@ -341,7 +342,7 @@ impl Bench {
 
     /// The cable was pulled, or the printer was switched off: a state, not an error of the agent.
     fn lose(&mut self, lost: &PortLost) {
-        handover::release_port();
+        service::release_port();
         let text = format!("{}: {lost}", self.opened.display());
         warn!(code = Fault::PortLost.code(), port = %self.opened.display(), %lost, "port lost");
         let interrupted = self.publish.borrow().run.as_ref().is_some_and(|run| !run.is_over());

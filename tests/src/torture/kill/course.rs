@@ -12,7 +12,7 @@ use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{JobId, JobState};
 
 use super::outbox;
-use super::report::Figures;
+use super::report::{Figures, Watched};
 use super::waits::Waits;
 use super::{Arguments, Interrupt, Job};
 use crate::agent_program::{AgentProcess, AgentProgram, AgentSetup};
@@ -62,10 +62,13 @@ pub(super) struct Course<'a> {
     jobs: Vec<JobId>,
     /// The files of all prints, one behind the other.
     files: Vec<u8>,
-    /// How long the planner stood empty, and out of how long.
-    empty_us: u64,
-    printing_us: u64,
+    /// The planner while the agent was killed, and in a print without any kill.
+    killed: Watched,
+    undisturbed: Watched,
 }
+
+/// When the watch over a planner began, and for how long it had stood empty until then.
+type Watch = (Instant, u64);
 
 impl<'a> Course<'a> {
     /// Starts board and agent.
@@ -80,7 +83,7 @@ impl<'a> Course<'a> {
         let store = (!arguments.without_store).then(|| DescriptorStore::open(dir.path(), "printer"));
         let (store, agent, waits, kills, jobs, files) =
             (store.transpose()?, None, Waits::default(), 0, vec![], vec![]);
-        let (empty_us, printing_us) = (0, 0);
+        let (killed, undisturbed) = (Watched::default(), Watched::default());
         let mut course = Self {
             program,
             arguments,
@@ -96,25 +99,36 @@ impl<'a> Course<'a> {
             kills,
             jobs,
             files,
-            empty_us,
-            printing_us,
+            killed,
+            undisturbed,
         };
         course.start()?;
         Ok(course)
     }
 
-    /// Prints one file after the other until there were so many kills.
+    /// Prints one file after the other until there were so many kills; before that, where figures are asked for, one
+    /// without any, since some windows are too narrow for such a part whatever the agent does.
     pub(super) fn print_and_kill(&mut self, job: &Job, kills: u64) -> anyhow::Result<()> {
+        if self.arguments.check {
+            self.print(job, 0, Self::watch_undisturbed).context("the print without kills")?;
+        }
         for print in 1.. {
             if self.kills >= kills {
                 break;
             }
-            self.print(job, print, kills).with_context(|| format!("print {print}"))?;
+            let kill = |course: &mut Self, before, commands| course.kill_until(before, commands, kills);
+            self.print(job, print, kill).with_context(|| format!("print {print}"))?;
         }
         Ok(())
     }
 
-    fn print(&mut self, job: &Job, print: u64, kills: u64) -> anyhow::Result<()> {
+    /// One print; `during` is given what the board had carried out before it, and how many commands it has.
+    fn print(
+        &mut self,
+        job: &Job,
+        print: u64,
+        during: impl FnOnce(&mut Self, u64, u64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let file = job.file(print);
         let path = self.dir.path().join(format!("part-{print}.gcode"));
         std::fs::write(&path, &file)?;
@@ -126,11 +140,28 @@ impl<'a> Course<'a> {
         self.jobs.push(accepted.job_id.clone());
         self.files.extend(file);
         self.until("the first move", |course| Ok((course.board.control().moves() > moves).then_some(())))?;
-        self.kill_until(before, commands, kills)?;
+        during(self, before, commands)?;
         let job = self.over(&accepted.job_id)?;
         let reason = job.reason.unwrap_or_default();
         ensure!(job.state == JobState::Completed, "the job is {}: {reason}\n{}", job.state, self.log_tail());
         Ok(())
+    }
+
+    fn watch_undisturbed(&mut self, before: u64, commands: u64) -> anyhow::Result<()> {
+        let reached = |lines| move |course: &Self| Ok((course.executed_since(before) > lines).then_some(()));
+        self.until("the first moves", reached(FIRST_LINES))?;
+        let watch = self.watch();
+        self.until("the last moves", reached(commands - 1))?;
+        self.undisturbed.add(watch, self.watch());
+        Ok(())
+    }
+
+    fn executed_since(&self, before: u64) -> u64 {
+        self.board.control().executed() - before
+    }
+
+    fn watch(&self) -> Watch {
+        (Instant::now(), self.board.control().starved_us())
     }
 
     /// Kills until there were enough, or the printer has carried out so many lines and a few kills more came.
@@ -141,13 +172,15 @@ impl<'a> Course<'a> {
             let between = self.arguments.min_ms * 1_000..=self.arguments.max_ms * 1_000;
             let next_at = killed_at + Duration::from_micros(self.rng.range(between));
             thread::sleep(next_at.saturating_duration_since(Instant::now()));
-            let done = self.board.control().executed() - before;
+            let done = self.executed_since(before);
             let is_enough = self.kills >= kills;
             if watched.is_none() && late == 0 && done > FIRST_LINES {
-                watched = Some((Instant::now(), self.board.control().starved_us()));
+                watched = Some(self.watch());
             }
             if done >= commands || is_enough {
-                self.unwatch(watched.take());
+                if let Some(watch) = watched.take() {
+                    self.killed.add(watch, self.watch());
+                }
                 late += 1;
             }
             if is_enough || late > LATE_KILLS {
@@ -155,14 +188,6 @@ impl<'a> Course<'a> {
             }
             self.stop.check()?;
             killed_at = self.kill()?;
-        }
-    }
-
-    /// How long the planner stood empty since it was watched.
-    fn unwatch(&mut self, watched: Option<(Instant, u64)>) {
-        if let Some((since, starved_us)) = watched {
-            self.printing_us += since.elapsed().as_micros() as u64;
-            self.empty_us += self.board.control().starved_us() - starved_us;
         }
     }
 
@@ -257,8 +282,8 @@ impl<'a> Course<'a> {
             events: told.events,
             waits_us: self.waits.sorted_us(),
             unanswered: self.waits.open(),
-            printing_us: self.printing_us,
-            empty_us: self.empty_us,
+            killed: self.killed,
+            undisturbed: self.undisturbed,
             refused: run.report.statistics.resends,
             dropped_bytes: run.report.statistics.rx_dropped,
             descriptors: asked.map_or(run.report.opens, |asked| asked.stored),

@@ -1,0 +1,136 @@
+//! The service manager: what it is told of the agent, the printer's port that it keeps for the next process, and whether
+//! there will be a next one (`sd_notify(3)`, `sd_listen_fds(3)`).
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::process::Command;
+use tracing::{debug, warn};
+
+use crate::printer::inherit;
+
+/// The port's name among the descriptors that are kept.
+const PORT: &str = "printer";
+/// Longest wait for systemd to say what it is about to do.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The local socket answers and the printer is looked after: who waits for the agent may go on.
+pub(crate) fn ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// From now on it only tidies up.
+pub(crate) fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// Keeps this port open, in the place of any other.
+pub(crate) fn keep_port(line: BorrowedFd<'_>) {
+    release_port();
+    told(sd_notify::notify_with_fds(false, &[NotifyState::FdStore, NotifyState::FdName(PORT)], &[line]));
+}
+
+/// The port is gone: nobody need keep it any more.
+pub(crate) fn release_port() {
+    notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(PORT)]);
+}
+
+/// The port among the descriptors that were kept for this process.
+pub(crate) fn inherited_port() -> Option<OwnedFd> {
+    let kept = sd_notify::listen_fds_with_names(false).map_err(|error| warn!(%error, "descriptors")).ok()?;
+    let (descriptor, _) = kept.into_iter().find(|(_, name)| name == PORT)?;
+    debug!("the port was kept open by the service manager");
+    Some(inherit(descriptor))
+}
+
+/// Whether the port stays open until another process takes it over. systemd says so when it restarts the agent, and not
+/// when it stops it for good, for a shutdown too; another manager that keeps ports is taken at its word.
+pub(crate) async fn will_go_on() -> bool {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return false;
+    }
+    let is_systemd = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let unit = std::fs::read_to_string("/proc/self/cgroup").ok().filter(|_| is_systemd);
+    let Some(unit) = unit.as_deref().and_then(unit_of) else { return true };
+    match queued_jobs(&unit).await {
+        Ok(jobs) => is_restarted(&jobs, unit.name),
+        Err(error) => {
+            warn!(%error, "systemd does not say whether the agent is to start again; it is taken to be");
+            true
+        }
+    }
+}
+
+/// What systemd is about to do with a unit (`systemctl(1)`, list-jobs).
+async fn queued_jobs(unit: &Unit<'_>) -> std::io::Result<String> {
+    let mut command = Command::new("systemctl");
+    command.args(unit.is_of_a_user.then_some("--user"));
+    command.args(["list-jobs", "--no-legend", "--plain", unit.name]).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await??;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+/// A unit of systemd.
+#[derive(Debug, PartialEq)]
+struct Unit<'a> {
+    name: &'a str,
+    is_of_a_user: bool,
+}
+
+/// The unit that a process belongs to, by its control group (`cgroups(7)`).
+fn unit_of(cgroup: &str) -> Option<Unit<'_>> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let name = path.rsplit('/').find(|name| name.ends_with(".service"))?;
+    Some(Unit { name, is_of_a_user: path.starts_with("/user.slice/") })
+}
+
+/// Lines of number, unit, kind and state. A restart that has been taken in hand is called so until the old process is gone.
+fn is_restarted(jobs: &str, unit: &str) -> bool {
+    jobs.lines().any(|job| {
+        let mut words = job.split_whitespace().skip(1);
+        words.next() == Some(unit) && matches!(words.next(), Some("restart" | "try-restart" | "start"))
+    })
+}
+
+/// Without a service manager nothing happens.
+fn notify(state: &[NotifyState<'_>]) {
+    told(sd_notify::notify(false, state));
+}
+
+fn told(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        warn!(%error, "the service manager does not listen");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_known_by_its_control_group() {
+        let system = "0::/system.slice/spoolway-agent.service\n";
+        assert_eq!(unit_of(system), Some(Unit { name: "spoolway-agent.service", is_of_a_user: false }));
+        let instance = "1:name=systemd:/\n0::/system.slice/system-spoolway.slice/spoolway-agent@left.service\n";
+        assert_eq!(unit_of(instance).unwrap().name, "spoolway-agent@left.service");
+        let user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/spoolway-agent.service\n";
+        assert_eq!(unit_of(user), Some(Unit { name: "spoolway-agent.service", is_of_a_user: true }));
+        assert_eq!(unit_of("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
+        assert_eq!(unit_of(""), None);
+    }
+
+    #[test]
+    fn only_a_restart_goes_on() {
+        let unit = "spoolway-agent.service";
+        let job = |kind: &str| format!("1203 {unit} {kind} running\n");
+        assert!(is_restarted(&job("restart"), unit) && is_restarted(&job("start"), unit));
+        assert!(!is_restarted(&job("stop"), unit), "stopped, or the machine is shut down");
+        assert!(!is_restarted("", unit), "a signal that somebody sent");
+        assert!(!is_restarted("7 other.service restart running\n", unit));
+    }
+}
