@@ -23,7 +23,7 @@ kinds!(
         JobCancel(CancelArgs) = "job.cancel",
         /// Hold it.
         JobPause(PauseArgs) = "job.pause",
-        /// Go on.
+        /// Go on. Not idempotent.
         JobResume(ResumeArgs) = "job.resume",
         /// Somebody has looked: the bed is clear.
         BedClear(BedClearArgs) = "bed.clear",
@@ -31,16 +31,24 @@ kinds!(
         PrinterEstop(EstopArgs) = "printer.estop",
         /// Send single commands. Not idempotent.
         PrinterGcode(GcodeArgs) = "printer.gcode",
-        /// Answer a question of the firmware.
+        /// Answer a question of the firmware. Not idempotent.
         PromptAnswer(PromptAnswerArgs) = "prompt.answer",
     }
 );
 
 impl CommandArgs {
-    /// Whether carrying it out twice is the same as once. Others are never run again after a crash.
+    /// Whether carrying it out twice is the same as once. Others are never run again after a crash: whatever sets something in motion, and
+    /// a word on lines in doubt or an answer, which a second time might be taken for another question.
     #[must_use]
     pub const fn is_idempotent(&self) -> bool {
-        !matches!(self, Self::JobStart(_) | Self::PrinterGcode(_) | Self::Unknown { .. })
+        !matches!(
+            self,
+            Self::JobStart(_)
+                | Self::JobResume(_)
+                | Self::PrinterGcode(_)
+                | Self::PromptAnswer(_)
+                | Self::Unknown { .. }
+        )
     }
 
     /// Whether it overtakes the commands that wait for the same printer.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
-use spoolway_agent_core::link::Inbox;
 use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::printer::PrinterState;
@@ -78,7 +77,7 @@ pub(super) struct Clerk {
     pub(super) done: mpsc::Sender<Done>,
     pub(super) book: Book,
     pub(super) permits: super::permits::Permits,
-    pub(super) inbox: Inbox,
+    pub(super) intake: super::intake::Intake,
     pub(super) fetch: Option<Fetch>,
     pub(super) preflight: Option<Preflight>,
     pub(super) following: Option<Following>,
@@ -240,7 +239,7 @@ impl Clerk {
                     self.stopped_ahead.push_front(command.cmd_id);
                 }
                 // What has been done cannot expire any more.
-                self.take_command(*command, ttl_ms.filter(|_| !has_stopped), age_ms);
+                self.intake.take(*command, ttl_ms.filter(|_| !has_stopped), age_ms);
             }
             Inbound::Chunk { stream, offset, payload } => self.fetch_chunk(stream, offset, &payload),
             Inbound::ChunkEnd(end) => self.fetch_end(&end),

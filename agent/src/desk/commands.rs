@@ -1,11 +1,10 @@
 //! Commands of the backend: stored, told, carried out at most once, and their results told.
 
 use spoolway_agent_core::Moment;
-use spoolway_agent_core::link::{Arrival, InboxOutput, InboxRow, StoredAs};
 use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::command::{Command, CommandArgs, CommandStatus, Precondition};
-use spoolway_protocol::event::{CmdResult, EventData};
+use spoolway_protocol::event::CmdResult;
 use spoolway_protocol::job::{JobState, StartArgs};
 use spoolway_protocol::offer::OfferArgs;
 use spoolway_protocol::raw::Extra;
@@ -13,74 +12,34 @@ use spoolway_protocol::session::Nack;
 use spoolway_protocol::{CmdId, Fault, FaultCode, JobId, Raw};
 use tracing::{info, warn};
 
-use super::book::json;
 use super::clerk::Clerk;
-use super::events::event;
+use super::intake::Turn;
 use super::local_jobs::LOCAL_OWNER;
-use super::restore::{CMD_SEQ, StoredCommand, meta};
 use crate::bus::Outbound;
-use crate::store::{NewCommand, Write};
 use crate::view::Refusal;
 
 impl Clerk {
-    pub(super) fn take_command(&mut self, command: Command, ttl_ms: Option<u64>, age_ms: u64) {
-        let arrival = Arrival { command, ttl_ms, age_ms, id: None };
-        self.inbox.handle_command(self.clock.now(), arrival);
-    }
-
-    /// Does what the inbox says until it waits; gives until when.
+    /// Does what the commands want until they wait; gives until when.
     pub(super) async fn work_inbox(&mut self) -> Option<Moment> {
         loop {
-            match self.inbox.poll_output(self.clock.now()) {
-                InboxOutput::Store { row, result } => self.store_command(*row, result).await,
-                InboxOutput::Receipt(receipt) => {
+            match self.intake.turn().await {
+                Turn::Wrote(committed) => drop(self.mind(committed)),
+                Turn::Receipt(receipt) => {
                     self.changed = true;
                     // When it is full the backend sends the command again and gets another.
                     drop(self.outbound.try_send(Outbound::Receipt(receipt)));
                 }
-                InboxOutput::Execute { command, args, write_ahead } => {
+                Turn::Execute { command, args, write_ahead } => {
                     self.execute(*command, args, write_ahead).await;
                 }
-                InboxOutput::Finish(result) => self.finish(result).await,
-                InboxOutput::Nack { re, code } => {
+                Turn::Nack(code) => {
                     let detail = "the command was not stored; send it again".to_owned();
                     let nack = Nack { code, detail, extra: Extra::default() };
-                    drop((re, self.outbound.try_send(Outbound::Nack(nack))));
+                    drop(self.outbound.try_send(Outbound::Nack(nack)));
                 }
-                InboxOutput::Wait(wake) => return wake,
+                Turn::Wait(wake) => return wake,
             }
         }
-    }
-
-    async fn store_command(&mut self, row: InboxRow, result: Option<CmdResult>) {
-        let cmd_id = row.command.cmd_id;
-        let stored = StoredCommand {
-            ttl_ms: row.ttl_ms,
-            age_ms: row.age_ms,
-            boot: self.clock.boot_id().clone(),
-            at_ms: self.clock.now().as_millis(),
-            command: row.command,
-        };
-        let insert = NewCommand {
-            cmd_id: cmd_id.to_string(),
-            seq: Some(stored.command.seq.0),
-            printer_id: stored.command.printer_id.as_ref().map(ToString::to_string),
-            kind: stored.command.kind.clone(),
-            body_json: json(&stored),
-            received_ms: self.clock.unix_ms(),
-        };
-        info!(command = %cmd_id, kind = stored.command.kind, actor = stored.command.actor.id, "command received");
-        let mut writes = vec![Write::InsertCommand(insert), meta(CMD_SEQ, self.inbox.cmd_seq().0)];
-        let known = self.store.command(&cmd_id.to_string()).await.ok().flatten().is_some();
-        if known {
-            return self.inbox.handle_stored(cmd_id, StoredAs::Existing);
-        }
-        match result {
-            Some(result) => writes.extend(self.write_result_of_command(&result)),
-            None => writes.push(set_command(cmd_id, row.status, None)),
-        }
-        let stored = if self.promise(writes).await.is_ok() { StoredAs::New } else { StoredAs::Failed };
-        self.inbox.handle_stored(cmd_id, stored);
     }
 
     async fn execute(&mut self, command: Command, args: CommandArgs, write_ahead: bool) {
@@ -89,9 +48,9 @@ impl Clerk {
             return self.end_command(cmd_id, Err(refusal));
         }
         if write_ahead {
-            let executing = vec![set_command(cmd_id, CommandStatus::Executing, None)];
-            if self.promise(executing).await.is_err() {
-                let text = "the start could not be written down, so it was not made";
+            let begun = self.intake.begin(cmd_id).await;
+            if self.mind(begun).is_err() {
+                let text = "the command could not be written down, so it was not carried out";
                 return self.end_command(cmd_id, Err(Refusal::new(Fault::DiskFull, text)));
             }
         }
@@ -256,7 +215,7 @@ impl Clerk {
                 (status, Some(refusal))
             }
         };
-        self.inbox.handle_finished(CmdResult {
+        self.intake.end(CmdResult {
             cmd_id,
             status,
             code: refusal.as_ref().map(|refusal| FaultCode(refusal.fault.code().to_owned())),
@@ -265,26 +224,6 @@ impl Clerk {
             extra: Extra::default(),
         });
     }
-
-    async fn finish(&mut self, result: CmdResult) {
-        info!(command = %result.cmd_id, status = ?result.status, detail = result.detail, "command ended");
-        let writes = self.write_result_of_command(&result);
-        drop(self.promise(writes).await);
-    }
-
-    fn write_result_of_command(&self, result: &CmdResult) -> Vec<Write> {
-        let told = EventData::CmdResult(result.clone());
-        vec![
-            set_command(result.cmd_id, result.status, Some(json(result))),
-            event(&told, None, &self.clock.stamp()),
-        ]
-    }
-}
-
-fn set_command(cmd_id: CmdId, status: CommandStatus, result_json: Option<String>) -> Write {
-    let word = serde_json::to_value(status).expect("a status is a word");
-    let status = word.as_str().unwrap_or_default().to_owned();
-    Write::SetCommand { cmd_id: cmd_id.to_string(), status, result_json }
 }
 
 pub(super) fn unknown_job(id: &JobId) -> Refusal {

@@ -1,7 +1,7 @@
 //! The desk: the one task that owns jobs and commands, and introduces store, spool, printer and uplink to one another.
 //!
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
-//! * `commands` takes commands of the backend, each carried out at most once.
+//! * `intake` keeps commands of the backend, each stored, carried out at most once and ended once; `commands` carries them out.
 //! * `permits` judges what a backend has signed for a start.
 //! * `fetch` pulls a job's file into the spool.
 //! * `bed` knows whether the bed is clear, and who says so.
@@ -20,6 +20,7 @@ mod commands;
 mod events;
 mod fetch;
 mod follow;
+mod intake;
 mod local_jobs;
 mod losses;
 mod maintenance;

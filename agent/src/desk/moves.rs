@@ -115,13 +115,18 @@ impl Clerk {
 
     /// Commits what must not be forgotten.
     pub(super) async fn promise(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let committed = self.store.commit(writes, Durability::Promise).await;
+        let committed = self.store.commit(writes, Durability::Promise).await.map(drop);
+        self.mind(committed)
+    }
+
+    /// No new job is taken in hand for a while after the store has refused a write.
+    pub(super) fn mind(&mut self, committed: Result<(), StoreError>) -> Result<(), StoreError> {
         if let Err(error) = &committed {
             let fault = Fault::DiskFull;
             error!(%error, code = fault.code(), help = fault.help(), "the store refused a write");
             self.rest_until = Some(self.clock.now() + STORE_REST);
         }
-        committed.map(drop)
+        committed
     }
 
     /// Commits what may be repeated.

@@ -3,17 +3,14 @@
 use std::collections::VecDeque;
 use std::future::Future;
 
-use serde::{Deserialize, Serialize};
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
-use spoolway_agent_core::link::inbox::InboxOptions;
-use spoolway_agent_core::link::{Inbox, InboxRow, RestoredRow};
 use spoolway_agent_core::recovery::Loss;
 use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged};
 use spoolway_protocol::job::{JobState, Outcome};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::{BootId, Command, Fault, JobId, PrinterId, Seq};
+use spoolway_protocol::{Fault, JobId};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -21,32 +18,19 @@ use super::Parts;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
+use super::intake::Intake;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use super::permits::Permits;
 use crate::bus::Inbound;
-use crate::clock::Clock;
 use crate::line_journal::Found;
 use crate::printer::{Order, Ticket};
-use crate::store::{CommandRow, Dropped, Durability, Opened, Start, Store, StoreError, Write};
+use crate::store::{Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
 pub(super) const BED_EPOCH: &str = "bed_epoch";
 pub(super) const BED_CLEAR: &str = "bed_clear";
 pub(super) const BED_JOB: &str = "bed_job";
-pub(super) const CMD_SEQ: &str = "cmd_seq";
-
-/// A command as the inbox keeps it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StoredCommand {
-    pub(super) command: Command,
-    pub(super) ttl_ms: Option<u64>,
-    /// How old it was when it was stored.
-    pub(super) age_ms: u64,
-    /// The boot in which it was stored, and when, on that boot's clock.
-    pub(super) boot: BootId,
-    pub(super) at_ms: u64,
-}
 
 impl Clerk {
     pub(super) async fn open(
@@ -58,7 +42,7 @@ impl Clerk {
         let (journal, left) = journal;
         let Parts { outbound, hello, telemetry, link, preflight: preflight_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
-        let inbox = restore_inbox(&store, &clock).await?;
+        let intake = Intake::open(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
@@ -85,7 +69,7 @@ impl Clerk {
             done,
             book: Book::new(permits.are_required()),
             permits,
-            inbox,
+            intake,
             fetch: None,
             preflight: None,
             following: None,
@@ -231,28 +215,6 @@ async fn restore_bed(store: &Store, opened: &Opened) -> Result<Bed, StoreError> 
     let writes = vec![meta(BED_EPOCH, bed.epoch()), meta(BED_CLEAR, bed.clear_epoch())];
     store.commit(writes, Durability::Promise).await?;
     Ok(bed)
-}
-
-async fn restore_inbox(store: &Store, clock: &Clock) -> Result<Inbox, StoreError> {
-    let floor = number(store, CMD_SEQ).await?;
-    let rows = store.open_commands().await?.iter().filter_map(|row| restored(row, clock)).collect();
-    let options = InboxOptions {
-        default_printer: PrinterId::new(super::show::PRINTER_ID).ok(),
-        ..InboxOptions::default()
-    };
-    let inbox = Inbox::restore(clock.now(), options, Seq(floor), rows);
-    info!(cmd_seq = inbox.cmd_seq().0, "commands restored");
-    Ok(inbox)
-}
-
-fn restored(row: &CommandRow, clock: &Clock) -> Option<RestoredRow> {
-    let stored: StoredCommand = serde_json::from_str(&row.command.body_json).ok()?;
-    let status = serde_json::from_value(serde_json::Value::String(row.status.clone())).ok()?;
-    let same_boot = stored.boot == *clock.boot_id();
-    let age_ms =
-        same_boot.then(|| stored.age_ms.saturating_add(clock.now().as_millis().saturating_sub(stored.at_ms)));
-    let row = InboxRow { command: stored.command, ttl_ms: stored.ttl_ms, age_ms: stored.age_ms, status };
-    Some(RestoredRow { row, age_ms })
 }
 
 /// Named values that a commit carries along.

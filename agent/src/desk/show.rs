@@ -134,7 +134,7 @@ impl Clerk {
             return;
         }
         let snapshot = self.snapshot.borrow().clone();
-        let hello = HelloState { cmd_seq: self.inbox.cmd_seq().0, printers: vec![self.summary(&snapshot)] };
+        let hello = HelloState { cmd_seq: self.intake.cmd_seq().0, printers: vec![self.summary(&snapshot)] };
         self.hello.send_replace(hello);
         let telemetered = Telemetered {
             readings: self.readings(&snapshot),

@@ -74,6 +74,9 @@ pub enum StoreError {
     /// `SetCommand` for a command that is not in the inbox.
     #[error("there is no command {0}")]
     NoSuchCommand(String),
+    /// `SetCommand` for a command that has its terminal status: a result is never told twice.
+    #[error("command {0} has already ended")]
+    CommandEnded(String),
     /// Too many commands are open; the sender should be told `busy`.
     #[error("{open} commands are open, which is the limit")]
     InboxFull {

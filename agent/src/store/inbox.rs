@@ -17,7 +17,7 @@ const PRUNE_EVERY: i64 = 64;
 /// Adds a command; `false` if it was known.
 pub(super) fn insert(conn: &Connection, command: &NewCommand) -> Result<bool, StoreError> {
     json("body of a command", &command.body_json)?;
-    if is_known(conn, command)? {
+    if is_known(conn, &command.cmd_id, command.seq)? {
         return Ok(false);
     }
     let open: u64 = conn
@@ -40,13 +40,14 @@ pub(super) fn insert(conn: &Connection, command: &NewCommand) -> Result<bool, St
     Ok(true)
 }
 
-fn is_known(conn: &Connection, command: &NewCommand) -> Result<bool, StoreError> {
-    if let Some(seq) = command.seq
+/// Whether a command was stored before, also one that is long forgotten.
+pub(super) fn is_known(conn: &Connection, cmd_id: &str, seq: Option<u64>) -> Result<bool, StoreError> {
+    if let Some(seq) = seq
         && seq <= floor(conn)?
     {
         return Ok(true);
     }
-    Ok(find(conn, &command.cmd_id)?.is_some())
+    Ok(find(conn, cmd_id)?.is_some())
 }
 
 /// Forgets the oldest terminal commands. The floor remembers how far, so that a very late duplicate of one
@@ -66,7 +67,7 @@ fn prune(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Changes a command's status and, if there is one, its result.
+/// Changes a command's status and, if there is one, its result. One that has ended stays as it is, so that nothing ends twice.
 pub(super) fn set(
     conn: &Connection,
     cmd_id: &str,
@@ -78,10 +79,15 @@ pub(super) fn set(
     }
     let changed = conn
         .prepare_cached(
-            "UPDATE command SET status = ?2, is_open = ?3, result = COALESCE(?4, result) WHERE cmd_id = ?1",
+            "UPDATE command SET status = ?2, is_open = ?3, result = COALESCE(?4, result)
+             WHERE cmd_id = ?1 AND is_open = 1",
         )?
         .execute(params![cmd_id, status, OPEN_STATUSES.contains(&status), result_json])?;
-    if changed == 0 { Err(StoreError::NoSuchCommand(cmd_id.to_owned())) } else { Ok(()) }
+    match changed {
+        0 if find(conn, cmd_id)?.is_some() => Err(StoreError::CommandEnded(cmd_id.to_owned())),
+        0 => Err(StoreError::NoSuchCommand(cmd_id.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// Forgets every command and number.

@@ -193,6 +193,15 @@ impl Store {
         self.read(move |ledger| inbox::find(ledger.conn(), &cmd_id)).await
     }
 
+    /// Whether a command was stored before, also one that ended so long ago that only its number is remembered.
+    ///
+    /// # Errors
+    /// As `events_after`.
+    pub async fn knows_command(&self, cmd_id: &str, seq: u64) -> Result<bool, StoreError> {
+        let cmd_id = cmd_id.to_owned();
+        self.read(move |ledger| inbox::is_known(ledger.conn(), &cmd_id, Some(seq))).await
+    }
+
     /// The highest command number that was ever committed; 0 before the first.
     ///
     /// # Errors

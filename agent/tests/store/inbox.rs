@@ -16,6 +16,10 @@ async fn a_command_is_stored_once() {
     store.commit(vec![set("executing", None)], Promise).await.unwrap();
     assert_eq!(store.open_commands().await.unwrap().len(), 2);
     store.commit(vec![set("done", Some("{\"ok\":true}"))], Promise).await.unwrap();
+    for again in ["done", "failed", "executing"] {
+        let twice = store.commit(vec![set(again, Some("{}"))], Promise).await;
+        assert_eq!(twice, Err(StoreError::CommandEnded("a".to_owned())), "nothing ends twice");
+    }
 
     assert_eq!(store.commit(list, Promise).await.unwrap().duplicates, ["a", "b"]);
     let known = store.command("a").await.unwrap().unwrap();
@@ -46,6 +50,8 @@ async fn a_forgotten_command_is_still_a_duplicate() {
     assert!(store.command("c4400").await.unwrap().is_some());
     let late = store.commit(vec![Write::InsertCommand(command("c1", 1))], Promise).await.unwrap();
     assert_eq!(late.duplicates, ["c1"]);
+    assert!(store.knows_command("c1", 1).await.unwrap() && store.knows_command("c4400", 9999).await.unwrap());
+    assert!(!store.knows_command("new", 4401).await.unwrap());
     assert_eq!(store.highest_command_seq().await.unwrap(), 4400);
     store.commit(vec![Write::ResetCommands], Promise).await.unwrap();
     assert_eq!(store.highest_command_seq().await.unwrap(), 0);

@@ -22,11 +22,13 @@ impl World {
             let effects = self.effects.iter().filter(|effect| effect.cmd_id == *cmd_id).count();
             let told = format!("seed {}: {kind} {seq} {:?}, {effects} effects", self.seed, row.status);
             assert!(results.contains(&cmd_id.to_string().as_str()), "{told}");
-            let idempotent = kind != "job.start";
+            let idempotent = !matches!(kind.as_str(), "job.start" | "job.resume");
             assert!(idempotent || effects <= 1, "{told}");
             match row.status {
                 CommandStatus::Done => assert!(effects >= 1, "{told}"),
-                CommandStatus::Indeterminate => assert!(self.crashes > 0, "{told}"),
+                CommandStatus::Indeterminate => {
+                    assert!(self.crashes > 0 && (!idempotent || kind == "printer.estop"), "{told}");
+                }
                 CommandStatus::Rejected => assert!(kind == "camera.dream" && effects == 0, "{told}"),
                 CommandStatus::Expired => assert!(arrival.ttl_ms.is_some(), "{told}"),
                 CommandStatus::Cancelled => assert!(self.was_stopped(&arrival.command), "{told}"),

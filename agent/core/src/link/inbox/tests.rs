@@ -124,9 +124,9 @@ fn ordinary_commands_go_one_by_one_in_order_of_seq() {
         arrive(&mut inbox, on_job(seq, "job.resume"));
     }
     let said = run(&mut inbox);
-    assert_eq!(said.last().unwrap(), "execute 1 false");
+    assert_eq!(said.last().unwrap(), "execute 1 true");
     finish(&mut inbox, 1);
-    assert_eq!(run(&mut inbox), ["finish 1 Done", "execute 2 false"]);
+    assert_eq!(run(&mut inbox), ["finish 1 Done", "execute 2 true"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn urgent_commands_overtake_and_run_beside_an_ordinary_one() {
     finish(&mut inbox, 1);
     assert_eq!(run(&mut inbox), ["finish 1 Done"], "an ordinary one waits for the urgent one");
     finish(&mut inbox, 3);
-    assert_eq!(run(&mut inbox), ["finish 3 Done", "execute 2 false"]);
+    assert_eq!(run(&mut inbox), ["finish 3 Done", "execute 2 true"]);
 }
 
 #[test]
