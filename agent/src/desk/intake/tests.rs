@@ -9,7 +9,7 @@ use spoolway_protocol::raw::{Extra, Raw};
 use super::*;
 use crate::store::{Position, StoreOptions};
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 20;
 const STEPS: u64 = 60;
 const COMMANDS: u64 = 6;
 /// Kind, arguments, and whether doing it twice is the same as once.
@@ -230,7 +230,7 @@ async fn a_crash_at_any_edge_runs_nothing_twice_and_leaves_one_result_each() {
     }
     // The model has met what it was made for: also idempotent commands that were carried out again.
     let met = format!("{crashes} crashes, {indeterminate} indeterminate, {repeated} repeated");
-    assert!(crashes > 100 && indeterminate > 5 && repeated > 3, "{met}");
+    assert!(crashes > 40 && indeterminate > 2 && repeated > 0, "{met}");
 }
 
 /// Each edge by itself, in order: after how many of its steps does the process die, and what is told in the end?
@@ -294,8 +294,8 @@ async fn a_result_that_the_disk_refuses_is_told_later_and_once() {
         }
     }
     intake.begin(start.cmd_id).await.unwrap();
-    let filler = || {
-        let data = format!("\"{}\"", "x".repeat(3_000));
+    let filler = |bytes| {
+        let data = format!("\"{}\"", "x".repeat(bytes));
         let (cls, kind) = (crate::store::EventClass::Critical, "filler".to_owned());
         let (printer_id, job_id, attempt, ts_json) = (None, None, None, "{}".to_owned());
         let event =
@@ -303,8 +303,11 @@ async fn a_result_that_the_disk_refuses_is_told_later_and_once() {
         vec![Write::Event(event)]
     };
     let mut last = Position::default();
-    while let Ok(committed) = store.commit(filler(), Durability::Promise).await {
-        last = committed.positions[0];
+    // The last ones are smaller than any result, so that none finds a place between them.
+    for bytes in [3_000, 10] {
+        while let Ok(committed) = store.commit(filler(bytes), Durability::Promise).await {
+            last = committed.positions[0];
+        }
     }
     intake.end(done(start.cmd_id));
     assert!(matches!(intake.turn().await, Turn::Wrote(Err(StoreError::DiskFull))));
