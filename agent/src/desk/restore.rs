@@ -12,7 +12,7 @@ use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, JobId};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Parts;
 use super::book::{Book, Entry};
