@@ -116,7 +116,8 @@ mod tests {
     fn a_unit_is_known_by_its_control_group() {
         let system = "0::/system.slice/spoolway-agent.service\n";
         assert_eq!(unit_of(system), Some(Unit { name: "spoolway-agent.service", is_of_a_user: false }));
-        let instance = "1:name=systemd:/\n0::/system.slice/system-spoolway.slice/spoolway-agent@left.service\n";
+        let instance =
+            "1:name=systemd:/\n0::/system.slice/system-spoolway.slice/spoolway-agent@left.service\n";
         assert_eq!(unit_of(instance).unwrap().name, "spoolway-agent@left.service");
         let user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/spoolway-agent.service\n";
         assert_eq!(unit_of(user), Some(Unit { name: "spoolway-agent.service", is_of_a_user: true }));

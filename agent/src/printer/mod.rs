@@ -53,11 +53,11 @@ pub use aside::Aside;
 pub use estop::EmergencyStop;
 pub use guard::RaisedAlarm;
 pub use handover::{Handover, OpenFeed, Ticket};
-pub(crate) use sys::inherit;
 pub use holders::{Holder, holders};
 pub use open::{LineOptions, OpenPortError};
 pub use port::PortLost;
 pub use probe::{ProbeError, probe};
+pub(crate) use sys::inherit;
 pub use tap::{Tap, Watched, Watcher, WireLine};
 pub use wirelog::Speaker;
 
