@@ -75,6 +75,14 @@ impl Clock {
         self.wall().0
     }
 
+    /// Unix time in milliseconds, if somebody who knows has told it: the network's time or the relay. What a machine without a clock of its
+    /// own takes for the time may be hours or years behind, and is good for records only.
+    #[must_use]
+    pub fn trusted_unix_ms(&self) -> Option<u64> {
+        let (unix_ms, source) = self.wall();
+        matches!(source, ClockSource::Ntp | ClockSource::Relay).then_some(unix_ms)
+    }
+
     /// This boot.
     #[must_use]
     pub fn boot_id(&self) -> &BootId {
@@ -175,6 +183,8 @@ mod tests {
         assert!(first > Moment::ZERO && clock.now() >= first);
         let stamp = clock.stamp();
         assert_eq!(&stamp.b, clock.boot_id());
+        clock.learn_relay_time(RELEASED_MS);
+        assert!(clock.trusted_unix_ms().is_some());
         assert!(stamp.m >= first.as_millis() && stamp.w >= RELEASED_MS);
     }
 

@@ -203,6 +203,21 @@ pub struct JobView {
     pub findings: Vec<PreflightFinding>,
     /// When it was accepted, unix milliseconds.
     pub created_ms: u64,
+    /// Rises with every change.
+    #[serde(default)]
+    pub rev: u64,
+    /// Higher goes first.
+    #[serde(default)]
+    pub priority: i32,
+    /// How often it is printed in all.
+    #[serde(default)]
+    pub copies: u32,
+    /// How many of these are done.
+    #[serde(default)]
+    pub copies_done: u32,
+    /// Whether somebody holds it.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// The connection to the relay.

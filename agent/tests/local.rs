@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, MaintenanceAction, Request};
+use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, MaintenanceAction, PrintWishes, Request, Spot};
 use spoolway_agent::local::{Client, Counter, Counterpart, TalkError, bind, serve};
 use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
 use spoolway_agent::view::{BedView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status};
+use spoolway_agent_core::job::Place;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,11 @@ fn view(id: &str, state: JobState) -> JobView {
         loss: None,
         findings: Vec::new(),
         created_ms: 0,
+        rev: 1,
+        priority: 0,
+        copies: 1,
+        copies_done: 0,
+        held: false,
     }
 }
 
@@ -97,9 +103,22 @@ impl Counter for FakeDesk {
         Ok((0..self.jobs).map(|number| view(&format!("job-{number}"), JobState::Queued)).collect())
     }
 
-    async fn print_file(&self, path: PathBuf, name: Option<String>) -> Result<JobView, Refusal> {
-        self.note(format!("print {} as {name:?}", path.display()));
+    async fn print_file(&self, path: PathBuf, wishes: PrintWishes) -> Result<JobView, Refusal> {
+        self.note(format!("print {} as {:?} {} times", path.display(), wishes.name, wishes.copies));
         Ok(view("job-1", JobState::Queued))
+    }
+
+    async fn place(&self, job: JobId, place: Place) -> Result<JobView, Refusal> {
+        self.note(format!("{job} {place:?}"));
+        Ok(view(job.as_str(), JobState::Queued))
+    }
+
+    async fn hold(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.moved("hold", Some(job), JobState::Queued)
+    }
+
+    async fn release(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.moved("release", Some(job), JobState::Queued)
     }
 
     async fn pause(&self, job: Option<JobId>) -> Result<JobView, Refusal> {
@@ -222,7 +241,7 @@ async fn every_request_reaches_the_desk_and_is_answered() {
     let asked = Arc::clone(&desk.asked);
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_owned();
-    let print = path.clone();
+    let (print, again) = (path.clone(), path.clone());
     with_server(desk, LogRing::default(), move |socket| {
         let mut client = Client::connect(socket).unwrap();
         let status = client.status().unwrap();
@@ -232,7 +251,16 @@ async fn every_request_reaches_the_desk_and_is_answered() {
         assert_eq!(client.identity().unwrap(), (agent_id(), "a2V5".to_owned()));
         let job = client.job(&Request::Print { path: print, name: Some("n".into()) }).unwrap();
         assert_eq!(job.state, JobState::Queued);
+        let wishes = PrintWishes { copies: 3, ..PrintWishes::default() };
+        client.job(&Request::Enqueue { path: again, wishes }).unwrap();
         let id = JobId::new("j-7").unwrap();
+        for request in [
+            Request::Place { job_id: id.clone(), at: Spot::First },
+            Request::Hold { job_id: id.clone() },
+            Request::Release { job_id: id.clone() },
+        ] {
+            assert_eq!(client.job(&request).unwrap().state, JobState::Queued);
+        }
         let job = client.job(&Request::Pause { job_id: Some(id.clone()) }).unwrap();
         assert_eq!(job.state, JobState::Paused);
         assert_eq!(
@@ -260,7 +288,11 @@ async fn every_request_reaches_the_desk_and_is_answered() {
     })
     .await;
     let expected = [
-        format!("print {} as Some(\"n\")", path.display()),
+        format!("print {} as Some(\"n\") 1 times", path.display()),
+        format!("print {} as None 3 times", path.display()),
+        "j-7 First".into(),
+        "hold Some(JobId(\"j-7\"))".into(),
+        "release Some(JobId(\"j-7\"))".into(),
         "pause Some(JobId(\"j-7\"))".into(),
         "resume Some(JobId(\"j-7\"))".into(),
         "cancel Some(JobId(\"j-7\"))".into(),

@@ -8,6 +8,7 @@ use crate::ids::{CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
 use crate::preflight::OverrideArgs;
 use crate::prompt::PromptAnswerArgs;
+use crate::queue::JobUpdateArgs;
 use crate::raw::{B64, DecodeError, Extra, Raw};
 
 kinds!(
@@ -15,6 +16,8 @@ kinds!(
     CommandArgs {
         /// A job the agent may take.
         JobOffer(Box<OfferArgs>) = "job.offer",
+        /// Print it earlier, later, more often, or not yet.
+        JobUpdate(JobUpdateArgs) = "job.update",
         /// Print it now. Not idempotent.
         JobStart(StartArgs) = "job.start",
         /// Start it in spite of what was found in its file.

@@ -13,6 +13,7 @@ use crate::job::{JobState, LineSpan, Outcome};
 use crate::preflight::JobPreflight;
 use crate::printer::PrinterState;
 use crate::prompt::{PromptClosed, PromptOpened};
+use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
 
 kinds!(
@@ -34,6 +35,8 @@ kinds!(
         JobState(JobStateChanged) = "job.state",
         /// A job's file was held against the printer.
         JobPreflight(Box<JobPreflight>) = "job.preflight",
+        /// A job stands in the queue in another way.
+        JobUpdated(JobUpdated) = "job.updated",
         /// A job passed a milestone.
         JobProgress(JobProgress) = "job.progress",
         /// An attempt ended.
@@ -299,6 +302,12 @@ pub struct JobResult {
     pub lines_total: u64,
     /// Bytes of the file that the printer acked.
     pub bytes: u64,
+    /// Which copy of the job it was, from 1; absent for a job that is printed once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<u32>,
+    /// How often the job is printed in all; the job goes back into the queue until that many are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<u32>,
     /// How the serial line behaved.
     pub comm: CommStats,
     /// Where the agent itself was away during the attempt.

@@ -139,6 +139,10 @@ faults! {
         "Look at the job's result; to print it once more, start a new attempt.";
     JobUnknown = "job.unknown", "The agent has no such job.",
         "Offer the job again.";
+    JobHeld = "job.held", "The job is held.",
+        "Release it first: `spoolway-agent jobs release JOB`, or at the backend.";
+    JobExpired = "job.expired", "The job's time was over before it could start.",
+        "Offer the job again with another time, or without one.";
     JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",
         "Wait until the job has reached the right state, and try again.";
     CommandExpired = "command.expired", "The command was too old when its turn came.",

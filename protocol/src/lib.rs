@@ -37,6 +37,7 @@ pub mod permit;
 pub mod preflight;
 pub mod printer;
 pub mod prompt;
+pub mod queue;
 pub mod raw;
 pub mod route;
 pub mod schema;

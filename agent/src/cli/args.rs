@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
+use super::actions::{ConfigAction, ConsoleAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
-use super::jobs::JobsAction;
 use super::maintenance::WindowAction;
 use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
@@ -58,8 +58,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the jobs, or let one start in spite of what was found in its file.
-    #[command(after_help = "Example:\n  spoolway-agent jobs --json\n  spoolway-agent jobs override job-7731")]
+    /// List the jobs, change the order in which they are printed, or let one start in spite of what was found in its file.
+    #[command(
+        after_help = "Example:\n  spoolway-agent jobs --json\n  spoolway-agent jobs move job-7731 --first\n  spoolway-agent jobs override job-7731"
+    )]
     Jobs {
         /// As one JSON object a line.
         #[arg(long)]
@@ -90,6 +92,15 @@ pub(super) enum Command {
         /// Name of the job; else that of the file.
         #[arg(long)]
         name: Option<String>,
+        /// How often; each copy waits until the bed is clear.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        copies: u32,
+        /// Higher goes first.
+        #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+        priority: i32,
+        /// Only put it into the queue, until `jobs release` lets it go on.
+        #[arg(long)]
+        hold: bool,
         /// The bed is clear: you have looked, and nothing is on it.
         #[arg(long)]
         bed_clear: bool,
@@ -246,54 +257,6 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
-}
-
-/// What to say about the printer.
-#[derive(Debug, Subcommand)]
-pub(super) enum PrinterAction {
-    /// The printer that answers is the right one, although it is not the one from before.
-    #[command(after_help = "Example:\n  spoolway-agent printer accept")]
-    Accept,
-}
-
-/// What to do with the conversation.
-#[derive(Debug, Subcommand)]
-pub(super) enum ConsoleAction {
-    /// Send one command and show what the printer says to it.
-    #[command(after_help = "Example:\n  spoolway-agent console send M503")]
-    Send {
-        /// The command.
-        #[arg(required = true)]
-        command: Vec<String>,
-    },
-}
-
-/// What to do with profiles.
-#[derive(Debug, Subcommand)]
-pub(super) enum ProfilesAction {
-    /// Print a profile as its file says it.
-    #[command(after_help = "Example:\n  spoolway-agent profiles show marlin > attic.toml")]
-    Show {
-        /// Its id.
-        id: String,
-    },
-    /// Check a profile's file.
-    #[command(after_help = "Example:\n  spoolway-agent profiles check ./voron.toml")]
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
-}
-
-/// What to do with the configuration.
-#[derive(Debug, Subcommand)]
-pub(super) enum ConfigAction {
-    /// Show what holds, and who said so.
-    #[command(after_help = "Example:\n  spoolway-agent config show > agent.toml")]
-    Show,
-    /// Look for mistakes, in the profiles too.
-    #[command(after_help = "Example:\n  sudo spoolway-agent config check")]
-    Check,
 }
 
 /// Settings that are tried out often enough to have a flag of their own.

@@ -1,32 +1,18 @@
-//! `jobs`: a table of the jobs, the one on the printer first; `jobs override` lets one start in spite of what was found.
+//! `jobs`: a table of the jobs, the one on the printer first, and what a person wants of one that waits.
 
 use std::io::Write;
 
-use clap::Subcommand;
 use spoolway_protocol::preflight::{FindingSeverity, PreflightFinding};
 use spoolway_protocol::{Fault, JobId, JobState};
 
+use super::actions::JobsAction;
 use super::paint::{Paint, fit, plain, size, wrap};
-use super::{Failure, Whereabouts};
+use super::{Failure, Whereabouts, act};
 use crate::local::words::Request;
 use crate::view::JobView;
 
 /// Findings that are shown with a job.
 const FINDINGS: usize = 3;
-
-/// What to do with jobs.
-#[derive(Debug, Subcommand)]
-pub(super) enum JobsAction {
-    /// Accept the errors that were found in a job's file, and let it start; who did it is recorded.
-    #[command(after_help = "Example:\n  spoolway-agent jobs override job-7731")]
-    Override {
-        /// The job.
-        job: JobId,
-        /// Accept only this code, and be refused when there is another error; may be given more than once.
-        #[arg(long, value_name = "CODE")]
-        code: Vec<String>,
-    },
-}
 
 /// Lists the jobs.
 pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {
@@ -43,8 +29,23 @@ pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) 
     Ok(())
 }
 
+/// Changes how a job stands in the queue, or lets it start in spite of what was found.
+pub(super) fn change(
+    whereabouts: &Whereabouts,
+    action: JobsAction,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let (request, verb) = match action {
+        JobsAction::Move { job, to } => (Request::Place { job_id: job, at: to.spot() }, "Moved"),
+        JobsAction::Hold { job } => (Request::Hold { job_id: job }, "Held"),
+        JobsAction::Release { job } => (Request::Release { job_id: job }, "Released"),
+        JobsAction::Override { job, code } => return accept(whereabouts, &job, code, out),
+    };
+    act::act(whereabouts, &request, verb, out)
+}
+
 /// Accepts the errors that were found in a job's file: those that are shown, or those of the codes.
-pub(super) fn accept(
+fn accept(
     whereabouts: &Whereabouts,
     id: &JobId,
     codes: Vec<String>,
@@ -76,6 +77,12 @@ pub(super) fn share(job: &JobView) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// Which of several copies is printed now or next; after the last, that.
+pub(super) fn copy_of(job: &JobView) -> Option<String> {
+    let copy = (job.copies_done + 1).min(job.copies);
+    (job.copies > 1).then(|| format!("copy {copy} of {}", job.copies))
+}
+
 /// Percent, rounded down: 100 is only what is done.
 pub(super) fn percent(share: f64) -> String {
     format!("{:>3.0} %", (share * 100.0).floor())
@@ -97,7 +104,8 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
         let name = fit(&job.name, 44);
         text.push_str(&format!("{name:<44} {state} {:>5} {:>10}\n", percent(share(job)), size(job.size)));
         // The id is whole: `cancel` wants it.
-        text.push_str(&format!("  {}\n", paint.dim(job.job_id.as_str())));
+        let copy = copy_of(job).map_or_else(String::new, |copy| format!("  {copy}"));
+        text.push_str(&format!("  {}{copy}\n", paint.dim(job.job_id.as_str())));
         if let Some(reason) = &job.reason {
             text.push_str(&format!("  {}\n", paint.yellow(&fit(reason, 76))));
         }
@@ -143,6 +151,11 @@ pub(super) mod tests {
             loss: None,
             findings: Vec::new(),
             created_ms: 0,
+            rev: 1,
+            priority: 0,
+            copies: 1,
+            copies_done: 0,
+            held: false,
         }
     }
 
@@ -151,9 +164,11 @@ pub(super) mod tests {
         let mut failed = job(&"j".repeat(64), JobState::AwaitingBedClear, 999);
         failed.reason =
             Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
-        let text = table(&[job("j1", JobState::Printing, 470), failed], Paint::none());
+        let fifth = JobView { copies: 5, copies_done: 4, ..job("j2", JobState::Queued, 0) };
+        let text = table(&[job("j1", JobState::Printing, 470), failed, fifth], Paint::none());
         assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
         assert!(text.contains(" printing            47 %  716.8 KiB\n  j1\n"), "{text}");
+        assert!(text.contains("\n  j2  copy 5 of 5\n"), "{text}");
         assert!(text.contains(" 99 %"), "{text}");
     }
 

@@ -1,6 +1,7 @@
 //! The command line: what was asked, done, and said back with an exit code.
 
 mod act;
+mod actions;
 mod args;
 mod bed;
 mod check;
@@ -30,14 +31,15 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Flag, Loaded, Origin, load};
-use crate::local::Client;
 use crate::local::words::Request;
+use crate::local::{Client, PrintWishes};
 use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
 use crate::view::recovery::RecoverHow;
 
 pub use fail::{Exit, Failure};
 pub use paint::wants_colour;
 
+use actions::{ConfigAction, ConsoleAction, PrinterAction, ProfilesAction};
 use args::{Arguments, Command};
 
 /// Does what the arguments ask for; `run` is the agent itself.
@@ -75,15 +77,14 @@ where
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
-        Command::Jobs { json, action: None } => jobs::jobs(&whereabouts, json, &mut out),
-        Command::Jobs { action: Some(jobs::JobsAction::Override { job, code }), .. } => {
-            jobs::accept(&whereabouts, &job, code, &mut out)
-        }
+        Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),
+        Command::Jobs { action: Some(action), .. } => jobs::change(&whereabouts, action, &mut out),
         Command::Check { file, profile, json } => {
             check::check(&whereabouts, &file, profile.as_deref(), json, &mut out)
         }
-        Command::Print { file, name, bed_clear, follow } => {
-            let wishes = print::Wishes { name, bed_clear, follow };
+        Command::Print { file, name, copies, priority, hold, bed_clear, follow } => {
+            let wishes = PrintWishes { name, copies, priority, hold };
+            let wishes = print::Wishes { wishes, bed_clear, follow };
             print::print(&whereabouts, &file, wishes, &mut out)
         }
         Command::Bed { action: None, json } => bed::show(&whereabouts, json, &mut out),
@@ -111,11 +112,11 @@ where
         }
         Command::Estop => act::emergency_stop(&whereabouts, &mut out),
         Command::Detect { port, json } => detect::detect(&whereabouts, port, json, &mut out),
-        Command::Printer { action: args::PrinterAction::Accept } => act::accept(&whereabouts, &mut out),
+        Command::Printer { action: PrinterAction::Accept } => act::accept(&whereabouts, &mut out),
         Command::Prompts { json } => prompts::prompts(&whereabouts, json, &mut out),
         Command::Answer { choice } => prompts::answer(&whereabouts, &choice.join(" "), &mut out),
         Command::Console { action: None, json } => console::console(&whereabouts, json, &mut out),
-        Command::Console { action: Some(args::ConsoleAction::Send { command }), .. } => {
+        Command::Console { action: Some(ConsoleAction::Send { command }), .. } => {
             console::send(&whereabouts, &command.join(" "), &mut out)
         }
         Command::Maintenance { action, json } => {
@@ -125,14 +126,14 @@ where
             logs::logs(&whereabouts, follow, lines, level, json, &mut out)
         }
         Command::Profiles { action: None } => profiles::list(&whereabouts, &mut out),
-        Command::Profiles { action: Some(args::ProfilesAction::Show { id }) } => {
+        Command::Profiles { action: Some(ProfilesAction::Show { id }) } => {
             profiles::show(&whereabouts, &id, &mut out)
         }
-        Command::Profiles { action: Some(args::ProfilesAction::Check { file }) } => {
+        Command::Profiles { action: Some(ProfilesAction::Check { file }) } => {
             profiles::check(&file, &mut out)
         }
-        Command::Config { action: args::ConfigAction::Show } => settings::show(&whereabouts, &mut out),
-        Command::Config { action: args::ConfigAction::Check } => settings::check(&whereabouts, &mut out),
+        Command::Config { action: ConfigAction::Show } => settings::show(&whereabouts, &mut out),
+        Command::Config { action: ConfigAction::Check } => settings::check(&whereabouts, &mut out),
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use spoolway_protocol::{JobId, JobState};
 
-use super::jobs::{percent, share};
+use super::jobs::{copy_of, percent, share};
 use super::paint::{bar, fit, plain};
 use super::{Exit, Failure, Whereabouts, bed};
-use crate::local::Client;
 use crate::local::words::Request;
+use crate::local::{Client, PrintWishes};
 use crate::view::JobView;
 
 /// How often a job is looked at.
@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How a file shall be printed.
 #[derive(Debug)]
 pub(super) struct Wishes {
-    /// Name of the job; else that of the file.
-    pub(super) name: Option<String>,
+    /// How the agent is told.
+    pub(super) wishes: PrintWishes,
     /// Whether the person has looked at the bed.
     pub(super) bed_clear: bool,
     /// Whether to stay until the job is over.
@@ -49,7 +49,7 @@ pub(super) fn print(
         bed::clear_now(&mut agent)?;
     }
     let hint = bed::hint(&mut agent)?;
-    let job = agent.job(&Request::Print { path, name: wishes.name })?;
+    let job = agent.job(&Request::Enqueue { path, wishes: wishes.wishes })?;
     writeln!(out, "{} is job {}: {}.", plain(&job.name), job.job_id, job.state)?;
     if let Some(hint) = hint {
         writeln!(out, "{hint}")?;
@@ -101,7 +101,8 @@ fn line(job: &JobView) -> String {
     } else {
         String::new()
     };
-    fit(&format!("{} {}  {}{layers}", bar(share, 30), percent(share), job.state), 79)
+    let copy = copy_of(job).map_or_else(String::new, |copy| format!("  {copy}"));
+    fit(&format!("{} {}  {}{layers}{copy}", bar(share, 30), percent(share), job.state), 79)
 }
 
 fn milestone(job: &JobView) -> String {
@@ -131,6 +132,8 @@ mod tests {
         let job = job("j1", JobState::Printing, 470);
         assert_eq!(line(&job), "[##############----------------]  47 %  printing  layer 61/130");
         assert_eq!(milestone(&job), "printing 4");
+        let third = JobView { copies: 5, copies_done: 2, ..job };
+        assert!(line(&third).ends_with("layer 61/130  copy 3 of 5"));
     }
 
     #[test]

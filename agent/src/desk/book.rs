@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::{Position, Summary};
-use spoolway_agent_core::job::{Job, JobQueue, Queued};
+use spoolway_agent_core::job::{Job, JobQueue, Queued, STEP};
 use spoolway_protocol::event::Interruption;
 use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
@@ -57,6 +57,12 @@ pub(super) struct Detail {
     /// Codes of findings that a person has accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) accepted: Vec<String>,
+    /// Somebody holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) held: bool,
+    /// Copies that were printed to their end.
+    #[serde(default)]
+    pub(super) copies_done: u32,
     /// When the job was over, unix ms; 0 before.
     #[serde(default)]
     pub(super) ended_ms: u64,
@@ -112,7 +118,8 @@ impl Entry {
     pub(super) fn queued(&self) -> Queued {
         Queued {
             state: self.job.state(),
-            position: u32::try_from(self.position).unwrap_or(u32::MAX),
+            position: self.position,
+            held: self.detail.held,
             ..Queued::from_offer(&self.offer)
         }
     }
@@ -180,7 +187,7 @@ impl Book {
     }
 
     pub(super) fn next_position(&self) -> i64 {
-        self.entries.values().map(|entry| entry.position + 1).max().unwrap_or(0)
+        self.entries.values().map(|entry| entry.position.saturating_add(STEP)).max().unwrap_or(0)
     }
 
     /// The job that holds the printer.

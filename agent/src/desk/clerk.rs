@@ -17,6 +17,7 @@ use super::book::Book;
 use super::fetch::Fetch;
 use super::follow::Following;
 use super::recover::Then;
+use super::schedule::Change;
 use super::start::Preflight;
 use super::{Ask, Asks, Parts};
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
@@ -177,6 +178,7 @@ impl Clerk {
             self.moved = false;
             let resting = self.rest_until.is_some_and(|until| self.clock.now() < until);
             if !self.stopping && !resting {
+                self.expire_jobs().await;
                 self.choose_fetch().await;
                 self.choose_start().await;
             }
@@ -193,7 +195,12 @@ impl Clerk {
         match ask {
             Ask::Status(answer) => drop(answer.send(self.status().await)),
             Ask::Jobs(answer) => drop(answer.send(self.jobs())),
-            Ask::Print { path, name, answer } => self.import(path, name, answer),
+            Ask::Print { path, wishes, answer } => self.import(path, wishes, answer),
+            Ask::Place { job, place, answer } => {
+                drop(answer.send(self.change_job(&job, Change::place(place)).await));
+            }
+            Ask::Hold { job, answer } => drop(answer.send(self.hold_job(&job).await)),
+            Ask::Release { job, answer } => drop(answer.send(self.release_job(&job).await)),
             Ask::Pause { job, answer } => drop(answer.send(self.pause_here(job).await)),
             Ask::Resume { job, doubt, answer } => {
                 drop(answer.send(self.resume_here(job, doubt).await));

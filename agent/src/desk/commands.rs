@@ -61,6 +61,10 @@ impl Clerk {
             }
             CommandArgs::JobStart(start) => self.execute_start(cmd_id, start, command.actor.id).await,
             CommandArgs::JobCancel(cancel) => self.execute_cancel(cmd_id, &cancel.job_id).await,
+            CommandArgs::JobUpdate(update) => {
+                let done = self.update_job(&update).await.map(drop);
+                self.end_command(cmd_id, done);
+            }
             CommandArgs::JobPause(pause) => {
                 let done = self.pause_here(Some(pause.job_id)).await.map(drop);
                 self.end_command(cmd_id, done);
@@ -148,6 +152,9 @@ impl Clerk {
             let text = format!("attempt {} of job {id} has already begun", start.attempt);
             return Err(Refusal::new(Fault::JobAlreadyStarted, text));
         }
+        if entry.detail.held {
+            return Err(Refusal::new(Fault::JobHeld, format!("job {id} is held")));
+        }
         let waits = [JobState::Queued, JobState::AwaitingBedClear, JobState::AwaitingOperator];
         if !waits.contains(&entry.job.state()) {
             let text = format!("job {id} is {} and does not wait to be started", entry.job.state());
@@ -180,7 +187,7 @@ impl Clerk {
             .await
             .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;
         info!(job = %offer.job_id, file = offer.file.name, bytes = offer.file.size, owner = offer.owner, "job accepted");
-        self.add_job(offer).await
+        self.add_job(offer, false).await
     }
 
     /// A command has come to its end; the inbox then says what is to be stored and told.
@@ -201,6 +208,7 @@ impl Clerk {
                         | Fault::JobAlreadyStarted
                         | Fault::JobNotReady
                         | Fault::JobNeedsOverride
+                        | Fault::JobHeld
                         | Fault::JobUnknown
                         | Fault::CommandUnknown
                         | Fault::CommandNotAllowed

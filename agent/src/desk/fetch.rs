@@ -52,6 +52,12 @@ impl Clerk {
             // It was being fetched when the agent ended.
             self.begin_fetch(&id).await;
         }
+        while let Some(id) = self.book.first_in(JobState::Verified) {
+            // The agent ended between the two moves.
+            if !self.move_job(&id, JobState::Queued, Reason::default(), Vec::new()).await {
+                return;
+            }
+        }
         while self.fetch.is_none() {
             let Some(id) = self.book.first_in(JobState::Offered) else { return };
             let entry = &self.book.entries[&id];

@@ -165,8 +165,8 @@ impl Clerk {
         let id = following.job_id.clone();
         let line = following.subject.position(run).line;
         let is_recovery = following.subject.preamble > 0;
-        let (to, reason) = match end {
-            RunEnd::Completed => (JobState::Completed, Reason::default()),
+        let (to, reason) = match end.clone() {
+            RunEnd::Completed => (self.count_copy(&id), Reason::default()),
             RunEnd::Cancelled if following.stopped_by_agent => {
                 let text =
                     format!("the agent was stopped behind line {line}; heaters, fan and motors are off");
@@ -189,7 +189,7 @@ impl Clerk {
                 (JobState::Interrupted, Reason::fault(fault, format!("{text}; behind line {line}")))
             }
         };
-        if to == JobState::Completed {
+        if end == RunEnd::Completed {
             // A short print may be over before it was ever seen printing.
             let state = self.book.entries[&id].job.state();
             if state != JobState::Printing {
@@ -214,6 +214,18 @@ impl Clerk {
         drop(self.promise(writes).await);
         self.end_cancel_commands(&id);
         self.forget_file(&id);
+    }
+
+    /// One copy more is done; the job is over when it was the last, and else waits for its turn again.
+    fn count_copy(&mut self, id: &JobId) -> JobState {
+        let Some(entry) = self.book.entries.get_mut(id) else { return JobState::Completed };
+        entry.detail.copies_done = entry.detail.copies_done.saturating_add(1);
+        match entry.detail.copies_done < entry.offer.copies {
+            // A cancel that came too late for this copy is in time for the next.
+            true if !entry.cancelled_by.is_empty() => JobState::Cancelled,
+            true => JobState::Queued,
+            false => JobState::Completed,
+        }
     }
 
     fn tell_end(&self, id: &JobId, to: JobState, reason: &Reason, facts: &RunFacts) {
@@ -241,6 +253,9 @@ impl Clerk {
         let entry = &self.book.entries[id];
         let (detail, attempt) = (&entry.detail, entry.job.attempt());
         let ended = self.clock.stamp();
+        let several = entry.offer.copies > 1;
+        // One that was printed to its end is counted already.
+        let copy = detail.copies_done + u32::from(outcome != Outcome::Completed);
         let comm = facts.map_or_else(CommStats::default, |facts| CommStats {
             resends: facts.stats.job_refusals,
             timeouts: facts.stats.job_probes,
@@ -258,6 +273,8 @@ impl Clerk {
             line_acked: detail.commands_acked,
             lines_total: detail.commands_total,
             bytes: detail.bytes,
+            copy: several.then_some(copy),
+            copies: several.then_some(entry.offer.copies),
             comm,
             interrupted: detail.interruptions.clone(),
             extra: Extra::default(),
@@ -322,7 +339,8 @@ impl Clerk {
 /// The outcome that a last state stands for.
 pub(super) fn outcome_of(state: JobState) -> Outcome {
     match state {
-        JobState::Completed => Outcome::Completed,
+        // Another copy is to follow.
+        JobState::Completed | JobState::Queued => Outcome::Completed,
         JobState::Cancelled => Outcome::Cancelled,
         JobState::Interrupted => Outcome::Interrupted,
         _ => Outcome::Failed,

@@ -19,6 +19,8 @@ use super::clerk::{Clerk, Done};
 use super::commands::unknown_job;
 use super::events::event;
 use super::moves::Reason;
+use super::schedule::COPIES;
+use crate::local::PrintWishes;
 use crate::printer::{Cause, Order};
 use crate::spool::{SpoolError, SpooledBody};
 use crate::store::Write;
@@ -31,6 +33,7 @@ pub(super) const LOCAL_OWNER: &str = "local";
 #[derive(Debug)]
 pub(super) struct Imported {
     name: String,
+    wishes: PrintWishes,
     path: PathBuf,
     body: Result<SpooledBody, SpoolError>,
     answer: Answer,
@@ -38,35 +41,40 @@ pub(super) struct Imported {
 
 impl Clerk {
     /// Copies a file into the spool, away from the desk.
-    pub(super) fn import(&mut self, path: PathBuf, name: Option<String>, answer: Answer) {
+    pub(super) fn import(&mut self, path: PathBuf, wishes: PrintWishes, answer: Answer) {
         self.imports += 1;
         let (spool, done, promised_bytes) = (self.spool.clone(), self.done.clone(), self.promised_bytes());
-        let name = name.unwrap_or_else(|| {
+        let name = wishes.name.clone().unwrap_or_else(|| {
             path.file_name().map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
         });
         tokio::spawn(async move {
             let from = path.clone();
             let copied = tokio::task::spawn_blocking(move || spool.import(&from, promised_bytes)).await;
             let body = copied.unwrap_or(Err(SpoolError::Broken));
-            drop(done.send(Done::Imported(Imported { name, path, body, answer })).await);
+            drop(done.send(Done::Imported(Imported { name, wishes, path, body, answer })).await);
         });
     }
 
     pub(super) async fn take_import(&mut self, imported: Imported) {
-        let Imported { name, path, body, answer } = imported;
+        let Imported { name, wishes, path, body, answer } = imported;
         self.imports = self.imports.saturating_sub(1);
         let taken = match body {
-            Ok(body) => self.add_local(name, &body).await,
+            Ok(body) => self.add_local(name, &wishes, &body).await,
             // It was measured before it was copied, so it begins again; without files that may go this ends.
             Err(SpoolError::NoRoom(shortage)) if self.make_room(shortage.needed_bytes).await.is_ok() => {
-                return self.import(path, Some(name), answer);
+                return self.import(path, PrintWishes { name: Some(name), ..wishes }, answer);
             }
             Err(error) => Err(super::fetch::refusal_of(&error, &path.display().to_string())),
         };
         drop(answer.send(taken));
     }
 
-    async fn add_local(&mut self, name: String, body: &SpooledBody) -> Result<JobView, Refusal> {
+    async fn add_local(
+        &mut self,
+        name: String,
+        wishes: &PrintWishes,
+        body: &SpooledBody,
+    ) -> Result<JobView, Refusal> {
         let id = Uuid::now_v7().to_string();
         let job_id = JobId::new(id.clone()).expect("a UUID is a name");
         let sha256 = body.sha256.parse().expect("the spool names bodies by their digest");
@@ -89,27 +97,27 @@ impl Clerk {
             start: StartRule::WhenReady,
             not_before: None,
             not_after: None,
-            copies: 1,
-            priority: 0,
+            copies: wishes.copies.clamp(1, COPIES),
+            priority: wishes.priority,
             requires: None,
             estimate: None,
             retain: Retain::default(),
             extra: Extra::default(),
         };
         info!(job = %job_id, file = offer.file.name, bytes = body.size, "job accepted");
-        self.add_job(offer).await?;
+        self.add_job(offer, wishes.hold).await?;
         self.view_of(&job_id).ok_or_else(|| unknown_job(&job_id))
     }
 
     /// A new job, stored before anybody is told that it was taken.
-    pub(super) async fn add_job(&mut self, offer: OfferArgs) -> Result<(), Refusal> {
+    pub(super) async fn add_job(&mut self, offer: OfferArgs, held: bool) -> Result<(), Refusal> {
         let now_ms = self.clock.unix_ms();
         let (job, changed) = Job::offered(offer.job_id.clone());
         let id = offer.job_id.clone();
         let entry = Entry {
             job,
             offer,
-            detail: Detail::default(),
+            detail: Detail { held, ..Detail::default() },
             created_ms: now_ms,
             position: self.book.next_position(),
             summary: None,

@@ -4,6 +4,7 @@
 //! * `intake` keeps commands of the backend, each stored, carried out at most once and ended once; `commands` carries them out.
 //! * `permits` judges what a backend has signed for a start.
 //! * `fetch` pulls a job's file into the spool.
+//! * `schedule` changes order, times, copies and holds of jobs that wait.
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
@@ -31,6 +32,7 @@ mod prompts;
 mod recover;
 mod restore;
 mod room;
+mod schedule;
 mod show;
 mod start;
 mod trust;
@@ -40,6 +42,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use spoolway_agent_core::allow::Role;
+use spoolway_agent_core::job::Place;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Doubt, Fault, JobId, PromptId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,8 +51,8 @@ use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::{Found, LineJournal};
-use crate::local::Counter;
 use crate::local::words::MaintenanceAction;
+use crate::local::{Counter, PrintWishes};
 use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
@@ -107,7 +110,7 @@ enum Ask {
     Jobs(oneshot::Sender<Vec<JobView>>),
     Print {
         path: PathBuf,
-        name: Option<String>,
+        wishes: PrintWishes,
         answer: Answer,
     },
     Pause {
@@ -146,6 +149,19 @@ enum Ask {
         job: JobId,
         codes: Option<Vec<String>>,
         actor: String,
+        answer: Answer,
+    },
+    Place {
+        job: JobId,
+        place: Place,
+        answer: Answer,
+    },
+    Hold {
+        job: JobId,
+        answer: Answer,
+    },
+    Release {
+        job: JobId,
         answer: Answer,
     },
     AcceptPrinter(oneshot::Sender<Result<String, Refusal>>),
@@ -219,8 +235,20 @@ impl Counter for Desk {
         self.ask(Ask::Jobs).await
     }
 
-    async fn print_file(&self, path: PathBuf, name: Option<String>) -> Result<JobView, Refusal> {
-        self.ask(|answer| Ask::Print { path, name, answer }).await?
+    async fn print_file(&self, path: PathBuf, wishes: PrintWishes) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Print { path, wishes, answer }).await?
+    }
+
+    async fn place(&self, job: JobId, place: Place) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Place { job, place, answer }).await?
+    }
+
+    async fn hold(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Hold { job, answer }).await?
+    }
+
+    async fn release(&self, job: JobId) -> Result<JobView, Refusal> {
+        self.ask(|answer| Ask::Release { job, answer }).await?
     }
 
     async fn pause(&self, job: Option<JobId>) -> Result<JobView, Refusal> {

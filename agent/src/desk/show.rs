@@ -1,5 +1,6 @@
 //! What people, the relay's hello and telemetry are shown.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use spoolway_agent_core::stream::InForce;
@@ -47,7 +48,7 @@ impl Clerk {
 
     pub(super) fn jobs(&self) -> Vec<JobView> {
         let mut entries: Vec<&Entry> = self.book.entries.values().collect();
-        entries.sort_by_key(|entry| (entry.position, entry.created_ms));
+        entries.sort_by_key(|entry| (Reverse(entry.offer.priority), entry.position, entry.created_ms));
         entries.into_iter().map(|entry| self.view(entry)).collect()
     }
 
@@ -73,6 +74,11 @@ impl Clerk {
             reason: self.why(entry),
             findings: detail.findings.clone(),
             created_ms: entry.created_ms,
+            rev: entry.job.rev(),
+            priority: entry.offer.priority,
+            copies: entry.offer.copies,
+            copies_done: detail.copies_done,
+            held: detail.held,
         }
     }
 
@@ -86,6 +92,17 @@ impl Clerk {
     fn why_it_waits(&self, entry: &Entry) -> Option<String> {
         if !matches!(entry.job.state(), JobState::Queued | JobState::AwaitingBedClear) {
             return None;
+        }
+        if entry.detail.held {
+            return Some(format!("held; `spoolway-agent jobs release {}` lets it go on", entry.job.id()));
+        }
+        let by_time = entry.offer.not_before.is_some() || entry.offer.not_after.is_some();
+        if by_time && self.clock.trusted_unix_ms().is_none() {
+            return Some("waits: it has a time, and this machine does not know what time it is".to_owned());
+        }
+        let early = |limit: &u64| self.clock.trusted_unix_ms().is_some_and(|now_ms| now_ms < *limit);
+        if let Some(limit) = entry.offer.not_before.filter(early) {
+            return Some(format!("waits until {}", crate::clock::utc(limit)));
         }
         let interrupted = self.book.entries.values().find(|e| e.job.state() == JobState::Interrupted);
         if let Some(other) = interrupted {

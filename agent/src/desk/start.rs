@@ -42,8 +42,8 @@ impl Clerk {
         if self.check_printer().is_err() {
             return;
         }
-        let now_ms = self.clock.unix_ms();
-        let next = self.book.queue.next_startable(Some(now_ms)).map(|next| next.job_id.clone());
+        let now_ms = self.clock.trusted_unix_ms();
+        let next = self.book.queue.next_startable(now_ms).map(|next| next.job_id.clone());
         let waits = self.book.first_in(JobState::AwaitingBedClear);
         if let Some(id) = waits.as_ref().filter(|id| next.as_ref() != Some(id)) {
             // Another job is to go first now.
@@ -97,6 +97,12 @@ impl Clerk {
             return;
         };
         let id = preflight.job_id;
+        if self.book.entries[&id].detail.held {
+            // It was held while its file was being read.
+            let refusal = Refusal::new(Fault::JobHeld, format!("job {id} is held"));
+            self.move_job(&id, JobState::Queued, Reason::default(), Vec::new()).await;
+            return self.end_start_command(&id, Err(refusal));
+        }
         match (read.found, self.check_printer()) {
             (Err(refusal), _) => {
                 let reason = Reason::fault(refusal.fault, refusal.text);
@@ -202,6 +208,7 @@ impl Clerk {
             commands_total: summary.commands,
             layers_total: summary.layers,
             attempt,
+            copies_done: entry.detail.copies_done,
             findings: std::mem::take(&mut entry.detail.findings),
             accepted: std::mem::take(&mut entry.detail.accepted),
             ..Default::default()

@@ -204,7 +204,10 @@ impl Client {
     pub fn ask(&mut self, request: &Request) -> Result<Answer, TalkError> {
         let patience = match request {
             // The whole file is read for these.
-            Request::Print { .. } | Request::PlanRecovery { .. } | Request::Recover { .. } => Some(IMPORT),
+            Request::Print { .. }
+            | Request::Enqueue { .. }
+            | Request::PlanRecovery { .. }
+            | Request::Recover { .. } => Some(IMPORT),
             Request::Logs { follow: true, .. } | Request::Console => None,
             _ => Some(ANSWER),
         };

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::path::PathBuf;
 
+use spoolway_agent_core::job::Place;
 use spoolway_protocol::{Doubt, JobId, PromptId};
 
+use super::words::PrintWishes;
 use crate::local::words::MaintenanceAction;
 use crate::printer::Watcher;
 use crate::view::recovery::{PlanView, RecoverHow};
@@ -22,9 +24,15 @@ pub trait Counter: Clone + Send + Sync + 'static {
     fn print_file(
         &self,
         path: PathBuf,
-        name: Option<String>,
+        wishes: PrintWishes,
     ) -> impl Future<Output = Result<JobView, Refusal>> + Send;
-    /// Holds a job.
+    /// Puts a job into another place of the queue.
+    fn place(&self, job: JobId, place: Place) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Keeps a job from starting by itself.
+    fn hold(&self, job: JobId) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Lets a job go on that is held or waits for an operator.
+    fn release(&self, job: JobId) -> impl Future<Output = Result<JobView, Refusal>> + Send;
+    /// Pauses a job that is printed.
     fn pause(&self, job: Option<JobId>) -> impl Future<Output = Result<JobView, Refusal>> + Send;
     /// Goes on with a job; `doubt` says what became of lines in doubt.
     fn resume(

@@ -12,3 +12,4 @@ pub use counter::Counter;
 pub use listen::{BindSocketError, Doorway, bind};
 pub use lock::{LockStateError, StateLock};
 pub use serve::{Counterpart, serve};
+pub use words::PrintWishes;

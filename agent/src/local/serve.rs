@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counter::Counter;
 use super::listen::Doorway;
-use super::words::{Answer, MAX_LINE_BYTES, Request};
+use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request};
 use crate::printer::{Speaker, Watched, Watcher, WireLine};
 use crate::telemetry::{Level, LogRing};
 use crate::view::{FaultView, JobView, Refusal, WireLineView};
@@ -175,8 +175,18 @@ impl Guest {
             },
             Request::Print { path, name } => match check_readable(path).await {
                 Err(fault) => Answer::Refused { fault },
-                Ok(path) => job(counter.print_file(path, name).await),
+                Ok(path) => {
+                    let wishes = PrintWishes { name, ..PrintWishes::default() };
+                    job(counter.print_file(path, wishes).await)
+                }
             },
+            Request::Enqueue { path, wishes } => match check_readable(path).await {
+                Err(fault) => Answer::Refused { fault },
+                Ok(path) => job(counter.print_file(path, wishes).await),
+            },
+            Request::Place { job_id, at } => job(counter.place(job_id, at.into()).await),
+            Request::Hold { job_id } => job(counter.hold(job_id).await),
+            Request::Release { job_id } => job(counter.release(job_id).await),
             Request::Pause { job_id } => job(counter.pause(job_id).await),
             Request::Resume { job_id, doubt } => job(counter.resume(job_id, doubt).await),
             Request::Answer { prompt_id, choice } => {

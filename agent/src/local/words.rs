@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use spoolway_agent_core::job::Place;
 use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
@@ -11,6 +12,48 @@ use crate::view::{BedView, FaultView, JobView, MaintenanceView, Status, WireLine
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// How a file of this machine shall be printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrintWishes {
+    /// Name of the job; else that of the file.
+    pub name: Option<String>,
+    /// How often.
+    pub copies: u32,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Whether it waits until somebody releases it.
+    pub hold: bool,
+}
+
+impl Default for PrintWishes {
+    fn default() -> Self {
+        Self { name: None, copies: 1, priority: 0, hold: false }
+    }
+}
+
+/// Where in the queue a job shall stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spot {
+    /// Before all others.
+    First,
+    /// Behind all others.
+    Last,
+    /// Right before this one.
+    Before(JobId),
+}
+
+impl From<Spot> for Place {
+    fn from(spot: Spot) -> Self {
+        match spot {
+            Spot::First => Self::First,
+            Spot::Last => Self::Last,
+            Spot::Before(job) => Self::Before(job),
+        }
+    }
+}
 
 /// What can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +73,31 @@ pub enum Request {
         #[serde(default)]
         name: Option<String>,
     },
-    /// Holds a job; [`Answer::Job`].
+    /// The same with more words; [`Answer::Job`].
+    Enqueue {
+        /// Absolute path; the agent reads the file itself.
+        path: PathBuf,
+        /// How it shall be printed.
+        wishes: PrintWishes,
+    },
+    /// Puts a job into another place of the queue; [`Answer::Job`].
+    Place {
+        /// The job.
+        job_id: JobId,
+        /// Where.
+        at: Spot,
+    },
+    /// Keeps a job from starting by itself; [`Answer::Job`].
+    Hold {
+        /// The job.
+        job_id: JobId,
+    },
+    /// Lets a job go on that is held or waits for an operator; [`Answer::Job`].
+    Release {
+        /// The job.
+        job_id: JobId,
+    },
+    /// Pauses a job that is printed; [`Answer::Job`].
     Pause {
         /// The job; else the one that holds the printer.
         #[serde(default)]
@@ -256,6 +323,17 @@ mod tests {
                     job_id: "j-1".parse().unwrap(),
                     codes: Some(vec!["outside-volume".to_owned()]),
                 },
+            ),
+            (
+                r#"{"ask":"enqueue","path":"/a.gcode","wishes":{"copies":3}}"#,
+                Request::Enqueue {
+                    path: "/a.gcode".into(),
+                    wishes: PrintWishes { copies: 3, ..PrintWishes::default() },
+                },
+            ),
+            (
+                r#"{"ask":"place","job_id":"j-1","at":{"before":"j-2"}}"#,
+                Request::Place { job_id: "j-1".parse().unwrap(), at: Spot::Before("j-2".parse().unwrap()) },
             ),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bed;
+mod edges;
 mod preflight;
+mod queue;
 mod rig;
 mod takeover;

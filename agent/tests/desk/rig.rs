@@ -1,5 +1,6 @@
 //! A desk over a folder; the test is its printer and its backend, and may end it as a kill would.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use spoolway_agent::config::{self, BedConfirm, ProfileChoice};
 use spoolway_agent::desk::{self, Asks, Desk, Parts};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::line_journal::LineJournal;
-use spoolway_agent::local::Counter;
+use spoolway_agent::local::{Counter, PrintWishes};
 use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use spoolway_agent::spool::{Spool, SpoolOptions};
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
@@ -32,12 +33,16 @@ const GCODE: &str = "G28\nG1 X1 F600\nG1 X2\nG1 X3\n";
 pub(crate) struct Rig {
     pub(crate) desk: Desk,
     pub(crate) store: Store,
+    pub(crate) clock: Clock,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) hello: watch::Receiver<HelloState>,
     snapshot: watch::Sender<Snapshot>,
     inbound: mpsc::Sender<Inbound>,
     task: JoinHandle<()>,
     seq: u64,
+    /// The run that was ordered last, and how many were.
+    last_run: u64,
+    starts: usize,
     _seams: (mpsc::Receiver<Outbound>, watch::Receiver<Telemetered>, watch::Sender<LinkView>),
 }
 
@@ -52,6 +57,11 @@ impl Rig {
     /// A desk over what the folder holds, with an idle printer.
     pub(crate) fn open(folder: &std::path::Path, confirm: BedConfirm) -> Self {
         Self::open_with(folder, confirm, config::Preflight::default(), None)
+    }
+
+    /// The same with a printer that is switched off.
+    pub(crate) fn open_without_printer(folder: &std::path::Path) -> Self {
+        Self::live(folder, BedConfirm::Required, config::Preflight::default(), None)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
@@ -70,6 +80,22 @@ impl Rig {
         preflight: config::Preflight,
         taken: Option<(Ticket, RunPhase)>,
     ) -> Self {
+        let (ticket, phase) = taken.unzip();
+        let run = ticket.as_ref().map(|ticket| ticket.subject.run);
+        let rig = Self::live(folder, confirm, preflight, ticket);
+        rig.snapshot.send_replace(idle());
+        if let (Some(run), Some(phase)) = (run, phase) {
+            rig.run(run, phase);
+        }
+        rig
+    }
+
+    fn live(
+        folder: &std::path::Path,
+        confirm: BedConfirm,
+        preflight: config::Preflight,
+        taken: Option<Ticket>,
+    ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, opened) = Store::open(folder, &options).unwrap();
         let spool = SpoolOptions { reserve_bytes: 0, ..SpoolOptions::default() };
@@ -79,9 +105,7 @@ impl Rig {
         let clock = Clock::start().unwrap();
         let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
         let mut printer = Printer::played(order, seen);
-        let (ticket, phase) = taken.unzip();
-        let run = ticket.as_ref().map(|ticket| ticket.subject.run);
-        printer.taken = ticket;
+        printer.taken = taken;
         let (to_desk, inbound) = mpsc::channel(INBOUND);
         let (to_relay, outbound) = mpsc::channel(OUTBOUND);
         let (hello_out, hello) = watch::channel(HelloState::default());
@@ -89,7 +113,7 @@ impl Rig {
         let (link_out, link) = watch::channel(LinkView::default());
         let (desk, asks) = Desk::new(&printer);
         let parts = Parts {
-            clock,
+            clock: clock.clone(),
             identity: Arc::new(Identity::open(folder).unwrap()),
             store: store.clone(),
             opened,
@@ -112,14 +136,21 @@ impl Rig {
             link,
         };
         let task = tokio::spawn(live(parts, asks));
-        snapshot.send_replace(idle());
         let seams = (outbound, telemetered, link_out);
-        let rig =
-            Self { desk, store, orders, hello, snapshot, inbound: to_desk, task, seq: 0, _seams: seams };
-        if let (Some(run), Some(phase)) = (run, phase) {
-            rig.run(run, phase);
+        Self {
+            desk,
+            store,
+            clock,
+            orders,
+            hello,
+            snapshot,
+            inbound: to_desk,
+            task,
+            seq: 0,
+            last_run: 0,
+            starts: 0,
+            _seams: seams,
         }
-        rig
     }
 
     /// The process is gone from one moment to the next: nothing is closed, and nothing is said.
@@ -159,26 +190,80 @@ impl Rig {
     /// The same with a file of one's own.
     pub(crate) async fn print_text(&self, folder: &std::path::Path, text: &str) -> String {
         let file = gcode(folder, text);
-        self.desk.print_file(file, None).await.unwrap().job_id.to_string()
+        self.desk.print_file(file, PrintWishes::default()).await.unwrap().job_id.to_string()
     }
 
     /// The next start that is ordered.
     pub(crate) async fn started(&mut self) -> u64 {
-        loop {
-            let order = tokio::time::timeout(HANG, self.orders.recv()).await.expect("a start is ordered");
-            if let Order::Start { run, .. } = order.unwrap() {
-                return run;
-            }
-        }
+        self.ticket().await.subject.run
     }
 
     /// The next start that is ordered, as the process after this one would know it.
     pub(crate) async fn ticket(&mut self) -> Ticket {
         loop {
             let order = tokio::time::timeout(HANG, self.orders.recv()).await.expect("a start is ordered");
-            if let Order::Start { ticket, .. } = order.unwrap() {
-                return *ticket;
+            if let Some(ticket) = self.take(order.unwrap()) {
+                return ticket;
             }
+        }
+    }
+
+    fn take(&mut self, order: Order) -> Option<Ticket> {
+        let Order::Start { run, ticket, .. } = order else { return None };
+        self.last_run = run;
+        self.starts += 1;
+        Some(*ticket)
+    }
+
+    /// The next start, if one is ordered already.
+    pub(crate) fn start_ordered(&mut self) -> Option<u64> {
+        while let Ok(order) = self.orders.try_recv() {
+            if let Some(ticket) = self.take(order) {
+                return Some(ticket.subject.run);
+            }
+        }
+        None
+    }
+
+    /// How many starts were ordered in all.
+    pub(crate) fn starts_ordered(&mut self) -> usize {
+        while self.start_ordered().is_some() {}
+        self.starts
+    }
+
+    /// The run that was ordered last is over, and all of it was printed.
+    pub(crate) async fn end_run(&self) {
+        self.run(self.last_run, RunPhase::Ended(RunEnd::Completed));
+    }
+
+    /// Digest and size of a job's file that is here.
+    pub(crate) async fn job_file(&self) -> (String, u64) {
+        let rows = self.store.jobs().await.unwrap();
+        let row = rows.iter().find(|row| row.state == "queued").unwrap();
+        let offer: Value = serde_json::from_str(&row.body_json).unwrap();
+        (row.sha256.clone().unwrap(), offer["file"]["size"].as_u64().unwrap())
+    }
+
+    /// No event is missing or told twice, and each job's revisions stand in one event each, up to that of its row.
+    pub(crate) async fn assert_told_once(&self) {
+        let events = self.events().await;
+        let mut places: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        let mut revisions: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for event in &events {
+            places.entry(event.position.epoch).or_default().push(event.position.seq);
+            if ["job.state", "job.updated"].contains(&event.event.kind.as_str()) {
+                let data: Value = serde_json::from_str(&event.event.data_json).unwrap();
+                let id = event.event.job_id.clone().unwrap();
+                revisions.entry(id).or_default().push(data["rev"].as_u64().unwrap());
+            }
+        }
+        for (epoch, seqs) in places {
+            assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "epoch {epoch}");
+        }
+        let rows = self.store.jobs().await.unwrap();
+        assert_eq!(rows.len(), revisions.len());
+        for row in rows {
+            assert_eq!(revisions[&row.job_id], (1..=row.rev).collect::<Vec<_>>(), "{}", row.job_id);
         }
     }
 

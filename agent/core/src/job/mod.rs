@@ -1,6 +1,7 @@
 //! The life of a job: one value whose every change is lawful, counted and told.
 
 pub mod bed;
+pub mod place;
 pub mod queue;
 pub mod state;
 
@@ -11,6 +12,7 @@ use spoolway_protocol::job::JobState;
 use spoolway_protocol::raw::Extra;
 
 pub use bed::{Bed, StaleBed};
+pub use place::{NoSuchPlace, Place, Placed, STEP};
 pub use queue::{JobQueue, QueueFull, Queued};
 pub use state::lawful;
 
@@ -146,6 +148,13 @@ impl Job {
         let event = self.step(JobState::Recovering, None)?;
         self.attempt = attempt;
         Ok(event)
+    }
+
+    /// Something else than the state changes, such as its place in the queue; gives the new revision, which is to be told and stored
+    /// in one transaction like a move.
+    pub fn revise(&mut self) -> u64 {
+        self.rev += 1;
+        self.rev
     }
 
     /// What a restart of the agent makes of the job: what held the printer is interrupted, a check begins anew, the rest stays.

@@ -20,11 +20,13 @@ pub struct Queued {
     /// Higher goes first.
     pub priority: i32,
     /// Among equal priorities, lower goes first.
-    pub position: u32,
+    pub position: i64,
     /// Not before, unix ms.
     pub not_before: Option<u64>,
     /// Not after, unix ms.
     pub not_after: Option<u64>,
+    /// Somebody holds it: it does not start by itself.
+    pub held: bool,
 }
 
 impl Queued {
@@ -36,10 +38,25 @@ impl Queued {
             state: JobState::Offered,
             start: offer.start.clone(),
             priority: offer.priority,
-            position: u32::MAX,
+            position: i64::MAX,
             not_before: offer.not_before,
             not_after: offer.not_after,
+            held: false,
         }
+    }
+
+    /// Whether it has not begun and may still do so.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        matches!(
+            self.state,
+            JobState::Offered
+                | JobState::Fetching
+                | JobState::Verified
+                | JobState::Queued
+                | JobState::AwaitingBedClear
+                | JobState::AwaitingOperator
+        )
     }
 
     /// Whether the job may start by itself. Without a clock to trust, a job with a time limit may not.
@@ -52,7 +69,7 @@ impl Queued {
             StartRule::Manual | StartRule::Unknown(_) => false,
         };
         let waits = matches!(self.state, JobState::Queued | JobState::AwaitingBedClear);
-        wanted && after_begin && before_end && waits
+        wanted && after_begin && before_end && waits && !self.held
     }
 }
 
@@ -121,20 +138,7 @@ impl JobQueue {
 
     /// Jobs that have not begun and whose time is over.
     pub fn overdue(&self, unix_ms: u64) -> impl Iterator<Item = &Queued> {
-        let waiting = |state| {
-            matches!(
-                state,
-                JobState::Offered
-                    | JobState::Fetching
-                    | JobState::Verified
-                    | JobState::Queued
-                    | JobState::AwaitingBedClear
-                    | JobState::AwaitingOperator
-            )
-        };
-        self.jobs
-            .iter()
-            .filter(move |job| waiting(job.state) && job.not_after.is_some_and(|end| unix_ms > end))
+        self.jobs.iter().filter(move |job| job.waits() && job.not_after.is_some_and(|end| unix_ms > end))
     }
 }
 
@@ -142,7 +146,7 @@ impl JobQueue {
 mod tests {
     use super::*;
 
-    fn job(id: &str, start: StartRule, priority: i32, position: u32) -> Queued {
+    fn job(id: &str, start: StartRule, priority: i32, position: i64) -> Queued {
         let job_id = JobId::new(id).unwrap();
         Queued {
             job_id,
@@ -152,6 +156,7 @@ mod tests {
             position,
             not_before: None,
             not_after: None,
+            held: false,
         }
     }
 
@@ -184,7 +189,10 @@ mod tests {
         let mut queue =
             queue(manual.into_iter().enumerate().map(|(n, rule)| job(&format!("m{n}"), rule, 9, 0)));
         assert_eq!(next(&queue, Some(1)), None);
-        queue.put(job("auto", StartRule::WhenReady, -5, 0)).unwrap();
+        let auto = job("auto", StartRule::WhenReady, -5, 0);
+        queue.put(Queued { held: true, ..auto.clone() }).unwrap();
+        assert_eq!(next(&queue, None), None, "it is held");
+        queue.put(auto).unwrap();
         assert_eq!(next(&queue, None).as_deref(), Some("auto"));
     }
 

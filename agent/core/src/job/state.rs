@@ -26,7 +26,8 @@ pub const fn lawful(from: JobState, to: JobState) -> bool {
             matches!(to, AwaitingBedClear | Starting | Preflight | Queued | Cancelled | Failed)
         }
         Starting => matches!(to, Printing | Interrupted | Cancelled | Failed),
-        Printing => matches!(to, Paused | Completed | Interrupted | Cancelled | Failed),
+        // One copy is done and another is to follow: it waits for its turn, and for the bed.
+        Printing => matches!(to, Paused | Queued | Completed | Interrupted | Cancelled | Failed),
         Paused => matches!(to, Printing | Interrupted | Cancelled | Failed),
         Interrupted => matches!(to, Recovering | Cancelled | Failed),
         Recovering => matches!(to, Printing | Paused | Interrupted | Cancelled | Failed),
