@@ -9,6 +9,7 @@ use crate::command::CommandStatus;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
 use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
+pub use crate::job::{CommStats, Interruption};
 use crate::job::{JobState, LineSpan, Outcome};
 use crate::preflight::JobPreflight;
 use crate::printer::PrinterState;
@@ -313,34 +314,6 @@ pub struct JobResult {
     /// Where the agent itself was away during the attempt.
     #[serde(default)]
     pub interrupted: Vec<Interruption>,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// How the serial line behaved.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct CommStats {
-    /// Lines the printer asked for again.
-    pub resends: u64,
-    /// Replies that did not come in time.
-    pub timeouts: u64,
-    /// The longest time in which the printer had no line to work on, in ms.
-    pub max_gap_ms: u64,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// A time in which the agent was away during an attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Interruption {
-    /// Lines that the printer had acked.
-    pub line: u64,
-    /// How long, in ms.
-    pub gap_ms: u64,
-    /// Why.
-    pub cause: String,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

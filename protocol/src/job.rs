@@ -156,6 +156,34 @@ pub struct LineSpan {
     pub extra: Extra,
 }
 
+/// How the serial line behaved.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CommStats {
+    /// Lines the printer asked for again.
+    pub resends: u64,
+    /// Replies that did not come in time.
+    pub timeouts: u64,
+    /// The longest time in which the printer had no line to work on, in ms.
+    pub max_gap_ms: u64,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A time in which the agent was away during an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interruption {
+    /// Lines that the printer had acked.
+    pub line: u64,
+    /// How long, in ms.
+    pub gap_ms: u64,
+    /// Why.
+    pub cause: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 /// `job.start`: print it now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StartArgs {
