@@ -305,7 +305,8 @@ impl Rig {
 
     /// A command of the backend; gives its name.
     pub(crate) async fn command(&mut self, kind: &str, args: Value) -> String {
-        self.seq += 1;
+        // Another life goes on counting where the last one ended.
+        self.seq = self.seq.max(self.store.highest_command_seq().await.unwrap()) + 1;
         let cmd_id = CmdId::from_parts(1_760_000_000_000 + self.seq, &[1; 10]);
         let command = json!({
             "cmd_id": cmd_id, "seq": self.seq, "kind": kind, "args": args,
