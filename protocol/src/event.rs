@@ -16,6 +16,7 @@ use crate::printer::PrinterState;
 use crate::prompt::{PromptClosed, PromptOpened};
 use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
+use crate::usage::{JobOverTime, JobUsage};
 
 kinds!(
     /// What happened, decoded from an event's `kind` and `data`.
@@ -42,6 +43,10 @@ kinds!(
         JobProgress(JobProgress) = "job.progress",
         /// An attempt ended.
         JobResult(Box<JobResult>) = "job.result",
+        /// What an attempt has used.
+        JobUsage(Box<JobUsage>) = "job.usage",
+        /// A print takes longer than its permit allows.
+        JobOverTime(JobOverTime) = "job.over_time",
         /// A file is complete and its digest fits.
         FileVerified(FileVerified) = "file.verified",
         /// A stored file made room for another.

@@ -44,6 +44,7 @@ pub mod schema;
 pub mod session;
 pub mod telemetry;
 pub mod transfer;
+pub mod usage;
 pub mod version;
 
 pub use command::{Command, CommandArgs, CommandStatus};

@@ -57,11 +57,14 @@ impl Default for Signer {
 mod tests {
     use spoolway_agent::config::BackendKey;
     use spoolway_protocol::command::CommandArgs;
+    use spoolway_protocol::hello::split_signature;
+    use spoolway_protocol::usage::JobUsage;
     use spoolway_protocol::{Envelope, Message, Permit};
 
     use super::*;
 
     const VECTOR: &str = include_str!("../../protocol/vectors/v1/cmd.job.start.json");
+    const USAGE: &str = include_str!("../../protocol/vectors/v1/event.job.usage.json");
 
     #[test]
     fn the_golden_permit_is_signed_by_the_key_of_the_example() {
@@ -76,5 +79,16 @@ mod tests {
         let key: BackendKey = signer.public_key().parse().unwrap();
         assert_eq!(key.kid(), permit.kid);
         assert!(key.verifies(&signed.raw.0, &signed.sig.0));
+    }
+
+    #[test]
+    fn the_golden_usage_record_is_signed_by_the_key_that_it_names() {
+        let signer = Signer::from_seed(&std::array::from_fn(|at| 32 + at as u8));
+        let Ok(Message::Events(events)) = Envelope::parse(USAGE.trim()).unwrap().message() else { panic!() };
+        let data = events.items[0].data.get();
+        let (unsigned, sig) = split_signature(data).unwrap();
+        assert!(unsigned.contains(&format!(r#""kid":"{}""#, signer.kid())));
+        let key: BackendKey = signer.public_key().parse().unwrap();
+        assert!(key.verifies(&JobUsage::signed_bytes(&unsigned), &sig));
     }
 }

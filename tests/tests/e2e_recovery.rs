@@ -9,9 +9,12 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use spoolway_agent::local::TalkError;
 use spoolway_agent::local::words::Request;
+use spoolway_agent::store::{Position, Store, StoreOptions};
 use spoolway_agent::view::JobView;
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
 use spoolway_agent_core::recovery::{Height, Loss, ResumeFrom, Since};
+use spoolway_protocol::job::Outcome;
+use spoolway_protocol::usage::{Certainty, JobUsage};
 use spoolway_protocol::{JobId, JobState};
 use spoolway_tests::at_port::{AgentAtPort, commands};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
@@ -128,6 +131,30 @@ fn a_printer_that_was_reset_goes_on_by_the_plan_that_was_shown() {
     let printed: Vec<&String> = file.iter().filter(|line| !line.starts_with(';')).collect();
     let first = &executed[..begins - CANCEL_SCRIPT.len()];
     assert!(first.iter().zip(printed).all(|(one, other)| one == other), "nothing else was sent before");
+    let [first, second] = usage(agent.folder());
+    assert_eq!((first.outcome, &first.times), (Outcome::Interrupted, &Certainty::Measured));
+    assert_counted_once(&first, &second);
+}
+
+/// What both attempts tell, in order.
+fn usage(folder: &Path) -> [JobUsage; 2] {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let events = runtime.block_on(async {
+        let (store, _) = Store::open(folder, &StoreOptions::default()).unwrap();
+        store.events_after(Position::default(), 10_000, u64::MAX).await.unwrap()
+    });
+    let told = events.iter().map(|stored| &stored.event).filter(|event| event.kind == "job.usage");
+    let told: Vec<JobUsage> = told.map(|event| serde_json::from_str(&event.data_json).unwrap()).collect();
+    told.try_into().unwrap()
+}
+
+/// What was sent again counts for the first attempt only.
+fn assert_counted_once(first: &JobUsage, second: &JobUsage) {
+    assert_eq!((second.outcome, second.lines_before), (Outcome::Completed, first.lines_acked));
+    assert_eq!(first.lines_acked + second.lines_acked, first.lines_total);
+    let mm = |usage: &JobUsage| usage.filament_mm.as_ref().unwrap().iter().sum::<f64>();
+    let all = 0.5 * 200.0 * 10.0;
+    assert!((mm(first) + mm(second) - all).abs() < 1e-6, "{first:?} {second:?}");
 }
 
 /// The machine loses power and the printer does not: the journal is one of another boot, and the board still warm.
@@ -158,6 +185,9 @@ fn a_printer_that_stood_all_the_time_goes_on_where_the_journal_says() {
     let executed = commands(board.finish().unwrap().printer.executed());
     let expected = rest(&shown, &file);
     assert_ends_with(&executed, &expected);
+    let [first, second] = usage(agent.folder());
+    assert_eq!((&first.times, first.printing_ms), (&Certainty::Uncertain, 0), "the clocks are of two boots");
+    assert_counted_once(&first, &second);
 }
 
 #[test]

@@ -8,27 +8,40 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, Sha256Hex};
 use tracing::{info, warn};
 
-use super::book::{Detail, Entry};
+use super::attempt::Begun;
+use super::book::{Detail, Entry, json};
 use super::clerk::Clerk;
 use super::events::event;
 use super::follow::Following;
+use super::over_time::OverTime;
+use crate::line_journal::Found;
 use crate::printer::Ticket;
-use crate::store::Write;
+use crate::store::{StoreError, Write};
 
 impl Clerk {
     /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
-    pub(super) async fn take_up(&mut self, ticket: Ticket, lost_database: bool) {
+    pub(super) async fn take_up(
+        &mut self,
+        ticket: Ticket,
+        lost_database: bool,
+        left: &Found,
+    ) -> Result<(), StoreError> {
         self.runs = self.runs.max(ticket.subject.run);
         if lost_database && !self.book.entries.contains_key(&ticket.job_id) {
             self.adopt(&ticket).await;
         }
-        let Some(entry) = self.book.entries.get(&ticket.job_id) else { return };
-        if !entry.job.state().holds_printer() || entry.job.attempt() != ticket.subject.attempt {
-            return;
+        let Some(entry) = self.book.entries.get(&ticket.job_id) else { return Ok(()) };
+        let attempt = ticket.subject.attempt;
+        if !entry.job.state().holds_printer() || entry.job.attempt() != attempt {
+            return Ok(());
         }
-        info!(job = %ticket.job_id, attempt = ticket.subject.attempt, "the print outlived the process");
+        let over_time = if self.is_held_over_time(&ticket.job_id) { OverTime::Held } else { OverTime::No };
+        let permit = Begun::of(&self.store, &ticket.job_id, attempt).await?.permit;
+        let mark = left.of(ticket.job_id.as_str(), attempt).cloned().map(Box::new);
+        info!(job = %ticket.job_id, attempt, "the print outlived the process");
         self.journal.begin(ticket.subject.clone());
-        self.following = Some(Following::from(ticket));
+        self.following = Some(Following { permit, over_time, mark, ..Following::from(ticket) });
+        Ok(())
     }
 
     /// The database has forgotten a job that is on the printer: what the journal of the conversation knows of it is written
@@ -43,6 +56,7 @@ impl Clerk {
                 attempt,
                 commands_total: ticket.commands,
                 layers_total: ticket.layers,
+                counted_from: ticket.subject.commands_before,
                 ..Detail::default()
             },
             created_ms: ticket.started.w,
@@ -67,7 +81,7 @@ impl Clerk {
                 job_id: id.to_string(),
                 attempt,
                 started_ms: ticket.started.w,
-                detail_json: None,
+                detail_json: Some(json(&Begun { started: Some(ticket.started.clone()), permit: None })),
             },
             event(&changed, Some((&id, attempt)), &self.clock.stamp()),
         ];

@@ -1,6 +1,7 @@
 //! Every job in memory, and its row in the store.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::{Position, Summary};
@@ -63,6 +64,13 @@ pub(super) struct Detail {
     /// Copies that were printed to their end.
     #[serde(default)]
     pub(super) copies_done: u32,
+    /// Commands of the file that do not count for the present attempt: those of the attempts that it goes on from, and those
+    /// that were left out.
+    #[serde(default)]
+    pub(super) counted_from: u64,
+    /// How long those attempts have printed, in ms.
+    #[serde(default)]
+    pub(super) printed_ms: u64,
     /// When the job was over, unix ms; 0 before.
     #[serde(default)]
     pub(super) ended_ms: u64,
@@ -78,6 +86,16 @@ impl Detail {
     pub(super) fn stand_at(&mut self, commands: u64, position: Position) {
         self.commands_acked = commands;
         (self.line, self.bytes, self.layer) = (position.line, position.byte, position.layer);
+    }
+
+    /// Commands of the file that count for the present attempt.
+    pub(super) fn counted(&self) -> Range<u64> {
+        self.counted_from..self.commands_acked.max(self.counted_from)
+    }
+
+    /// Another attempt goes on behind so many commands of the file. What was acknowledged before and is sent again counts once.
+    pub(super) fn go_on_behind(&mut self, commands: u64) {
+        self.counted_from = self.counted().end.max(commands);
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) enum Done {
     Fetched(super::fetch::Fetched),
     /// Single commands of a backend were sent.
     SentByHand(super::by_hand::Sent),
+    /// It is known what a run that has ended has used.
+    Measured(Box<super::usage::Measured>),
 }
 
 /// The desk's state.
@@ -262,6 +264,7 @@ impl Clerk {
             Done::Drafted(drafted) => self.take_draft(*drafted).await,
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
             Done::SentByHand(sent) => self.take_sent(sent),
+            Done::Measured(measured) => self.conclude(*measured).await,
         }
     }
 
@@ -271,11 +274,11 @@ impl Clerk {
         self.stopping = true;
         let outlives = self.following.is_some() && self.snapshot.borrow().outlives;
         let hands_over = outlives && service::will_go_on().await;
-        if let Some(following) = self.following.take_if(|_| hands_over) {
+        if let Some(following) = self.following.take_if(|following| hands_over && !following.is_over) {
             tracing::info!(job = %following.job_id, "the print goes on when the agent is started again; its heaters stay on");
             return;
         }
-        if let Some(following) = &mut self.following {
+        if let Some(following) = self.following.as_mut().filter(|following| !following.is_over) {
             tracing::info!(job = %following.job_id, "giving the print up safely before stopping");
             following.stopped_by_agent = true;
             drop(self.orders.send(Order::Cancel).await);
@@ -290,6 +293,10 @@ impl Clerk {
     async fn tick(&mut self) {
         self.changed = true;
         self.watch_window().await;
+        if self.rest_until.is_none_or(|until| self.clock.now() >= until) {
+            self.tell_late_end().await;
+        }
+        self.watch_time().await;
         let now = self.clock.now();
         if now >= self.upkeep_due {
             self.upkeep_due = now + UPKEEP_EVERY;

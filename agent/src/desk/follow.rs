@@ -2,7 +2,6 @@
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::recovery::Loss;
-use spoolway_agent_core::stream::Stats;
 use spoolway_protocol::event::{
     CommStats, EventData, JobProgress, JobResult, PrinterError, PrinterStateChanged,
 };
@@ -11,11 +10,15 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, FaultCode, JobId, Stamp};
 use tracing::{info, warn};
 
+use super::attempt::{Begun, UsedPermit};
+use super::book::Entry;
 use super::clerk::Clerk;
 use super::events::event;
 use super::losses::{Heat, Lost, loss_of};
 use super::moves::Reason;
-use crate::line_journal::Subject;
+use super::over_time::OverTime;
+use super::usage::{Measured, RunFacts};
+use crate::line_journal::{Mark, Subject};
 use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use crate::store::{AttemptEnd, Write};
 
@@ -28,34 +31,37 @@ pub(super) struct Following {
     pub(super) job_id: JobId,
     pub(super) subject: Subject,
     /// How warm it was when it was seen last.
-    heat: Heat,
-    started: Stamp,
-    began: Moment,
-    milestone: u64,
+    pub(super) heat: Heat,
+    pub(super) started: Stamp,
+    pub(super) began: Moment,
+    pub(super) permit: Option<UsedPermit>,
+    pub(super) over_time: OverTime,
+    /// Where the process before has seen it last, if it was taken over.
+    pub(super) mark: Option<Box<Mark>>,
+    pub(super) milestone: u64,
     /// The agent itself gives it up, because it is to end.
     pub(super) stopped_by_agent: bool,
+    /// It has ended, and what it used is being measured.
+    pub(super) is_over: bool,
 }
 
 impl From<Ticket> for Following {
-    /// A run that was taken over from the process before.
+    /// A run that begins, or was taken over from the process before.
     fn from(ticket: Ticket) -> Self {
-        let began = Moment::from_millis(ticket.started.m);
-        Self::new(ticket.job_id, ticket.subject, ticket.started, began)
-    }
-}
-
-/// What is known of a run that is over.
-pub(super) struct RunFacts {
-    started: Stamp,
-    elapsed_ms: u64,
-    paused_ms: u64,
-    stats: Stats,
-}
-
-impl Following {
-    pub(super) fn new(job_id: JobId, subject: Subject, started: Stamp, began: Moment) -> Self {
-        let heat = Heat::default();
-        Self { job_id, subject, heat, started, began, milestone: 0, stopped_by_agent: false }
+        let Ticket { job_id, subject, started, .. } = ticket;
+        Self {
+            job_id,
+            subject,
+            heat: Heat::default(),
+            began: Moment::from_millis(started.m),
+            started,
+            permit: None,
+            over_time: OverTime::No,
+            mark: None,
+            milestone: 0,
+            stopped_by_agent: false,
+            is_over: false,
+        }
     }
 }
 
@@ -73,7 +79,7 @@ impl Clerk {
     }
 
     async fn follow_run(&mut self, snapshot: &Snapshot) {
-        let Some(following) = &mut self.following else { return };
+        let Some(following) = self.following.as_mut().filter(|following| !following.is_over) else { return };
         if let Some(temperatures) = &snapshot.temperatures {
             following.heat = Heat::of(temperatures);
         }
@@ -86,17 +92,20 @@ impl Clerk {
             RunPhase::Printing if !self.is_past_preamble(&run) => {}
             RunPhase::Printing => self.reach(JobState::Printing, Reason::default()).await,
             RunPhase::Paused if !self.is_past_preamble(&run) => {
-                let reason = Reason::of_cause(run.cause.as_ref());
+                let reason = self.why_held(&run);
                 self.reach(JobState::Paused, reason.clone()).await;
                 self.explain(reason);
             }
             RunPhase::Paused => {
-                let reason = Reason::of_cause(run.cause.as_ref());
+                let reason = self.why_held(&run);
                 self.reach(JobState::Printing, Reason::default()).await;
                 self.reach(JobState::Paused, reason.clone()).await;
                 self.explain(reason);
             }
-            RunPhase::Ended(end) => return self.conclude(&run, end.clone()).await,
+            RunPhase::Ended(end) => {
+                let end = end.clone();
+                return self.measure(run, end);
+            }
         }
         self.tell_progress().await;
     }
@@ -112,6 +121,7 @@ impl Clerk {
         );
         if wanted {
             if state == JobState::Paused || to == JobState::Paused {
+                self.let_go(to);
                 info!(job = %id, line = self.book.entries[&id].detail.line, "print is now {to}");
             }
             self.move_job(&id, to, reason, Vec::new()).await;
@@ -160,13 +170,47 @@ impl Clerk {
         self.note(vec![event(&progress, Some((&id, attempt)), &self.clock.stamp())]).await;
     }
 
-    async fn conclude(&mut self, run: &Run, end: RunEnd) {
-        let Some(following) = self.following.take() else { return };
+    /// What a run used is known, so its end can be told.
+    pub(super) async fn conclude(&mut self, measured: Measured) {
+        let Measured { run, end, times, filament_mm } = measured;
+        let is_it = |following: &mut Following| following.subject.run == run.id && following.is_over;
+        let Some(following) = self.following.take_if(is_it) else { return };
         let id = following.job_id.clone();
+        // A short print may be over before it was ever seen printing.
+        if end == RunEnd::Completed
+            && self.book.entries[&id].job.state() != JobState::Printing
+            && !self.move_job(&id, JobState::Printing, Reason::default(), Vec::new()).await
+        {
+            self.following = Some(Following { is_over: false, ..following });
+            return;
+        }
+        let before = self.book.entries[&id].clone();
+        let (to, reason) = self.how_it_ended(&following, &run, end);
+        if to == JobState::Interrupted {
+            let loss = reason.fault.map_or(Loss::Conversation, loss_of);
+            self.judged_with = self.snapshot.borrow().known.clone();
+            let lost = Lost::new(loss, following.heat, &self.clock.stamp());
+            self.book.entries.get_mut(&id).expect("a job that runs is in the book").detail.lost = Some(lost);
+        }
+        let begun = Begun { started: Some(following.started.clone()), permit: following.permit.clone() };
+        let facts = RunFacts { begun, times, filament_mm, stats: run.stats };
+        self.count_time(&id, &facts);
+        let Some(mut writes) = self.plan_move(&id, to, &reason) else { return };
+        writes.extend(self.write_result(&id, outcome_of(to), &reason, Some(&facts)));
+        if self.promise(writes).await.is_err() {
+            return self.follow_again(following, before);
+        }
+        self.tell_end(&id, to, &reason, &facts);
+        self.end_cancel_commands(&id);
+        self.forget_file(&id);
+    }
+
+    /// The state that a run leaves its job in, and why.
+    fn how_it_ended(&mut self, following: &Following, run: &Run, end: RunEnd) -> (JobState, Reason) {
         let line = following.subject.position(run).line;
         let is_recovery = following.subject.preamble > 0;
-        let (to, reason) = match end.clone() {
-            RunEnd::Completed => (self.count_copy(&id), Reason::default()),
+        match end {
+            RunEnd::Completed => (self.count_copy(&following.job_id), Reason::default()),
             RunEnd::Cancelled if following.stopped_by_agent => {
                 let text =
                     format!("the agent was stopped behind line {line}; heaters, fan and motors are off");
@@ -188,32 +232,7 @@ impl Clerk {
             RunEnd::Interrupted(fault, text) => {
                 (JobState::Interrupted, Reason::fault(fault, format!("{text}; behind line {line}")))
             }
-        };
-        if end == RunEnd::Completed {
-            // A short print may be over before it was ever seen printing.
-            let state = self.book.entries[&id].job.state();
-            if state != JobState::Printing {
-                self.move_job(&id, JobState::Printing, Reason::default(), Vec::new()).await;
-            }
         }
-        if to == JobState::Interrupted {
-            let loss = reason.fault.map_or(Loss::Conversation, loss_of);
-            self.judged_with = self.snapshot.borrow().known.clone();
-            let lost = Lost::new(loss, following.heat, &self.clock.stamp());
-            self.book.entries.get_mut(&id).expect("a job that runs is in the book").detail.lost = Some(lost);
-        }
-        let facts = RunFacts {
-            elapsed_ms: (self.clock.now() - following.began).as_millis() as u64,
-            started: following.started,
-            paused_ms: run.paused.as_millis() as u64,
-            stats: run.stats,
-        };
-        self.tell_end(&id, to, &reason, &facts);
-        let Some(mut writes) = self.plan_move(&id, to, &reason) else { return };
-        writes.extend(self.write_result(&id, outcome_of(to), &reason, Some(&facts)));
-        drop(self.promise(writes).await);
-        self.end_cancel_commands(&id);
-        self.forget_file(&id);
     }
 
     /// One copy more is done; the job is over when it was the last, and else waits for its turn again.
@@ -228,10 +247,26 @@ impl Clerk {
         }
     }
 
+    /// The store has refused the end of a run: it has not ended yet, and is told once the store takes it.
+    fn follow_again(&mut self, following: Following, before: Entry) {
+        let id = following.job_id.clone();
+        self.book.queue.set_state(&id, before.job.state());
+        self.book.entries.insert(id, before);
+        self.following = Some(Following { is_over: false, ..following });
+    }
+
+    /// Tells an end that the store has refused before.
+    pub(super) async fn tell_late_end(&mut self) {
+        let snapshot = self.snapshot.borrow().clone();
+        if snapshot.run.as_ref().is_some_and(Run::is_over) {
+            self.follow_run(&snapshot).await;
+        }
+    }
+
     fn tell_end(&self, id: &JobId, to: JobState, reason: &Reason, facts: &RunFacts) {
         let detail = &self.book.entries[id].detail;
         let (line, commands) = (detail.line, detail.commands_acked);
-        let seconds = facts.elapsed_ms / 1000;
+        let seconds = facts.times.elapsed_ms() / 1000;
         let refusals = facts.stats.job_refusals;
         match reason.fault {
             None => info!(job = %id, seconds, commands, refusals, "print {to}"),
@@ -265,11 +300,11 @@ impl Clerk {
         let result = EventData::JobResult(Box::new(JobResult {
             outcome,
             code: reason.fault.map(|fault| FaultCode(fault.code().to_owned())),
-            started: facts.map(|facts| facts.started.clone()),
+            started: facts.and_then(|facts| facts.begun.started.clone()),
             ended: ended.clone(),
-            elapsed_ms: facts.map_or(0, |facts| facts.elapsed_ms),
-            paused_ms: facts.map_or(0, |facts| facts.paused_ms),
-            filament_mm: Vec::new(),
+            elapsed_ms: facts.map_or(0, |facts| facts.times.elapsed_ms()),
+            paused_ms: facts.map_or(0, |facts| facts.times.paused_ms),
+            filament_mm: facts.and_then(|facts| facts.filament_mm.clone()).unwrap_or_default(),
             line_acked: detail.commands_acked,
             lines_total: detail.commands_total,
             bytes: detail.bytes,
@@ -279,22 +314,18 @@ impl Clerk {
             interrupted: detail.interruptions.clone(),
             extra: Extra::default(),
         }));
-        let mut writes = vec![event(&result, Some((id, attempt)), &ended)];
-        let began = facts.is_some() || outcome == Outcome::Interrupted;
-        if attempt > 0 && began {
-            let word = serde_json::to_value(outcome).expect("an outcome is a word");
-            writes.push(Write::FinishAttempt {
-                job_id: id.to_string(),
-                attempt,
-                end: AttemptEnd {
-                    outcome: word.as_str().unwrap_or_default().to_owned(),
-                    line: Some(detail.line),
-                    reason: reason.text.clone(),
-                    ended_ms: self.clock.unix_ms(),
-                },
-            });
-        }
-        writes
+        let result = event(&result, Some((id, attempt)), &ended);
+        let Some(facts) = facts.filter(|_| attempt > 0) else { return vec![result] };
+        let word = serde_json::to_value(outcome).expect("an outcome is a word");
+        let end = AttemptEnd {
+            outcome: word.as_str().unwrap_or_default().to_owned(),
+            line: Some(detail.line),
+            reason: reason.text.clone(),
+            ended_ms: self.clock.unix_ms(),
+        };
+        let finish = Write::FinishAttempt { job_id: id.to_string(), attempt, end };
+        // Whoever has the result has the usage.
+        vec![self.write_usage(id, outcome, facts), result, finish]
     }
 
     pub(super) fn end_cancel_commands(&mut self, id: &JobId) {

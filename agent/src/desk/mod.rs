@@ -2,17 +2,18 @@
 //!
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
 //! * `intake` keeps commands of the backend, each stored, carried out at most once and ended once; `commands` carries them out.
-//! * `permits` judges what a backend has signed for a start.
+//! * `permits` judges what a backend has signed for a start; `over_time` looks at its time, and `attempt` keeps it with the attempt.
 //! * `fetch` pulls a job's file into the spool.
 //! * `schedule` changes order, times, copies and holds of jobs that wait.
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
 //! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
-//! * `follow` turns what the printer thread publishes into states, events and results.
+//! * `follow` turns what the printer thread publishes into states, events and results; `usage` measures what an attempt used.
 
 mod adopt;
 mod alarms;
+mod attempt;
 mod bed;
 mod book;
 mod by_hand;
@@ -26,6 +27,7 @@ mod local_jobs;
 mod losses;
 mod maintenance;
 mod moves;
+mod over_time;
 mod permits;
 mod preflight;
 mod prompts;
@@ -37,6 +39,7 @@ mod show;
 mod start;
 mod trust;
 mod upkeep;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use spoolway_agent_core::permit::{self, Past, Signature, Start, WallTime};
-use spoolway_protocol::ids::{KeyId, PermitId};
+use spoolway_protocol::ids::KeyId;
 use spoolway_protocol::job::{JobState, StartArgs};
+use spoolway_protocol::usage::JobUsage;
 use spoolway_protocol::{Fault, JobId, Permit, PrinterId, SignedPermit};
 use tracing::{info, warn};
 
+use super::attempt::UsedPermit;
 use super::book::json;
 use super::clerk::Clerk;
 use super::local_jobs::LOCAL_OWNER;
@@ -20,40 +21,8 @@ use crate::view::{PermitsView, Refusal};
 
 /// Name of what earlier permits left behind, in the store.
 const PAST: &str = "permits";
-
-/// What an attempt was allowed by; it stands in the attempt's row.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct AllowedBy {
-    /// The permit; none for a start at the machine, or where none is needed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) permit: Option<UsedPermit>,
-}
-
-/// A permit that was used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct UsedPermit {
-    pub(super) permit_id: PermitId,
-    pub(super) kid: KeyId,
-    pub(super) org: String,
-    pub(super) fence: u64,
-    /// Seconds for which the attempt may print.
-    pub(super) max_seconds: Option<u64>,
-    /// Whether it is held when they are over.
-    pub(super) pauses_over_time: bool,
-}
-
-impl From<&Permit> for UsedPermit {
-    fn from(permit: &Permit) -> Self {
-        Self {
-            permit_id: permit.permit_id.clone(),
-            kid: permit.kid.clone(),
-            org: permit.org.clone(),
-            fence: permit.fence,
-            max_seconds: permit.max_seconds,
-            pauses_over_time: permit.pauses_over_time(),
-        }
-    }
-}
+/// Name of the last attempt that was told to be over time.
+pub(super) const TOLD_OVER_TIME: &str = "over_time";
 
 /// The keys, the rule and the memory.
 #[derive(Debug)]
@@ -62,6 +31,8 @@ pub(super) struct Permits {
     past: Past,
     /// Permits of starts that were asked for and are not made yet, by job and attempt.
     held: BTreeMap<(JobId, u32), SignedPermit>,
+    /// The last attempt that was told to be over time, as `<job>/<attempt>`.
+    over_time: Option<String>,
 }
 
 impl Permits {
@@ -72,7 +43,17 @@ impl Permits {
                 "backend.permits is \"required\" and no key is set: every start of a backend will be refused"
             );
         }
-        Ok(Self { backend, past: past.unwrap_or_default(), held: BTreeMap::new() })
+        let over_time = store.meta(TOLD_OVER_TIME).await?;
+        Ok(Self { backend, past: past.unwrap_or_default(), held: BTreeMap::new(), over_time })
+    }
+
+    /// Whether it was told already that this attempt is over its time.
+    pub(super) fn has_told_over_time(&self, id: &JobId, attempt: u32) -> bool {
+        self.over_time.as_ref().is_some_and(|told| *told == JobUsage::id_of(id, attempt))
+    }
+
+    pub(super) fn note_over_time(&mut self, id: &JobId, attempt: u32) {
+        self.over_time = Some(JobUsage::id_of(id, attempt));
     }
 
     pub(super) fn are_required(&self) -> bool {
@@ -96,16 +77,12 @@ impl Permits {
 /// A start that may be made now, with what is to be stored beside it.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
-    allowed_by: AllowedBy,
+    /// The permit that is used up by it.
+    pub(super) permit: Option<UsedPermit>,
     past: Option<Past>,
 }
 
 impl Granted {
-    /// What the attempt's row says of it.
-    pub(super) fn detail_json(&self) -> Option<String> {
-        self.allowed_by.permit.is_some().then(|| json(&self.allowed_by))
-    }
-
     /// What is to be committed with the start, so that the permit is used up by it.
     pub(super) fn write(&self) -> Option<Write> {
         self.past.as_ref().map(|past| meta(PAST, json(past)))
@@ -139,7 +116,7 @@ impl Clerk {
                 let permit = self.judge_permit(id, attempt, &signed)?;
                 info!(job = %id, attempt, permit = %permit.permit_id, key = %permit.kid, fence = permit.fence, "permit taken");
                 let past = Some(self.permits.past.with(&permit));
-                Ok(Granted { allowed_by: AllowedBy { permit: Some(UsedPermit::from(&permit)) }, past })
+                Ok(Granted { permit: Some(UsedPermit::from(&permit)), past })
             }
             None if self.needs_permit(id) => {
                 Err(Refusal::new(Fault::PermitRequired, format!("job {id} has no permit to start")))

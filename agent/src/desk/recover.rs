@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::Answer;
+use super::attempt::Begun;
+use super::book::json;
 use super::clerk::{Clerk, Done};
 use super::commands::unknown_job;
-use super::follow::Following;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use crate::line_journal::Subject;
@@ -186,7 +187,8 @@ impl Clerk {
         let body = read().map_err(|error| super::fetch::refusal_of(&error, ask.job_id.as_str()))?;
         let feed = feeder::start_behind(body, Reader::behind(behind), preamble)
             .map_err(|error| Refusal::new(Fault::StoreCorrupt, format!("no thread for the job: {error}")))?;
-        let attempt = self.write_recovery(&ask.job_id).await?;
+        let begun = self.begin_again(&ask.job_id).await?;
+        let attempt = self.write_recovery(&ask.job_id, draft.point.commands, &begun).await?;
         self.runs += 1;
         let run = self.runs;
         let subject = Subject {
@@ -199,16 +201,22 @@ impl Clerk {
             preamble: lines,
         };
         info!(job = %ask.job_id, attempt, behind = behind.line, lines, "an interrupted print goes on");
-        self.journal.begin(subject.clone());
-        let (started, now) = (self.clock.stamp(), self.clock.now());
-        let ticket = Box::new(self.ticket(&ask.job_id, subject.clone(), started.clone()));
-        self.following = Some(Following::new(ask.job_id.clone(), subject, started, now));
-        drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
+        self.send_start(known, &ask.job_id, subject, begun, feed).await;
         Ok(())
     }
 
+    /// An interrupted print goes on by the permit of the attempt that it goes on from, and needs no other: only a person at the
+    /// machine can let it, and only with the file and the bed that the permit was given for.
+    async fn begin_again(&self, id: &JobId) -> Result<Begun, Refusal> {
+        let attempt = self.book.entries.get(id).map_or(0, |entry| entry.job.attempt());
+        let before = Begun::of(&self.store, id, attempt).await.map_err(|error| {
+            Refusal::new(Fault::StoreCorrupt, format!("the interrupted attempt cannot be read: {error}"))
+        })?;
+        Ok(Begun { started: Some(self.clock.stamp()), permit: before.permit })
+    }
+
     /// The attempt, the state and the event in one transaction; without it nothing is sent.
-    async fn write_recovery(&mut self, id: &JobId) -> Result<u32, Refusal> {
+    async fn write_recovery(&mut self, id: &JobId, behind: u64, begun: &Begun) -> Result<u32, Refusal> {
         let before = self.book.entries.get(id).cloned().ok_or_else(|| unknown_job(id))?;
         let now = self.clock.stamp();
         let entry = self.book.entries.get_mut(id).expect("it was found just now");
@@ -216,9 +224,11 @@ impl Clerk {
         let changed =
             entry.job.recover(attempt).map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
         entry.detail.recovered(&now);
+        entry.detail.go_on_behind(behind);
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &Reason::default());
         let started_ms = self.clock.unix_ms();
-        writes.push(Write::InsertAttempt { job_id: id.to_string(), attempt, started_ms, detail_json: None });
+        let detail_json = Some(json(begun));
+        writes.push(Write::InsertAttempt { job_id: id.to_string(), attempt, started_ms, detail_json });
         if let Err(error) = self.promise(writes).await {
             self.book.queue.set_state(id, before.job.state());
             self.book.entries.insert(id.clone(), before);

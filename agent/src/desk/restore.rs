@@ -6,6 +6,7 @@ use std::future::Future;
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::recovery::Loss;
+use spoolway_agent_core::stream::Stats;
 use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged};
 use spoolway_protocol::job::{JobState, Outcome};
 use spoolway_protocol::printer::PrinterState;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::Parts;
+use super::attempt::Begun;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
@@ -22,8 +24,9 @@ use super::intake::Intake;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use super::permits::Permits;
+use super::usage::{RunFacts, Times, filament_of};
 use crate::bus::Inbound;
-use crate::line_journal::Found;
+use crate::line_journal::{Found, Mark};
 use crate::printer::{Order, Ticket};
 use crate::store::{Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
@@ -147,7 +150,7 @@ impl Clerk {
             }
         }
         if let Some(ticket) = taken {
-            self.take_up(ticket, lost_database).await;
+            self.take_up(ticket, lost_database, left).await?;
         }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         let goes_on = self.following.as_ref().map(|run| run.job_id.clone());
@@ -188,11 +191,23 @@ impl Clerk {
         reason.text = Some(format!("{}; at or behind line {line}", loss.sentence()));
         warn!(job = %id, line, code = fault.code(), help = fault.help(), "print was interrupted");
         let changed = JobStateChanged { loss: Some(loss.as_str().to_owned()), ..changed };
+        let facts = self.facts_of(id, mark).await?;
+        self.count_time(id, &facts);
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
-        writes.extend(self.write_result(id, Outcome::Interrupted, &reason, None));
+        writes.extend(self.write_result(id, Outcome::Interrupted, &reason, Some(&facts)));
         self.promise(writes).await?;
         drop(self.orders.send(Order::MakeSafe).await);
         Ok(())
+    }
+
+    /// What is known of an attempt that ended while the agent was away.
+    async fn facts_of(&self, id: &JobId, mark: Option<&Mark>) -> Result<RunFacts, StoreError> {
+        let entry = &self.book.entries[id];
+        let begun = Begun::of(&self.store, id, entry.job.attempt()).await?;
+        let times = Times::until(begun.started.as_ref(), mark);
+        let (sha256, counted) = (entry.sha256().to_string(), entry.detail.counted());
+        let filament_mm = filament_of(self.spool.clone(), sha256, counted).await;
+        Ok(RunFacts { begun, times, filament_mm, stats: Stats::default() })
     }
 }
 

@@ -9,15 +9,19 @@ use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Fault, JobId, Stamp};
+use tokio::sync::mpsc;
 use tracing::info;
 
+use super::attempt::Begun;
+use super::book::json;
 use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::permits::Granted;
 use super::restore::{BED_EPOCH, BED_JOB, meta};
 use crate::line_journal::Subject;
-use crate::printer::{Known, Order, Ticket, feeder};
+use crate::printer::feeder::{self, Feed};
+use crate::printer::{Known, Order, Ticket};
 use crate::spool::{Spool, SpoolReader};
 use crate::store::Write;
 use crate::view::Refusal;
@@ -157,7 +161,8 @@ impl Clerk {
                 return self.end_unstarted(id, JobState::Failed, reason).await;
             }
         };
-        if !self.write_start(id, attempt, summary, granted).await {
+        let begun = Begun { started: Some(self.clock.stamp()), permit: granted.permit.clone() };
+        if !self.write_start(id, attempt, summary, &begun, granted).await {
             return;
         }
         self.runs += 1;
@@ -175,16 +180,29 @@ impl Clerk {
             commands_before: 0,
             preamble: 0,
         };
-        self.journal.begin(subject.clone());
-        let (started, now) = (self.clock.stamp(), self.clock.now());
-        let ticket = Box::new(self.ticket(id, subject.clone(), started.clone()));
-        self.following = Some(Following::new(id.clone(), subject, started, now));
-        drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
+        self.send_start(known, id, subject, begun, feed).await;
         self.end_start_command(id, Ok(()));
     }
 
+    /// Hands an attempt that is written down to the printer.
+    pub(super) async fn send_start(
+        &mut self,
+        known: Arc<Known>,
+        id: &JobId,
+        subject: Subject,
+        begun: Begun,
+        feed: mpsc::Receiver<Feed>,
+    ) {
+        let run = subject.run;
+        let started = begun.started.unwrap_or_else(|| self.clock.stamp());
+        self.journal.begin(subject.clone());
+        let ticket = Box::new(self.ticket(id, subject, started));
+        self.following = Some(Following { permit: begun.permit, ..Following::from((*ticket).clone()) });
+        drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
+    }
+
     /// What has to be known of a run that outlives this process.
-    pub(super) fn ticket(&self, id: &JobId, subject: Subject, started: Stamp) -> Ticket {
+    fn ticket(&self, id: &JobId, subject: Subject, started: Stamp) -> Ticket {
         let entry = &self.book.entries[id];
         Ticket {
             job_id: id.clone(),
@@ -200,7 +218,14 @@ impl Clerk {
     }
 
     /// The attempt, the state, the event and the bed's new epoch in one transaction; without it nothing is sent.
-    async fn write_start(&mut self, id: &JobId, attempt: u32, summary: Summary, granted: Granted) -> bool {
+    async fn write_start(
+        &mut self,
+        id: &JobId,
+        attempt: u32,
+        summary: Summary,
+        begun: &Begun,
+        granted: Granted,
+    ) -> bool {
         let before = self.book.entries[id].clone();
         let entry = self.book.entries.get_mut(id).expect("the job was found by the caller");
         entry.summary = Some(summary);
@@ -222,7 +247,7 @@ impl Clerk {
                     job_id: id.to_string(),
                     attempt,
                     started_ms: self.clock.unix_ms(),
-                    detail_json: granted.detail_json(),
+                    detail_json: Some(json(begun)),
                 });
                 writes.extend(granted.write());
                 writes.push(meta(BED_EPOCH, self.bed.after_start().epoch()));

@@ -192,6 +192,7 @@ impl Keeper {
             layer: position.layer,
             boot: stamp.b.to_string(),
             at_ms: stamp.m,
+            paused_ms: run.paused.as_millis() as u64,
             wall_ms: stamp.w,
             tools: temperatures.tools.iter().flatten().map(|tool| (tool.actual, tool.target)).collect(),
             bed: temperatures.bed.map(|bed| (bed.actual, bed.target)),
@@ -235,7 +236,15 @@ mod tests {
     fn run(id: u64, phase: RunPhase, commands: u64) -> Run {
         let position = Position { line: commands * 2, byte: commands * 40, layer: 1 };
         let progress = Progress { commands, position };
-        Run { id, phase, progress, stats: Default::default(), paused: Duration::ZERO, cause: None }
+        Run {
+            id,
+            phase,
+            progress,
+            stats: Default::default(),
+            paused: Duration::ZERO,
+            cause: None,
+            ended: None,
+        }
     }
 
     fn subject(run: u64) -> Subject {

@@ -49,6 +49,9 @@ pub struct Mark {
     pub at_ms: u64,
     /// The same as unix ms, as good as it was known.
     pub wall_ms: u64,
+    /// How long the attempt had been held before, in ms.
+    #[serde(default)]
+    pub paused_ms: u64,
     /// Hot ends, in order: actual and target in degrees Celsius.
     #[serde(default)]
     pub tools: Vec<(f32, Option<f32>)>,
@@ -188,6 +191,7 @@ pub(super) mod tests {
             layer: 3,
             boot: "b1".to_owned(),
             at_ms: line * 10,
+            paused_ms: 0,
             wall_ms: 1_800_000_000_000,
             tools: vec![(209.8, Some(210.0))],
             bed: Some((60.1, Some(60.0))),

@@ -65,6 +65,7 @@ impl Beside {
 fn pack_run(run: &Run, to: &mut Pack<'_>) {
     to.u64(run.id);
     to.duration(run.paused);
+    to.maybe_moment(run.ended);
     let (tag, fault, why) = match &run.phase {
         RunPhase::Starting => (0, "", ""),
         RunPhase::Printing => (1, "", ""),
@@ -99,6 +100,7 @@ fn pack_run(run: &Run, to: &mut Pack<'_>) {
 fn unpack_run(from: &mut Unpack<'_>) -> Option<Run> {
     let mut run = Run::new(from.u64()?);
     run.paused = from.duration().filter(|paused| *paused < Duration::MAX)?;
+    run.ended = from.maybe_moment()?;
     let tag = from.u8()?;
     let (fault, why) = (text(from)?, text(from)?);
     run.phase = match tag {
@@ -151,7 +153,8 @@ mod tests {
         for (phase, cause) in
             ends.into_iter().flat_map(|end| causes.clone().map(|cause| (end.clone(), cause)))
         {
-            let run = Run { phase, cause, paused: Duration::from_secs(7), ..Run::new(42) };
+            let ended = matches!(phase, RunPhase::Ended(_)).then(|| Moment::from_millis(9));
+            let run = Run { phase, cause, ended, paused: Duration::from_secs(7), ..Run::new(42) };
             let beside = Beside {
                 run: Some(run),
                 paused_since: Some(Moment::from_millis(5)),

@@ -224,7 +224,7 @@ impl Conversation<'_> {
                 self.feed = Some(feed);
                 Run::new(id)
             }
-            Err(text) => Run::refused(id, Fault::Busy, text),
+            Err(text) => Run::refused(id, self.bench.clock.now(), Fault::Busy, text),
         };
         self.broken = None;
         self.person_holds = false;

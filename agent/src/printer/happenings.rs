@@ -121,7 +121,10 @@ impl Conversation<'_> {
             (_, None) => RunEnd::Cancelled,
         };
         self.feed = None;
-        self.set_phase(RunPhase::Ended(end));
+        if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
+            run.end(now, end);
+        }
+        self.publish();
         self.be_idle();
     }
 
@@ -136,7 +139,7 @@ impl Conversation<'_> {
         self.bench.end_prompt(PromptEnd::Lost, None);
         self.refuse_asides(fault, &reason.to_string());
         if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
-            run.phase = RunPhase::Ended(RunEnd::Interrupted(fault, reason.to_string()));
+            run.end(now, RunEnd::Interrupted(fault, reason.to_string()));
             self.bench.make_safe |= !self.halted;
         }
         let state = if self.halted { PrinterState::Halted } else { PrinterState::Connecting };

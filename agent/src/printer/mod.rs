@@ -23,6 +23,7 @@ mod open;
 mod port;
 mod probe;
 mod rates;
+mod run;
 mod sys;
 mod takeover;
 mod tap;
@@ -31,11 +32,10 @@ mod wirelog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::prompt::Prompt;
-use spoolway_agent_core::stream::{InForce, Progress, Stats, WireFigures};
+use spoolway_agent_core::stream::{InForce, Stats, WireFigures};
 use spoolway_agent_core::temperature::Temperatures;
 use spoolway_firmware_profiles::{FirmwareReport, Profile, Registry};
 use spoolway_protocol::printer::PrinterState;
@@ -57,6 +57,7 @@ pub use holders::{Holder, holders};
 pub use open::{LineOptions, OpenPortError};
 pub use port::PortLost;
 pub use probe::{ProbeError, probe};
+pub use run::{Cause, Run, RunEnd, RunPhase};
 pub(crate) use sys::inherit;
 pub use tap::{Tap, Watched, Watcher, WireLine};
 pub use wirelog::Speaker;
@@ -258,86 +259,6 @@ impl Known {
     pub fn firmware(&self) -> String {
         self.report.name.clone().unwrap_or_else(|| "unknown firmware".to_owned())
     }
-}
-
-/// One attempt at a job, as the printer thread sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Run {
-    /// Its name.
-    pub id: u64,
-    /// Where it stands.
-    pub phase: RunPhase,
-    /// Commands acknowledged, and where the last stands.
-    pub progress: Progress,
-    /// Counters; the `job_*` ones are this run's.
-    pub stats: Stats,
-    /// How long it has been paused in all.
-    pub paused: Duration,
-    /// Why it is held or was given up, when no person asked for it through the agent.
-    pub cause: Option<Cause>,
-}
-
-/// Why a run is held or was given up, when no person asked for it through the agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
-    /// The printer asked for it; in words.
-    Printer(String),
-    /// No reply came for some lines, and this firmware cannot be asked whether it has carried them out.
-    Doubt {
-        /// First such line of the file.
-        first: u64,
-        /// The last.
-        last: u64,
-    },
-    /// The guard holds it.
-    Guard(Fault, String),
-}
-
-impl Cause {
-    /// Its stable code.
-    #[must_use]
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::Printer(_) => Fault::PrinterAsked,
-            Self::Doubt { .. } => Fault::CommUncertain,
-            Self::Guard(fault, _) => *fault,
-        }
-    }
-
-    /// The same for a person.
-    #[must_use]
-    pub fn text(&self) -> String {
-        match self {
-            Self::Printer(text) | Self::Guard(_, text) => text.clone(),
-            Self::Doubt { first, last } => format!(
-                "no reply came for lines {first} to {last} of the file: look at the print, then resume with --doubt executed or --doubt lost"
-            ),
-        }
-    }
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RunPhase {
-    /// The line counter is being set; nothing of the job has been sent.
-    Starting,
-    /// Lines go out.
-    Printing,
-    /// It stands still.
-    Paused,
-    /// It is over.
-    Ended(RunEnd),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RunEnd {
-    /// Every line was acknowledged.
-    Completed,
-    /// It was given up, and the cancel script has run.
-    Cancelled,
-    /// It could not go on.
-    Interrupted(Fault, String),
 }
 
 /// A handle to the printer thread.

@@ -45,6 +45,7 @@ impl Bench {
             Err((fault, text)) => {
                 warn!(code = fault.code(), text, help = fault.help(), "the print cannot go on");
                 self.make_safe = true;
+                // When it ended nobody has seen.
                 let over = run.filter(|run| !run.is_over()).map(|mut run| {
                     (run.progress, run.stats) = (progress, stats);
                     run.phase = RunPhase::Ended(RunEnd::Interrupted(fault, text));

@@ -30,7 +30,7 @@ use super::port::{Port, PortLost};
 use super::takeover::Resumed;
 use super::tap::Tap;
 use super::wirelog::WireLog;
-use super::{Known, Order, PrinterOptions, Run, RunEnd, RunPhase, Snapshot};
+use super::{Known, Order, PrinterOptions, Run, RunEnd, Snapshot};
 use crate::clock::Clock;
 use crate::service;
 
@@ -317,7 +317,8 @@ impl Bench {
             Some(Order::Maintain { until }) => self.maintain(until),
             Some(Order::Start { run, .. }) => {
                 let (fault, text) = self.why_silent();
-                self.publish.send_modify(|snapshot| snapshot.run = Some(Run::refused(run, fault, text)));
+                let run = Run::refused(run, self.clock.now(), fault, text);
+                self.publish.send_modify(|snapshot| snapshot.run = Some(run));
             }
             Some(Order::SendAside(aside)) => {
                 let (fault, text) = self.why_silent();
@@ -351,10 +352,10 @@ impl Bench {
             self.dump_wire(&format!("{}: {text}", Fault::PortLost));
         }
         self.end_prompt(PromptEnd::Lost, None);
-        let unsafe_yet = self.make_safe;
+        let (unsafe_yet, now) = (self.make_safe, self.clock.now());
         self.publish.send_modify(|snapshot| {
             if let Some(run) = snapshot.run.as_mut().filter(|run| !run.is_over()) {
-                run.phase = RunPhase::Ended(RunEnd::Interrupted(Fault::PortLost, text.clone()));
+                run.end(now, RunEnd::Interrupted(Fault::PortLost, text.clone()));
             }
             snapshot.state = PrinterState::Offline;
             snapshot.known = None;
@@ -369,29 +370,6 @@ impl Bench {
             snapshot.state = state;
             snapshot.fault = fault;
         });
-    }
-}
-
-impl Run {
-    pub(super) fn new(id: u64) -> Self {
-        Self {
-            id,
-            phase: RunPhase::Starting,
-            progress: Default::default(),
-            stats: Default::default(),
-            paused: Duration::ZERO,
-            cause: None,
-        }
-    }
-
-    pub(super) fn refused(id: u64, fault: Fault, text: String) -> Self {
-        Self { phase: RunPhase::Ended(RunEnd::Interrupted(fault, text)), ..Self::new(id) }
-    }
-
-    /// Whether it has ended.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        matches!(self.phase, RunPhase::Ended(_))
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod bed;
 mod edges;
+mod over_time;
 mod preflight;
 mod queue;
 mod rig;
 mod takeover;
+mod usage;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered};
 use spoolway_agent::clock::Clock;
-use spoolway_agent::config::{self, BedConfirm, ProfileChoice};
+use spoolway_agent::config::{self, BackendKey, BedConfirm, ProfileChoice};
 use spoolway_agent::desk::{self, Asks, Desk, Parts};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::line_journal::LineJournal;
@@ -17,7 +17,7 @@ use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPh
 use spoolway_agent::spool::{Spool, SpoolOptions};
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
 use spoolway_agent::view::{JobView, LinkView};
-use spoolway_agent_core::stream::Stats;
+use spoolway_agent_core::stream::{Progress, Stats};
 use spoolway_firmware_profiles::{FirmwareReport, Registry};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{CmdId, JobState};
@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     inbound: mpsc::Sender<Inbound>,
     task: JoinHandle<()>,
     seq: u64,
+    /// The run of the process before.
+    taken: Option<u64>,
     /// The run that was ordered last, and how many were.
     last_run: u64,
     starts: usize,
@@ -61,7 +63,7 @@ impl Rig {
 
     /// The same with a printer that is switched off.
     pub(crate) fn open_without_printer(folder: &std::path::Path) -> Self {
-        Self::live(folder, BedConfirm::Required, config::Preflight::default(), None)
+        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
@@ -81,19 +83,34 @@ impl Rig {
         taken: Option<(Ticket, RunPhase)>,
     ) -> Self {
         let (ticket, phase) = taken.unzip();
-        let run = ticket.as_ref().map(|ticket| ticket.subject.run);
-        let rig = Self::live(folder, confirm, preflight, ticket);
-        rig.snapshot.send_replace(idle());
-        if let (Some(run), Some(phase)) = (run, phase) {
-            rig.run(run, phase);
+        Self::live(folder, confirm, preflight, Default::default(), ticket).with_printer(phase)
+    }
+
+    /// The same, where starts of the backend need a permit of this key.
+    pub(crate) fn open_signed(
+        folder: &std::path::Path,
+        key: BackendKey,
+        taken: Option<(Ticket, RunPhase)>,
+    ) -> Self {
+        let (ticket, phase) = taken.unzip();
+        let backend = config::Backend { key: Some(key), ..Default::default() };
+        Self::live(folder, BedConfirm::NotRequired, Default::default(), backend, ticket).with_printer(phase)
+    }
+
+    /// The printer is switched on; `phase` is that of the run that was taken over.
+    fn with_printer(self, phase: Option<RunPhase>) -> Self {
+        self.snapshot.send_replace(idle());
+        if let (Some(run), Some(phase)) = (self.taken, phase) {
+            self.run(run, phase);
         }
-        rig
+        self
     }
 
     fn live(
         folder: &std::path::Path,
         confirm: BedConfirm,
         preflight: config::Preflight,
+        backend: config::Backend,
         taken: Option<Ticket>,
     ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
@@ -105,6 +122,7 @@ impl Rig {
         let clock = Clock::start().unwrap();
         let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
         let mut printer = Printer::played(order, seen);
+        let run = taken.as_ref().map(|ticket| ticket.subject.run);
         printer.taken = taken;
         let (to_desk, inbound) = mpsc::channel(INBOUND);
         let (to_relay, outbound) = mpsc::channel(OUTBOUND);
@@ -128,7 +146,7 @@ impl Rig {
             },
             preflight,
             bed: config::Bed { confirm },
-            backend: config::Backend::default(),
+            backend,
             inbound,
             outbound: to_relay,
             hello: hello_out,
@@ -147,6 +165,7 @@ impl Rig {
             inbound: to_desk,
             task,
             seq: 0,
+            taken: run,
             last_run: 0,
             starts: 0,
             _seams: seams,
@@ -269,14 +288,23 @@ impl Rig {
 
     /// The printer says how the run does.
     pub(crate) fn run(&self, id: u64, phase: RunPhase) {
-        let state = match phase {
+        self.run_at(id, phase, Progress::default());
+    }
+
+    /// The same with how far it is.
+    pub(crate) fn run_at(&self, id: u64, phase: RunPhase, progress: Progress) {
+        let ended = matches!(phase, RunPhase::Ended(_)).then(|| self.clock.now());
+        let stats = Stats { job_lines_sent: 4, ..Stats::default() };
+        self.say(Run { id, phase, progress, stats, paused: Duration::ZERO, ended, cause: None });
+    }
+
+    /// The printer says this.
+    pub(crate) fn say(&self, run: Run) {
+        let state = match run.phase {
             RunPhase::Starting | RunPhase::Printing => PrinterState::Printing,
             RunPhase::Paused => PrinterState::Paused,
             RunPhase::Ended(_) => PrinterState::Idle,
         };
-        let (progress, paused) = Default::default();
-        let stats = Stats { job_lines_sent: 4, ..Stats::default() };
-        let run = Run { id, phase, progress, stats, paused, cause: None };
         self.snapshot.send_modify(|snapshot| {
             snapshot.state = state;
             snapshot.run = Some(run);

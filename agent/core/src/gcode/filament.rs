@@ -1,6 +1,9 @@
 //! How much filament the commands of a file push, by tool: exact for as many commands as were acknowledged.
 
+use std::ops::Range;
+
 use super::modal::word;
+use super::reader::Reader;
 
 /// Units in one millimetre: lengths are counted in nanometres, so that the sum does not depend on rounding.
 const PER_MM: f64 = 1e6;
@@ -81,7 +84,13 @@ impl FilamentMeter {
     /// Millimetres used, by tool from the first to the last one that pushed.
     #[must_use]
     pub fn used_mm(&self) -> Vec<f64> {
-        self.tools.iter().map(|pushed| pushed.most as f64 / PER_MM).collect()
+        self.used_since(&Self::default())
+    }
+
+    /// The same behind the commands that an earlier copy has followed.
+    fn used_since(&self, earlier: &Self) -> Vec<f64> {
+        let before = earlier.tools.iter().map(|pushed| pushed.most).chain(std::iter::repeat(0));
+        self.tools.iter().zip(before).map(|(now, before)| (now.most - before) as f64 / PER_MM).collect()
     }
 
     /// Firmwares differ about `G90` and `G91`: Marlin and Smoothieware let them decide over the extruder as well, for Klipper and
@@ -128,6 +137,72 @@ impl FilamentMeter {
             rest = after;
         }
         None
+    }
+}
+
+/// The filament of some commands of a file, which comes in pieces of any size from its beginning.
+#[derive(Debug)]
+pub struct FilamentCount {
+    reader: Reader,
+    passed: Passed,
+}
+
+/// The commands that were read.
+#[derive(Debug)]
+struct Passed {
+    meter: FilamentMeter,
+    /// As it was ahead of the first command that counts.
+    before: FilamentMeter,
+    commands: u64,
+    counted: Range<u64>,
+}
+
+impl FilamentCount {
+    /// Counts these commands of a file; the first is 0.
+    #[must_use]
+    pub fn new(counted: Range<u64>) -> Self {
+        let (meter, before) = (FilamentMeter::new(), FilamentMeter::new());
+        Self { reader: Reader::new(), passed: Passed { meter, before, commands: 0, counted } }
+    }
+
+    /// Whether commands are missing.
+    #[must_use]
+    pub fn wants_more(&self) -> bool {
+        self.passed.wants_more()
+    }
+
+    /// Takes the next piece. A line that is no G-code ends the count: no printer has taken it.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let Self { reader, passed } = self;
+        if reader.push(bytes, |command, _| passed.follow(command)).is_err() {
+            passed.counted.end = passed.commands;
+        }
+    }
+
+    /// Millimetres by tool; a last line without an end counts as well.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<f64> {
+        let Self { reader, passed } = &mut self;
+        // A last line that is no G-code adds nothing.
+        drop(reader.finish(|command, _| passed.follow(command)));
+        self.passed.meter.used_since(&self.passed.before)
+    }
+}
+
+impl Passed {
+    fn wants_more(&self) -> bool {
+        !self.counted.is_empty() && self.commands < self.counted.end
+    }
+
+    fn follow(&mut self, command: &[u8]) {
+        if !self.wants_more() {
+            return;
+        }
+        self.meter.follow(command);
+        self.commands += 1;
+        if self.commands == self.counted.start {
+            self.before.clone_from(&self.meter);
+        }
     }
 }
 
@@ -198,6 +273,25 @@ mod tests {
             meter.follow(b"G1 X1 E0.00001");
         }
         assert_eq!(meter.used_mm(), [1.0]);
+    }
+
+    #[test]
+    fn a_file_in_pieces_is_counted_up_to_a_command() {
+        let text = b"M83\n; a comment\nG1 E1\n\nG1 E2 ; more\nG1 E4";
+        for piece in 1..=text.len() {
+            let used = [0, 1, 2, 3, 4, 9].map(|commands| {
+                let mut count = FilamentCount::new(0..commands);
+                for part in text.chunks(piece) {
+                    count.push(part);
+                }
+                count.finish().first().copied().unwrap_or(0.0)
+            });
+            assert_eq!(used, [0.0, 0.0, 1.0, 3.0, 7.0, 7.0], "in pieces of {piece}");
+        }
+        let mut broken = FilamentCount::new(0..9);
+        broken.push(b"M83\nG1 E1\n\x7fELF\x02\nG1 E1\n");
+        assert!(!broken.wants_more());
+        assert_eq!(broken.finish(), [1.0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod reader;
 pub mod scan;
 pub mod target;
 
-pub use filament::FilamentMeter;
+pub use filament::{FilamentCount, FilamentMeter};
 pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};
 pub use modal::Modal;

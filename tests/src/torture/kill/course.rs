@@ -11,7 +11,7 @@ use spoolway_firmware_profiles::{HostWaits, Profile};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{JobId, JobState};
 
-use super::outbox;
+use super::outbox::{self, Printed};
 use super::report::{Figures, Watched};
 use super::waits::Waits;
 use super::{Arguments, Interrupt, Job};
@@ -59,7 +59,7 @@ pub(super) struct Course<'a> {
     agent: Option<AgentProcess>,
     waits: Waits,
     kills: u64,
-    jobs: Vec<JobId>,
+    jobs: Vec<Printed>,
     /// The files of all prints, one behind the other.
     files: Vec<u8>,
     /// The planner while the agent was killed, and in a print without any kill.
@@ -137,7 +137,7 @@ impl<'a> Course<'a> {
         let control = self.board.control();
         let (before, moves) = (control.executed(), control.moves());
         let accepted = client.job(&Request::Print { path, name: None })?;
-        self.jobs.push(accepted.job_id.clone());
+        self.jobs.push(Printed::new(accepted.job_id.clone(), commands, &file));
         self.files.extend(file);
         self.until("the first move", |course| Ok((course.board.control().moves() > moves).then_some(())))?;
         during(self, before, commands)?;
@@ -280,6 +280,7 @@ impl<'a> Course<'a> {
             prints: self.jobs.len() as u64,
             lines,
             events: told.events,
+            usage: told.usage,
             waits_us: self.waits.sorted_us(),
             unanswered: self.waits.open(),
             killed: self.killed,

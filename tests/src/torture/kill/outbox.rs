@@ -1,26 +1,46 @@
-//! What a killed agent has told: every event once, none missing, each job begun once and ended once.
+//! What a killed agent has told: every event once, none missing, each job begun once, ended once and accounted once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
+use spoolway_agent_core::gcode::FilamentCount;
 use spoolway_protocol::JobId;
+use spoolway_protocol::usage::JobUsage;
 
 /// Events read at once.
 const AT_ONCE: usize = 512;
 /// Bytes read at once.
 const BYTES_AT_ONCE: u64 = 4 << 20;
 
+/// A job that was printed, and what it takes by its file.
+#[derive(Debug)]
+pub(super) struct Printed {
+    pub(super) id: JobId,
+    commands: u64,
+    filament_mm: Vec<f64>,
+}
+
+impl Printed {
+    pub(super) fn new(id: JobId, commands: u64, file: &[u8]) -> Self {
+        let mut count = FilamentCount::new(0..commands);
+        count.push(file);
+        Self { id, commands, filament_mm: count.finish() }
+    }
+}
+
 /// What stands in an outbox that nobody has emptied.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) events: u64,
+    /// Usage records among them.
+    pub(super) usage: u64,
     pub(super) faults: Vec<String>,
 }
 
 /// Reads the state folder of an agent that has ended.
-pub(super) fn read(folder: &Path, jobs: &[JobId]) -> anyhow::Result<Told> {
+pub(super) fn read(folder: &Path, jobs: &[Printed]) -> anyhow::Result<Told> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (store, _) = Store::open(folder, &StoreOptions::default())?;
@@ -33,17 +53,18 @@ pub(super) fn read(folder: &Path, jobs: &[JobId]) -> anyhow::Result<Told> {
         }
         let mut faults = told_once(&events, jobs);
         for job in jobs {
-            let attempts = store.attempts(job.as_str()).await?;
+            let attempts = store.attempts(job.id.as_str()).await?;
             if attempts.len() != 1 {
-                faults.push(format!("job {job} was begun {} times", attempts.len()));
+                faults.push(format!("job {} was begun {} times", job.id, attempts.len()));
             }
         }
         store.close().await?;
-        Ok(Told { events: events.len() as u64, faults })
+        let usage = events.iter().filter(|stored| stored.event.kind == "job.usage").count() as u64;
+        Ok(Told { events: events.len() as u64, usage, faults })
     })
 }
 
-fn told_once(events: &[StoredEvent], jobs: &[JobId]) -> Vec<String> {
+fn told_once(events: &[StoredEvent], jobs: &[Printed]) -> Vec<String> {
     let mut faults = holes(events);
     let mut by_job: BTreeMap<&str, Vec<(&str, Value)>> = BTreeMap::new();
     for event in events.iter().map(|stored| &stored.event) {
@@ -56,8 +77,9 @@ fn told_once(events: &[StoredEvent], jobs: &[JobId]) -> Vec<String> {
         }
     }
     for job in jobs {
-        let story = by_job.remove(job.as_str()).unwrap_or_default();
-        faults.extend(story_faults(&story).into_iter().map(|fault| format!("job {job}: {fault}")));
+        let story = by_job.remove(job.id.as_str()).unwrap_or_default();
+        let found = story_faults(&story).into_iter().chain(usage_faults(&story, job));
+        faults.extend(found.map(|fault| format!("job {}: {fault}", job.id)));
     }
     faults.extend(by_job.keys().map(|job| format!("nobody has begun job {job}")));
     faults
@@ -103,6 +125,25 @@ fn story_faults(story: &[(&str, Value)]) -> Vec<String> {
     faults
 }
 
+/// One record for the one attempt, of the whole file and of nothing twice, whichever processes have printed it.
+fn usage_faults(story: &[(&str, Value)], job: &Printed) -> Option<String> {
+    let records: Vec<_> =
+        story.iter().filter(|(kind, _)| *kind == "job.usage").map(|(_, data)| data).collect();
+    let is_right = |data: &Value| {
+        data["usage_id"] == JobUsage::id_of(&job.id, 1).as_str()
+            && data["outcome"] == "completed"
+            && data["lines_acked"] == job.commands
+            && data["lines_before"].is_null()
+            && serde_json::from_value::<Vec<f64>>(data["filament_mm"].clone())
+                .is_ok_and(|mm| mm == job.filament_mm)
+            && data["printing_ms"].as_u64().is_some_and(|ms| ms > 0)
+    };
+    match records.as_slice() {
+        [record] if is_right(record) => None,
+        _ => Some(format!("usage {records:?} of {} lines and {:?} mm", job.commands, job.filament_mm)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -129,12 +170,19 @@ mod tests {
             event(2, 1, "job.progress", &json!({"pct": 10})),
             event(2, 2, "job.progress", &json!({"pct": 20})),
             event(5, 1, "job.state", &json!({"rev": 2, "to": "completed"})),
-            event(5, 2, "job.result", &json!({"outcome": "completed"})),
+            event(5, 2, "job.usage", &usage()),
+            event(5, 3, "job.result", &json!({"outcome": "completed"})),
         ]
     }
 
+    fn usage() -> Value {
+        json!({
+            "usage_id": "one/1", "outcome": "completed", "printing_ms": 5, "filament_mm": [1.5], "lines_acked": 2,
+        })
+    }
+
     fn faults(events: &[StoredEvent]) -> String {
-        told_once(events, &[JobId::new("one").unwrap()]).join("; ")
+        told_once(events, &[Printed::new(JobId::new("one").unwrap(), 2, b"M83\nG1 E1.5\n")]).join("; ")
     }
 
     #[test]
@@ -151,16 +199,31 @@ mod tests {
         };
         assert!(without(0).contains("revisions [2]") && without(0).contains("states"), "{}", without(0));
         assert!(without(1).contains("seq: 2"), "{}", without(1));
-        assert!(without(4).contains("results []"));
+        assert!(without(4).contains("usage []"), "{}", without(4));
+        assert!(without(5).contains("results []"));
         let with = |kind: &str, data: Value| {
             let mut events = whole();
-            events.push(event(5, 3, kind, &data));
+            events.push(event(5, 4, kind, &data));
             faults(&events)
         };
         assert!(with("job.result", json!({"outcome": "completed"})).contains("results"));
+        assert!(with("job.usage", usage()).contains("usage [Object"), "a record that is told twice");
         assert!(with("job.state", json!({"rev": 2, "to": "printing"})).contains("revisions"));
         assert!(with("job.progress", json!({"pct": 20})).contains("milestones"));
         assert!(with("gap", json!({"dropped": 1})).contains("lost"));
+        for (name, wrong) in [
+            ("usage_id", json!("one/2")),
+            ("lines_acked", json!(1)),
+            ("filament_mm", json!([1.25])),
+            ("outcome", json!("interrupted")),
+            ("printing_ms", json!(0)),
+        ] {
+            let mut events = whole();
+            let mut data = usage();
+            data[name] = wrong;
+            events[4] = event(5, 2, "job.usage", &data);
+            assert!(faults(&events).contains("usage ["), "{name}");
+        }
         let mut foreign = whole();
         foreign[1].event.job_id = Some("two".to_owned());
         assert!(faults(&foreign).contains("nobody has begun job two"));

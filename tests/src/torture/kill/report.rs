@@ -27,6 +27,8 @@ pub(super) struct Figures {
     pub(super) lines: u64,
     /// Events in the outbox, each once.
     pub(super) events: u64,
+    /// Usage records among them, one for each print.
+    pub(super) usage: u64,
     /// From each kill to the first new line that the printer accepted, the shortest first.
     #[serde(skip)]
     pub(super) waits_us: Vec<u64>,
@@ -126,7 +128,7 @@ pub(super) struct Report {
     pub(super) max_ms: u64,
     pub(super) rows: Vec<Row>,
     pub(super) gone_on: GoneOn,
-    /// Every line once and in order, every event once, no job begun twice.
+    /// Every line once and in order, every event and usage record once, no job begun or accounted twice.
     pub(super) is_whole: bool,
     /// The times hold their bars, or the kills were too close for any.
     pub(super) is_within_bars: bool,
@@ -169,7 +171,7 @@ impl fmt::Display for Report {
             "{} kills, {} to {} ms apart, seed {}\n",
             self.kills, self.min_ms, self.max_ms, self.seed
         )?;
-        let head = ["kills", "prints", "lines", "events", "opened", "refused", "dropped"];
+        let head = ["kills", "prints", "lines", "events", "usage", "opened", "refused", "dropped"];
         write!(f, "{:<15}", "profile")?;
         head.iter().try_for_each(|name| write!(f, "{name:>8}"))?;
         writeln!(
@@ -178,19 +180,26 @@ impl fmt::Display for Report {
             "median ms", "p99 ms", "max ms", "empty", "without kills"
         )?;
         for Row { figures, gone_on } in &self.rows {
-            let Figures { kills, prints, lines, events, descriptors, refused, dropped_bytes, .. } = figures;
-            write!(f, "{:<15}{kills:>8}{prints:>8}{lines:>8}{events:>8}", figures.profile)?;
+            let Figures { kills, prints, lines, events, usage, descriptors, refused, dropped_bytes, .. } =
+                figures;
+            write!(f, "{:<15}{kills:>8}{prints:>8}{lines:>8}{events:>8}{usage:>8}", figures.profile)?;
             writeln!(f, "{descriptors:>8}{refused:>8}{dropped_bytes:>8}{gone_on}")?;
         }
-        writeln!(f, "{:<71}{}\n", "all", self.gone_on)?;
+        writeln!(f, "{:<79}{}\n", "all", self.gone_on)?;
         for (row, fault) in self.rows.iter().flat_map(|row| row.figures.faults.iter().map(move |f| (row, f)))
         {
             writeln!(f, "FAILED {}: {fault}", row.figures.profile)?;
         }
         let verdict = match (self.is_whole, self.is_within_bars) {
-            (true, true) if self.min_ms < APART_MS => "Every line once and in order, every event once.",
-            (true, true) => "Every line once and in order, every event once, within the bars.",
-            (true, false) => "Every line once and in order, every event once, but NOT within the bars.",
+            (true, true) if self.min_ms < APART_MS => {
+                "Every line once and in order, every event and usage record once."
+            }
+            (true, true) => {
+                "Every line once and in order, every event and usage record once, within the bars."
+            }
+            (true, false) => {
+                "Every line once and in order, every event and usage record once, but NOT within the bars."
+            }
             (false, _) => "NOT whole.",
         };
         let bars = format!(
