@@ -134,7 +134,10 @@ impl Handover {
             parts.port = port;
             return parts;
         };
-        parts.run = talk.ticket.clone().zip(beside.run.clone());
+        // Progress and counters are the conversation's own.
+        let (progress, stats) = (found.carried.progress(), found.carried.stats());
+        let run = beside.run.clone().map(|run| Run { progress, stats, ..run });
+        parts.run = talk.ticket.clone().zip(run);
         parts.make_safe = beside.make_safe;
         if found.carried.is_live() {
             parts.taken = Some(TakenOver { talk, beside, found, port });
