@@ -1,5 +1,6 @@
 //! The edge print agent: shells that carry bytes and time between the machines and the world.
 
+pub mod attempt;
 pub mod bus;
 pub mod cli;
 pub mod clock;

@@ -43,7 +43,8 @@ pub struct Permit {
     pub sha256: Sha256Hex,
     /// Size of the file in bytes.
     pub size: u64,
-    /// Seconds for which the attempt may print, pauses not counted; absent: without a limit.
+    /// Seconds for which the attempt may print, pauses not counted, together with the attempts that go on from it; absent: without a
+    /// limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<u64>,
     /// The bed epoch for which somebody has said that the bed is clear.

@@ -112,6 +112,7 @@ impl Site {
             commands: 1,
             layers: 0,
             started: self.clock.stamp(),
+            permit: None,
         }
     }
 

@@ -8,40 +8,33 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, Sha256Hex};
 use tracing::{info, warn};
 
-use super::attempt::Begun;
 use super::book::{Detail, Entry, json};
 use super::clerk::Clerk;
 use super::events::event;
 use super::follow::Following;
 use super::over_time::OverTime;
+use crate::attempt::Begun;
 use crate::line_journal::Found;
 use crate::printer::Ticket;
-use crate::store::{StoreError, Write};
+use crate::store::Write;
 
 impl Clerk {
     /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
-    pub(super) async fn take_up(
-        &mut self,
-        ticket: Ticket,
-        lost_database: bool,
-        left: &Found,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn take_up(&mut self, ticket: Ticket, lost_database: bool, left: &Found) {
         self.runs = self.runs.max(ticket.subject.run);
         if lost_database && !self.book.entries.contains_key(&ticket.job_id) {
             self.adopt(&ticket).await;
         }
-        let Some(entry) = self.book.entries.get(&ticket.job_id) else { return Ok(()) };
+        let Some(entry) = self.book.entries.get(&ticket.job_id) else { return };
         let attempt = ticket.subject.attempt;
         if !entry.job.state().holds_printer() || entry.job.attempt() != attempt {
-            return Ok(());
+            return;
         }
         let over_time = if self.is_held_over_time(&ticket.job_id) { OverTime::Held } else { OverTime::No };
-        let permit = Begun::of(&self.store, &ticket.job_id, attempt).await?.permit;
         let mark = left.of(ticket.job_id.as_str(), attempt).cloned().map(Box::new);
         info!(job = %ticket.job_id, attempt, "the print outlived the process");
         self.journal.begin(ticket.subject.clone());
-        self.following = Some(Following { permit, over_time, mark, ..Following::from(ticket) });
-        Ok(())
+        self.following = Some(Following { over_time, mark, ..Following::from(ticket) });
     }
 
     /// The database has forgotten a job that is on the printer: what the journal of the conversation knows of it is written
@@ -81,7 +74,10 @@ impl Clerk {
                 job_id: id.to_string(),
                 attempt,
                 started_ms: ticket.started.w,
-                detail_json: Some(json(&Begun { started: Some(ticket.started.clone()), permit: None })),
+                detail_json: Some(json(&Begun {
+                    started: Some(ticket.started.clone()),
+                    permit: ticket.permit.clone(),
+                })),
             },
             event(&changed, Some((&id, attempt)), &self.clock.stamp()),
         ];

@@ -10,7 +10,6 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, FaultCode, JobId, Stamp};
 use tracing::{info, warn};
 
-use super::attempt::{Begun, UsedPermit};
 use super::book::Entry;
 use super::clerk::Clerk;
 use super::events::event;
@@ -18,6 +17,7 @@ use super::losses::{Heat, Lost, loss_of};
 use super::moves::Reason;
 use super::over_time::OverTime;
 use super::usage::{Measured, RunFacts};
+use crate::attempt::{Begun, UsedPermit};
 use crate::line_journal::{Mark, Subject};
 use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use crate::store::{AttemptEnd, Write};
@@ -48,14 +48,14 @@ pub(super) struct Following {
 impl From<Ticket> for Following {
     /// A run that begins, or was taken over from the process before.
     fn from(ticket: Ticket) -> Self {
-        let Ticket { job_id, subject, started, .. } = ticket;
+        let Ticket { job_id, subject, started, permit, .. } = ticket;
         Self {
             job_id,
             subject,
             heat: Heat::default(),
             began: Moment::from_millis(started.m),
             started,
-            permit: None,
+            permit,
             over_time: OverTime::No,
             mark: None,
             milestone: 0,

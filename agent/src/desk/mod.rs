@@ -2,7 +2,7 @@
 //!
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
 //! * `intake` keeps commands of the backend, each stored, carried out at most once and ended once; `commands` carries them out.
-//! * `permits` judges what a backend has signed for a start; `over_time` looks at its time, and `attempt` keeps it with the attempt.
+//! * `permits` judges what a backend has signed for a start; `over_time` looks at its time.
 //! * `fetch` pulls a job's file into the spool.
 //! * `schedule` changes order, times, copies and holds of jobs that wait.
 //! * `bed` knows whether the bed is clear, and who says so.
@@ -13,7 +13,6 @@
 
 mod adopt;
 mod alarms;
-mod attempt;
 mod bed;
 mod book;
 mod by_hand;

@@ -7,12 +7,12 @@ use spoolway_protocol::usage::{JobOverTime, JobUsage};
 use spoolway_protocol::{Fault, JobId};
 use tracing::warn;
 
-use super::attempt::UsedPermit;
 use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
 use super::permits::TOLD_OVER_TIME;
 use super::restore::meta;
+use crate::attempt::UsedPermit;
 use crate::printer::{Order, Run, RunPhase};
 
 /// What a run's permit has done to it.

@@ -9,12 +9,12 @@ use spoolway_protocol::usage::JobUsage;
 use spoolway_protocol::{Fault, JobId, Permit, PrinterId, SignedPermit};
 use tracing::{info, warn};
 
-use super::attempt::UsedPermit;
 use super::book::json;
 use super::clerk::Clerk;
 use super::local_jobs::LOCAL_OWNER;
 use super::moves::Reason;
 use super::restore::meta;
+use crate::attempt::UsedPermit;
 use crate::config::Backend;
 use crate::store::{Store, StoreError, Write};
 use crate::view::{PermitsView, Refusal};

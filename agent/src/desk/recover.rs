@@ -13,12 +13,12 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::Answer;
-use super::attempt::Begun;
 use super::book::json;
 use super::clerk::{Clerk, Done};
 use super::commands::unknown_job;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
+use crate::attempt::Begun;
 use crate::line_journal::Subject;
 use crate::printer::{Known, Order, feeder};
 use crate::spool::Spool;

@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::Parts;
-use super::attempt::Begun;
 use super::book::{Book, Entry};
 use super::clerk::{Clerk, Done};
 use super::events::event;
@@ -25,6 +24,7 @@ use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use super::permits::Permits;
 use super::usage::{RunFacts, Times, filament_of};
+use crate::attempt::Begun;
 use crate::bus::Inbound;
 use crate::line_journal::{Found, Mark};
 use crate::printer::{Order, Ticket};
@@ -150,7 +150,7 @@ impl Clerk {
             }
         }
         if let Some(ticket) = taken {
-            self.take_up(ticket, lost_database, left).await?;
+            self.take_up(ticket, lost_database, left).await;
         }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         let goes_on = self.following.as_ref().map(|run| run.job_id.clone());

@@ -8,17 +8,17 @@ use spoolway_agent_core::preflight::{Printer, Report};
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{Fault, JobId, Stamp};
+use spoolway_protocol::{Fault, JobId};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use super::attempt::Begun;
 use super::book::json;
 use super::clerk::{Clerk, Done};
 use super::follow::Following;
 use super::moves::Reason;
 use super::permits::Granted;
 use super::restore::{BED_EPOCH, BED_JOB, meta};
+use crate::attempt::Begun;
 use crate::line_journal::Subject;
 use crate::printer::feeder::{self, Feed};
 use crate::printer::{Known, Order, Ticket};
@@ -194,15 +194,14 @@ impl Clerk {
         feed: mpsc::Receiver<Feed>,
     ) {
         let run = subject.run;
-        let started = begun.started.unwrap_or_else(|| self.clock.stamp());
         self.journal.begin(subject.clone());
-        let ticket = Box::new(self.ticket(id, subject, started));
-        self.following = Some(Following { permit: begun.permit, ..Following::from((*ticket).clone()) });
+        let ticket = Box::new(self.ticket(id, subject, begun));
+        self.following = Some(Following::from((*ticket).clone()));
         drop(self.orders.send(Order::Start { run, known, ticket, feed }).await);
     }
 
     /// What has to be known of a run that outlives this process.
-    fn ticket(&self, id: &JobId, subject: Subject, started: Stamp) -> Ticket {
+    fn ticket(&self, id: &JobId, subject: Subject, begun: Begun) -> Ticket {
         let entry = &self.book.entries[id];
         Ticket {
             job_id: id.clone(),
@@ -213,7 +212,8 @@ impl Clerk {
             name: entry.offer.file.name.clone(),
             commands: entry.detail.commands_total,
             layers: entry.detail.layers_total,
-            started,
+            started: begun.started.unwrap_or_else(|| self.clock.stamp()),
+            permit: begun.permit,
         }
     }
 

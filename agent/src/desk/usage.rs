@@ -17,10 +17,10 @@ use spoolway_protocol::usage::{Certainty, JobUsage};
 use spoolway_protocol::{JobId, Stamp};
 use tracing::warn;
 
-use super::attempt::Begun;
 use super::clerk::{Clerk, Done};
 use super::events::event;
 use super::follow::Following;
+use crate::attempt::Begun;
 use crate::line_journal::Mark;
 use crate::printer::{Run, RunEnd};
 use crate::spool::Spool;

@@ -336,6 +336,7 @@ mod tests {
             commands: 1,
             layers: 0,
             started: stamp,
+            permit: None,
         }
     }
 

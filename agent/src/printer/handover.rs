@@ -18,6 +18,7 @@ use super::Run;
 use super::beside::Beside;
 use super::feeder::Feed;
 use super::memory::Memory;
+use crate::attempt::UsedPermit;
 use crate::line_journal::Subject;
 use crate::service;
 
@@ -42,6 +43,9 @@ pub struct Ticket {
     pub layers: u32,
     /// When it was started.
     pub started: Stamp,
+    /// By which permit.
+    #[serde(default)]
+    pub permit: Option<UsedPermit>,
 }
 
 /// The conversation as a whole, as the journal has it.

@@ -18,6 +18,7 @@ use spoolway_agent_core::stream::Progress;
 use spoolway_protocol::{Fault, JobId, JobState};
 
 use crate::rig::Rig;
+use crate::takeover::lose_database;
 use crate::usage::{at_command, part};
 
 const JOB: &str = "job-7731";
@@ -128,6 +129,27 @@ async fn a_print_over_its_time_is_held_once_and_goes_on_when_somebody_says_so() 
     }
     let usage = rig.told("job.usage").await.pop().unwrap();
     assert_eq!((&usage["permit_id"], &usage["org"]), (&json!("permit-1"), &json!("lab")));
+}
+
+#[tokio::test]
+async fn a_permit_is_known_although_the_database_was_lost() {
+    let (folder, signer, text) = (tempfile::tempdir().unwrap(), Signer::new(), part());
+    let mut rig = Rig::open_signed(folder.path(), signer.key(), None);
+    let ticket = start(&mut rig, folder.path(), &signer, &text, &json!([])).await;
+    let run = ticket.subject.run;
+    rig.kill().await;
+    lose_database(folder.path());
+
+    let rig = Rig::open_signed(folder.path(), signer.key(), Some((ticket, RunPhase::Printing)));
+    rig.run_at(run, RunPhase::Printing, at_command(&text, 20));
+    assert_eq!(until_told(&rig, 1).await[0]["permit_id"], "permit-1");
+    rig.run_at(run, RunPhase::Ended(RunEnd::Cancelled), at_command(&text, 20));
+    rig.until_job(JOB, JobState::Cancelled).await;
+    let told = rig.told("job.usage").await;
+    assert_eq!(
+        (told.len(), &told[0]["permit_id"], &told[0]["lines_acked"]),
+        (1, &json!("permit-1"), &json!(20))
+    );
 }
 
 /// Only a person at the machine can let an interrupted print go on, so it needs no permit where starts of a backend do; it goes on by

@@ -1,5 +1,7 @@
 //! A run that the printer thread has taken over from the process before: its job is followed on, and ends once.
 
+use std::path::Path;
+
 use spoolway_agent::config::BedConfirm;
 use spoolway_agent::printer::{RunEnd, RunPhase};
 use spoolway_protocol::JobState;
@@ -25,6 +27,7 @@ async fn a_print_that_outlives_its_process_is_printing_all_the_while() {
     rig.run(ticket.subject.run, RunPhase::Ended(RunEnd::Completed));
     rig.until_job(&id, JobState::Completed).await;
     assert_eq!(rig.told("job.result").await.len(), 1);
+    assert_eq!(rig.told("job.usage").await.len(), 1);
 }
 
 #[tokio::test]
@@ -41,7 +44,7 @@ async fn a_run_that_ended_between_two_processes_is_told_once() {
     for _ in 0..3 {
         let rig = Rig::open_after(folder.path(), ANY, ended());
         rig.until_job(&id, JobState::Completed).await;
-        assert_eq!(rig.told("job.result").await.len(), 1);
+        assert_eq!((rig.told("job.result").await.len(), rig.told("job.usage").await.len()), (1, 1));
         rig.kill().await;
     }
 }
@@ -55,13 +58,7 @@ async fn a_print_goes_on_although_the_database_was_lost() {
     rig.run(ticket.subject.run, RunPhase::Printing);
     rig.until_job(&id, JobState::Printing).await;
     rig.kill().await;
-    // The first page is no page of a database any more.
-    for name in ["spoolway.db", "spoolway.db-wal"] {
-        let file = folder.path().join(name);
-        if file.exists() {
-            std::fs::write(&file, vec![0x5a; 8192]).unwrap();
-        }
-    }
+    lose_database(folder.path());
 
     let rig = Rig::open_after(folder.path(), ANY, Some((ticket.clone(), RunPhase::Printing)));
     let job = rig.until_job(&id, JobState::Printing).await;
@@ -70,4 +67,15 @@ async fn a_print_goes_on_although_the_database_was_lost() {
     rig.run(ticket.subject.run, RunPhase::Ended(RunEnd::Completed));
     rig.until_job(&id, JobState::Completed).await;
     assert_eq!(rig.told("job.result").await.len(), 1);
+    assert_eq!(rig.told("job.usage").await.len(), 1);
+}
+
+/// The first page is no page of a database any more.
+pub(crate) fn lose_database(folder: &Path) {
+    for name in ["spoolway.db", "spoolway.db-wal"] {
+        let file = folder.join(name);
+        if file.exists() {
+            std::fs::write(&file, vec![0x5a; 8192]).unwrap();
+        }
+    }
 }

@@ -277,6 +277,32 @@ async fn attempts_that_go_on_from_one_another_count_each_line_once() {
     assert_eq!(filament, [mm(60 + 19), mm(10), mm(rest)]);
 }
 
+/// The attempt that goes on dies as well, and nobody takes it over.
+#[tokio::test]
+async fn an_attempt_that_goes_on_and_dies_counts_from_where_the_first_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = part();
+    let mut rig = Rig::open(folder.path(), ANY);
+    let (id, ticket) = begin(&mut rig, folder.path(), &text).await;
+    let first = FIRST_LAYER + 20;
+    rig.run_at(ticket.subject.run, interrupted(Fault::FirmwareReset), at_command(&text, first));
+    rig.until_job(&id, JobState::Interrupted).await;
+    let subject = recover(&mut rig, &id, ResumeFrom::Auto).await.subject;
+    let second = first + 7;
+    let commands = subject.preamble + second - subject.commands_before;
+    rig.run_at(subject.run, RunPhase::Printing, Progress { commands, ..at_command(&text, second) });
+    rig.until_job(&id, JobState::Printing).await;
+    rig.kill().await;
+
+    let rig = Rig::open(folder.path(), ANY);
+    rig.until_job(&id, JobState::Interrupted).await;
+    let told = usage(&rig).await;
+    let [one, two] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((&one["lines_acked"], &two["lines_before"]), (&json!(first), &json!(first)));
+    assert_eq!((&two["lines_acked"], &two["times"]), (&json!(7), &json!("at_least")));
+    assert_eq!(two["filament_mm"], json!([PUSH_MM * 7.0]));
+}
+
 async fn recover(rig: &mut Rig, id: &str, from: ResumeFrom) -> Ticket {
     let how = RecoverHow { from, height: Some(Height::Touching) };
     let job = JobId::new(id).unwrap();

@@ -1,4 +1,4 @@
-//! What is kept in an attempt's row from its start on: when it began, and by which permit.
+//! What is kept of an attempt from its start on, in its row and beside the conversation: when it began, and by which permit.
 
 use serde::{Deserialize, Serialize};
 use spoolway_protocol::ids::{KeyId, PermitId};
@@ -8,18 +8,21 @@ use crate::store::{Store, StoreError};
 
 /// How an attempt began. Whoever ends it may be another process than the one that began it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Begun {
+pub struct Begun {
     /// When, on both clocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) started: Option<Stamp>,
+    pub started: Option<Stamp>,
     /// The permit; none for a start at the machine, or where none is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) permit: Option<UsedPermit>,
+    pub permit: Option<UsedPermit>,
 }
 
 impl Begun {
     /// What the store holds of an attempt; nothing of one that it does not know.
-    pub(super) async fn of(store: &Store, id: &JobId, attempt: u32) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn of(store: &Store, id: &JobId, attempt: u32) -> Result<Self, StoreError> {
         let rows = store.attempts(id.as_str()).await?;
         let row = rows.into_iter().find(|row| row.attempt == attempt);
         let text = row.and_then(|row| row.detail_json);
@@ -29,15 +32,19 @@ impl Begun {
 
 /// A permit that was used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct UsedPermit {
-    pub(super) permit_id: PermitId,
-    pub(super) kid: KeyId,
-    pub(super) org: String,
-    pub(super) fence: u64,
+pub struct UsedPermit {
+    /// Its name.
+    pub permit_id: PermitId,
+    /// The key that signed it.
+    pub kid: KeyId,
+    /// Who pays.
+    pub org: String,
+    /// Its fence.
+    pub fence: u64,
     /// Seconds for which the job may be printed.
-    pub(super) max_seconds: Option<u64>,
+    pub max_seconds: Option<u64>,
     /// Whether it is held when they are over.
-    pub(super) pauses_over_time: bool,
+    pub pauses_over_time: bool,
 }
 
 impl From<&Permit> for UsedPermit {
