@@ -91,14 +91,13 @@ impl Clerk {
             // What goes ahead of an interrupted print's own lines is its recovery.
             RunPhase::Printing if !self.is_past_preamble(&run) => {}
             RunPhase::Printing => self.reach(JobState::Printing, Reason::default()).await,
-            RunPhase::Paused if !self.is_past_preamble(&run) => {
-                let reason = self.why_held(&run);
-                self.reach(JobState::Paused, reason.clone()).await;
-                self.explain(reason);
-            }
             RunPhase::Paused => {
                 let reason = self.why_held(&run);
-                self.reach(JobState::Printing, Reason::default()).await;
+                let is_held = self.book.active().is_some_and(|entry| entry.job.state() == JobState::Paused);
+                // It may stand still before it was ever seen printing.
+                if !is_held && self.is_past_preamble(&run) {
+                    self.reach(JobState::Printing, Reason::default()).await;
+                }
                 self.reach(JobState::Paused, reason.clone()).await;
                 self.explain(reason);
             }

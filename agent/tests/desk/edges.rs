@@ -278,3 +278,19 @@ async fn a_kill_behind_any_move_of_a_cancel_or_a_bad_file_repeats_and_loses_noth
     let covered = kill_behind_every_move(Chapter::Endings).await;
     assert_walked(&covered, &[(Printing, Cancelled), (Preflight, Failed)]);
 }
+
+#[tokio::test]
+async fn a_print_that_stands_still_moves_once_however_often_the_printer_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), BedConfirm::NotRequired);
+    let id = rig.print(dir.path()).await;
+    let run = rig.started().await;
+    rig.run(run, RunPhase::Paused);
+    rig.until_job(&id, JobState::Paused).await;
+    let before = rig.told("job.state").await;
+    for _ in 0..20 {
+        rig.run(run, RunPhase::Paused);
+        rig.hello.changed().await.unwrap();
+    }
+    assert_eq!(rig.told("job.state").await, before);
+}
