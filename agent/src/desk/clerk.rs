@@ -294,9 +294,9 @@ impl Clerk {
         self.changed = true;
         self.watch_window().await;
         if self.rest_until.is_none_or(|until| self.clock.now() >= until) {
+            self.watch_time().await;
             self.tell_late_end().await;
         }
-        self.watch_time().await;
         let now = self.clock.now();
         if now >= self.upkeep_due {
             self.upkeep_due = now + UPKEEP_EVERY;

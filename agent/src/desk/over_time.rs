@@ -39,15 +39,16 @@ impl Clerk {
             following.over_time = OverTime::Held;
             drop(self.orders.send(Order::Pause).await);
         }
-        let fault = Fault::PermitOverTime;
-        warn!(job = %id, max_seconds, printing_ms, held, code = fault.code(), help = fault.help(), "over time");
         let permit_id = permit.permit_id;
         let told = JobOverTime { max_seconds, printing_ms, held, permit_id, extra: Extra::default() };
         let told = event(&EventData::JobOverTime(told), Some((&id, attempt)), &self.clock.stamp());
         let mark = meta(TOLD_OVER_TIME, JobUsage::id_of(&id, attempt));
-        if self.promise(vec![told, mark]).await.is_ok() {
-            self.permits.note_over_time(&id, attempt);
+        if self.promise(vec![told, mark]).await.is_err() {
+            return;
         }
+        let fault = Fault::PermitOverTime;
+        warn!(job = %id, max_seconds, printing_ms, held, code = fault.code(), help = fault.help(), "over time");
+        self.permits.note_over_time(&id, attempt);
     }
 
     /// The permit, its seconds, and for how long the job has been printed by it, in ms: when that is more, and was not told.

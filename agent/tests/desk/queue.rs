@@ -108,6 +108,10 @@ async fn each_copy_is_an_attempt_and_waits_for_the_bed() {
     let copies: Vec<_> = results.iter().map(|data| (data["copy"].clone(), data["copies"].clone())).collect();
     assert_eq!(copies, [1, 2, 3].map(|copy| (json!(copy), json!(3))));
     assert!(results.iter().all(|data| data["outcome"] == "completed"));
+    let usage = rig.told("job.usage").await;
+    let accounted: Vec<_> =
+        usage.iter().map(|data| (data["usage_id"].clone(), data["lines_before"].clone())).collect();
+    assert_eq!(accounted, [1, 2, 3].map(|attempt| (json!(format!("{name}/{attempt}")), Value::Null)));
     rig.assert_told_once().await;
 }
 
