@@ -305,7 +305,7 @@ async fn next_feed(feed: &mut Option<mpsc::Receiver<Feed>>) -> Option<Feed> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use spoolway_agent_core::gcode::Position;
     use spoolway_agent_core::greeting::Greeted;
     use spoolway_protocol::{FileId, JobId};
@@ -316,7 +316,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::line_journal::Subject;
 
-    fn ticket() -> Ticket {
+    pub(in crate::printer) fn ticket() -> Ticket {
         let stamp = Clock::start().unwrap().stamp();
         Ticket {
             job_id: JobId::new("j1").unwrap(),

@@ -151,3 +151,96 @@ impl Handover {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spoolway_agent_core::Moment;
+    use spoolway_agent_core::gcode::{Batch, Position};
+    use spoolway_agent_core::stream::{Event, Output, StreamOptions, Streamer};
+    use spoolway_firmware_profiles::Registry;
+
+    use super::super::beside::BesideNow;
+    use super::super::conversation::tests::ticket;
+    use super::super::{RunEnd, RunPhase};
+    use super::*;
+    use crate::clock::Clock;
+
+    const LINES: [&str; 3] = ["G28", "G1 X1", "G1 X2"];
+
+    /// A board that takes every line and can be asked which one it expects; `last` is the one it has.
+    fn answer(line: &str, last: &mut u64) -> String {
+        if line.is_empty() {
+            return String::new();
+        }
+        if line.ends_with("*999") {
+            return format!("Error:checksum mismatch, Last Line: {last}\nResend: {}\nok\n", *last + 1);
+        }
+        let number = line.strip_prefix('N').and_then(|rest| rest.split(' ').next());
+        *last = number.and_then(|number| number.parse().ok()).unwrap_or(*last);
+        "ok\n".to_owned()
+    }
+
+    /// Lets the board answer until this has happened; gives when.
+    fn until(streamer: &mut Streamer, mut now: Moment, wanted: impl Fn(&Event) -> bool) -> Moment {
+        let mut last = 0;
+        loop {
+            match streamer.poll_output(now) {
+                Output::Write(bytes) => {
+                    let text = String::from_utf8(bytes).unwrap();
+                    let answers: String = text.lines().map(|line| answer(line, &mut last)).collect();
+                    streamer.handle_bytes(now, answers.as_bytes());
+                }
+                Output::Event(event) if wanted(&event) => return now,
+                Output::Event(_) => {}
+                Output::Wait(until) => now = until.expect("it waits for a time"),
+            }
+        }
+    }
+
+    /// The process before has printed everything, and died before the desk knew.
+    #[test]
+    fn a_run_that_has_ended_has_come_as_far_as_its_conversation() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("print.journal");
+        let (boot, now) = (Clock::start().unwrap().boot_id().clone(), Moment::from_millis(5));
+        let talk = Talk {
+            boot: boot.clone(),
+            profile: "marlin".to_owned(),
+            report: FirmwareReport::default(),
+            port: "/dev/played".into(),
+            baud: 115_200,
+            ticket: Some(ticket()),
+        };
+        let mut memory = Memory::open(&journal);
+        memory.begin(&serde_json::to_vec(&talk).unwrap());
+        let profile = Registry::built_in().get("marlin").unwrap().profile.clone();
+        let mut streamer = Streamer::new(StreamOptions::from_profile(&profile, |_| false), now);
+        let now = until(&mut streamer, now, |event| *event == Event::Synchronised);
+        streamer.begin_job().unwrap();
+        let mut batch = Batch::default();
+        for (at, line) in (1_u64..).zip(LINES) {
+            batch.push(line.as_bytes(), Position { line: at, byte: at * 9, layer: 0 });
+        }
+        streamer.feed(batch);
+        streamer.feed_end();
+        let now = until(&mut streamer, now, |event| matches!(event, Event::Ended(_)));
+        let mut run = Run::new(7);
+        run.end(now, RunEnd::Completed);
+        let beside = BesideNow {
+            run: Some(&run),
+            paused_since: None,
+            person_holds: false,
+            set_up: true,
+            make_safe: false,
+            broken: None,
+        };
+        memory.note(&streamer, beside);
+        drop(memory);
+
+        let parts = Handover::find(&journal, &boot, Box::new(|_, _, _| Err(String::new()))).into_parts();
+        assert!(parts.taken.is_none(), "nothing is left to print");
+        let (_, found) = parts.run.unwrap();
+        assert_eq!((found.progress.commands, found.progress.position.line), (3, 3));
+        assert_eq!((found.phase, found.ended), (RunPhase::Ended(RunEnd::Completed), Some(now)));
+    }
+}
