@@ -61,6 +61,9 @@ pub(super) struct Detail {
     /// Somebody holds it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) held: bool,
+    /// It was over once and is printed again: from then on each attempt is asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) on_demand: bool,
     /// Copies that were printed to their end.
     #[serde(default)]
     pub(super) copies_done: u32,
@@ -194,7 +197,8 @@ impl Book {
 
     pub(super) fn put(&mut self, entry: Entry) -> bool {
         let mut queued = entry.queued();
-        if self.permits_required && entry.offer.owner != super::local_jobs::LOCAL_OWNER {
+        let needs_permit = self.permits_required && entry.offer.owner != super::local_jobs::LOCAL_OWNER;
+        if needs_permit || entry.detail.on_demand {
             queued.start = StartRule::Manual;
         }
         let taken = self.queue.put(queued).is_ok();

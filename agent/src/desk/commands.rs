@@ -140,6 +140,9 @@ impl Clerk {
         if let Err(refusal) = checked {
             return self.end_command(cmd_id, Err(refusal));
         }
+        if let Err(refusal) = self.wait_again(&start.job_id).await {
+            return self.end_command(cmd_id, Err(refusal));
+        }
         let Some(entry) = self.book.entries.get_mut(&start.job_id) else { return };
         entry.started_by = Some(cmd_id);
         self.begin_preflight(&start.job_id, start.attempt).await;
@@ -155,9 +158,14 @@ impl Clerk {
         if entry.detail.held {
             return Err(Refusal::new(Fault::JobHeld, format!("job {id} is held")));
         }
+        let state = entry.job.state();
         let waits = [JobState::Queued, JobState::AwaitingBedClear, JobState::AwaitingOperator];
-        if !waits.contains(&entry.job.state()) {
-            let text = format!("job {id} is {} and does not wait to be started", entry.job.state());
+        if state.is_terminal() && !self.spool.contains(&entry.sha256().to_string()).unwrap_or(false) {
+            let text = format!("job {id} is {state} and its file is no longer here: offer it as another job");
+            return Err(Refusal::new(Fault::JobNotReady, text));
+        }
+        if !state.is_terminal() && !waits.contains(&state) {
+            let text = format!("job {id} is {state} and does not wait to be started");
             return Err(Refusal::new(Fault::JobNotReady, text));
         }
         self.check_printer().map(drop)

@@ -149,6 +149,28 @@ impl Clerk {
         self.change_job(id, Change::hold(false)).await
     }
 
+    /// A job that is over waits once more, for the further attempt that somebody has just asked for. By itself it starts no more:
+    /// whoever wants another attempt says so each time.
+    pub(super) async fn wait_again(&mut self, id: &JobId) -> Result<(), Refusal> {
+        let before = self.book.entries.get(id).cloned().ok_or_else(|| unknown_job(id))?;
+        if !before.job.state().is_terminal() {
+            return Ok(());
+        }
+        let detail = &mut self.book.entries.get_mut(id).expect("the job was found above").detail;
+        detail.on_demand = true;
+        if detail.copies_done >= before.offer.copies {
+            detail.copies_done = 0;
+        }
+        let moved = self.move_job(id, JobState::Queued, Reason::default(), Vec::new()).await;
+        let entry = if moved { self.book.entries[id].clone() } else { before };
+        // It is in the queue, so there is room for it.
+        let _ = self.book.put(entry);
+        if moved {
+            return Ok(());
+        }
+        Err(Refusal::new(Fault::DiskFull, "the new attempt could not be stored"))
+    }
+
     /// Jobs whose time is over before they could start. Without a clock to trust nothing is over.
     pub(super) async fn expire_jobs(&mut self) {
         let Some(now_ms) = self.clock.trusted_unix_ms() else { return };

@@ -233,6 +233,7 @@ impl Clerk {
             commands_total: summary.commands,
             layers_total: summary.layers,
             attempt,
+            on_demand: entry.detail.on_demand,
             copies_done: entry.detail.copies_done,
             findings: std::mem::take(&mut entry.detail.findings),
             accepted: std::mem::take(&mut entry.detail.accepted),

@@ -1,22 +1,24 @@
 //! The agent is killed behind every single move of stories that walk the table of moves: whatever the disk then holds is
 //! lawful, nothing begins twice, and the story that is told has neither hole nor repetition.
 
+mod chapters;
+mod story;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use spoolway_agent::config::BedConfirm;
-use spoolway_agent::local::{Counter, PrintWishes};
-use spoolway_agent::printer::{RunEnd, RunPhase};
+use spoolway_agent::config::{BedConfirm, Preflight};
+use spoolway_agent::local::Counter;
+use spoolway_agent::printer::RunPhase;
 use spoolway_agent::store::{Durability, Write};
 use spoolway_agent_core::job::lawful;
-use spoolway_protocol::{Fault, JobId, JobState};
+use spoolway_protocol::JobState;
 
-use super::rig::{Rig, gcode};
-
-/// The process is dead.
-struct Dead;
+use self::chapters::Chapter;
+use self::story::{LONG_AGO_MS, SMALL, Story, TODAY_MS};
+use super::rig::Rig;
 
 /// A database that takes so many moves of jobs and then no more, as that of a process that was killed before the next.
 struct Fuse;
@@ -58,123 +60,6 @@ impl Fuse {
     }
 }
 
-/// Part of the story: the shorter each is, the fewer moves are made again for each kill.
-#[derive(Clone, Copy)]
-enum Chapter {
-    /// Two copies, a pause, a hold, and the bed in between.
-    Copies,
-    /// A start by command that brings the word about the bed, and a printer that goes away.
-    Interruption,
-    /// A cancel, and a file that is no G-code.
-    Endings,
-}
-
-/// The story, as far as the fuse lets it come.
-struct Story<'a> {
-    rig: &'a mut Rig,
-    folder: &'a Path,
-}
-
-impl Story<'_> {
-    async fn until(&mut self, id: &str, state: JobState) -> Result<(), Dead> {
-        let what = format!("{id} to be {state}");
-        let alive = self.rig.until(&what, async |rig| {
-            if Fuse::is_blown(rig).await {
-                return Some(false);
-            }
-            let jobs = rig.desk.jobs().await.ok()?;
-            jobs.iter().any(|job| job.job_id.as_str() == id && job.state == state).then_some(true)
-        });
-        if alive.await { Ok(()) } else { Err(Dead) }
-    }
-
-    async fn print(&mut self, copies: u32) -> Result<String, Dead> {
-        let file = gcode(self.folder, "G28\nG1 X1\n");
-        let wishes = PrintWishes { copies, ..PrintWishes::default() };
-        self.rig.desk.print_file(file, wishes).await.map(|job| job.job_id.to_string()).map_err(|_| Dead)
-    }
-
-    async fn started(&mut self) -> Result<u64, Dead> {
-        loop {
-            if let Some(run) = self.rig.start_ordered() {
-                return Ok(run);
-            }
-            if Fuse::is_blown(self.rig).await {
-                return Err(Dead);
-            }
-        }
-    }
-
-    async fn clear(&mut self) -> Result<(), Dead> {
-        let epoch = self.rig.desk.status().await.map_err(|_| Dead)?.bed.unwrap().epoch;
-        self.rig.desk.clear_bed(epoch).await.map(drop).map_err(|_| Dead)
-    }
-
-    async fn tell(&mut self, chapter: Chapter) -> Result<(), Dead> {
-        match chapter {
-            Chapter::Copies => self.copies().await,
-            Chapter::Interruption => self.interruption().await,
-            Chapter::Endings => self.endings().await,
-        }
-    }
-
-    async fn copies(&mut self) -> Result<(), Dead> {
-        let first = self.print(2).await?;
-        let run = self.started().await?;
-        for (phase, state) in [
-            (RunPhase::Printing, JobState::Printing),
-            (RunPhase::Paused, JobState::Paused),
-            (RunPhase::Printing, JobState::Printing),
-        ] {
-            self.rig.run(run, phase);
-            self.until(&first, state).await?;
-        }
-        self.rig.run(run, RunPhase::Ended(RunEnd::Completed));
-        self.until(&first, JobState::AwaitingBedClear).await?;
-        let id: JobId = first.parse().unwrap();
-        self.rig.desk.hold(id.clone()).await.map_err(|_| Dead)?;
-        self.until(&first, JobState::Queued).await?;
-        self.rig.desk.release(id).await.map_err(|_| Dead)?;
-        self.until(&first, JobState::AwaitingBedClear).await?;
-        self.clear().await?;
-        let run = self.started().await?;
-        self.rig.run(run, RunPhase::Printing);
-        self.until(&first, JobState::Printing).await?;
-        self.rig.run(run, RunPhase::Ended(RunEnd::Completed));
-        self.until(&first, JobState::Completed).await
-    }
-
-    async fn interruption(&mut self) -> Result<(), Dead> {
-        let first = self.print(1).await?;
-        let run = self.started().await?;
-        self.rig.run(run, RunPhase::Ended(RunEnd::Completed));
-        self.until(&first, JobState::Completed).await?;
-        let second = self.print(1).await?;
-        self.until(&second, JobState::AwaitingBedClear).await?;
-        self.rig.command("job.start", json!({"job_id": second, "attempt": 1, "bed_epoch": 1})).await;
-        let run = self.started().await?;
-        self.rig.run(run, RunPhase::Printing);
-        self.until(&second, JobState::Printing).await?;
-        self.rig.run(run, RunPhase::Ended(RunEnd::Interrupted(Fault::PortLost, "it is gone".to_owned())));
-        self.until(&second, JobState::Interrupted).await?;
-        self.clear().await?;
-        self.until(&second, JobState::Cancelled).await
-    }
-
-    async fn endings(&mut self) -> Result<(), Dead> {
-        let third = self.print(1).await?;
-        let run = self.started().await?;
-        self.rig.run(run, RunPhase::Printing);
-        self.until(&third, JobState::Printing).await?;
-        self.rig.run(run, RunPhase::Ended(RunEnd::Cancelled));
-        self.until(&third, JobState::Cancelled).await?;
-
-        let bad = gcode(self.folder, "%PDF-1.7 this is no G-code\n\u{7}\n");
-        let bad = self.rig.desk.print_file(bad, PrintWishes::default()).await.map_err(|_| Dead)?;
-        self.until(bad.job_id.as_str(), JobState::Failed).await
-    }
-}
-
 /// The moves that an outbox tells of, each job's revisions without hole or repetition.
 async fn edges(rig: &Rig) -> BTreeSet<(JobState, JobState)> {
     rig.assert_told_once().await;
@@ -201,82 +86,152 @@ async fn attempts(rig: &Rig) -> BTreeMap<String, usize> {
     begun
 }
 
-/// Tells the chapter again and again, each time with one move more; gives the moves that were told.
-async fn kill_behind_every_move(chapter: Chapter) -> BTreeSet<(JobState, JobState)> {
+/// Tells the chapter again and again, each time with one move more, until it comes to its end; it has then made its moves.
+async fn kill_behind_every_move(chapter: Chapter) {
     let mut covered = BTreeSet::new();
-    let mut moves = 1;
-    loop {
+    for moves in 1.. {
         let dir = tempfile::tempdir().unwrap();
-        Rig::open(dir.path(), BedConfirm::Required).kill().await;
+        Rig::open(dir.path(), chapter.bed()).kill().await;
         Fuse::lay(dir.path(), moves);
-        let mut rig = Rig::open(dir.path(), BedConfirm::Required);
+        let rules = Preflight { volume_mm: Some([220, 220, 250]), ..Preflight::default() };
+        let mut rig = Rig::open_with(dir.path(), chapter.bed(), rules, None);
         let ended = Story { rig: &mut rig, folder: dir.path() }.tell(chapter).await;
         let sent = rig.starts_ordered();
         let blown = Fuse::is_blown(&rig).await;
         assert!(ended.is_ok() || blown, "{moves} moves: the story stopped for another reason");
         rig.kill().await;
         Fuse::remove(dir.path());
-
-        // The printer is off, so that what is found is what the kill left and what the restart made of it.
-        let mut rig = Rig::open_without_printer(dir.path());
-        let jobs = rig.desk.jobs().await.unwrap();
-        let begun = attempts(&rig).await.values().sum::<usize>();
-        assert!(sent <= begun, "{moves} moves: {sent} starts were sent, {begun} are on the disk");
-        covered.extend(edges(&rig).await);
-        for job in jobs {
-            // What has begun is never begun again, whoever asks for it.
-            let again = json!({"job_id": job.job_id, "attempt": job.attempt});
-            let (status, _) = rig.result("job.start", again).await;
-            assert_eq!(status, "rejected", "{moves} moves: {job:?}");
-        }
-        assert_eq!(rig.starts_ordered(), 0);
-        rig.kill().await;
+        covered.extend(assert_whole(dir.path(), sent).await);
         if ended.is_ok() {
-            return covered;
+            break;
         }
-        moves += 1;
     }
-}
-
-fn assert_walked(covered: &BTreeSet<(JobState, JobState)>, edges: &[(JobState, JobState)]) {
-    let missing: Vec<_> = edges.iter().filter(|edge| !covered.contains(edge)).collect();
+    let missing: Vec<_> = chapter.edges().iter().filter(|edge| !covered.contains(edge)).collect();
     assert!(missing.is_empty(), "not walked: {missing:?}; walked: {covered:?}");
 }
 
-#[tokio::test]
-async fn a_kill_behind_any_move_of_two_copies_repeats_and_loses_nothing() {
-    use JobState::*;
-    let covered = kill_behind_every_move(Chapter::Copies).await;
-    let edges = [
-        (Offered, Verified),
-        (Verified, Queued),
-        (Queued, Preflight),
-        (Preflight, Starting),
-        (Starting, Printing),
-        (Printing, Paused),
-        (Paused, Printing),
-        (Printing, Queued),
-        (Preflight, AwaitingBedClear),
-        (AwaitingBedClear, Queued),
-        (AwaitingBedClear, Preflight),
-        (Printing, Completed),
-    ];
-    assert_walked(&covered, &edges);
+/// What a kill has left is lawful, and nothing of it begins again; gives the moves that were told. The printer is off, so that
+/// what is found is what the kill left and what the restart made of it.
+async fn assert_whole(folder: &Path, sent: usize) -> BTreeSet<(JobState, JobState)> {
+    let mut rig = Rig::open_without_printer(folder);
+    let jobs = rig.desk.jobs().await.unwrap();
+    let begun = attempts(&rig).await.values().sum::<usize>();
+    assert!(sent <= begun, "{sent} starts were sent, {begun} are on the disk: {jobs:?}");
+    let walked = edges(&rig).await;
+    for job in jobs {
+        // What has begun is never begun again, whoever asks for it.
+        let again = json!({"job_id": job.job_id, "attempt": job.attempt});
+        let (status, _) = rig.result("job.start", again).await;
+        assert_eq!(status, "rejected", "{job:?}");
+    }
+    assert_eq!(rig.starts_ordered(), 0);
+    rig.kill().await;
+    walked
+}
+
+/// One thread for work that takes its time, so that a chapter can keep it busy.
+fn walk(chapter: Chapter) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(kill_behind_every_move(chapter));
+}
+
+#[test]
+fn the_chapters_walk_the_whole_table() {
+    let told = Chapter::ALL.into_iter().flat_map(|chapter| chapter.edges().iter().copied());
+    let told: BTreeSet<_> = told.chain(UNQUEUED).collect();
+    let table = JobState::ALL.into_iter().flat_map(|from| JobState::ALL.map(|to| (from, to)));
+    let table: BTreeSet<_> = table.filter(|(from, to)| lawful(*from, *to)).collect();
+    assert_eq!(told, table);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_two_copies_repeats_and_loses_nothing() {
+    walk(Chapter::Copies);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_an_interrupted_print_repeats_and_loses_nothing() {
+    walk(Chapter::Interruption);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_print_that_goes_on_repeats_and_loses_nothing() {
+    walk(Chapter::Recovery);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_cancel_or_a_bad_file_repeats_and_loses_nothing() {
+    walk(Chapter::Endings);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_transfer_repeats_and_loses_nothing() {
+    walk(Chapter::Transfer);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_file_that_waits_for_a_person_repeats_and_loses_nothing() {
+    walk(Chapter::Operator);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_job_that_waits_for_the_bed_repeats_and_loses_nothing() {
+    walk(Chapter::Bed);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_job_that_waits_for_its_time_repeats_and_loses_nothing() {
+    walk(Chapter::Waiting);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_print_that_ends_as_it_begins_repeats_and_loses_nothing() {
+    walk(Chapter::Starts);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_print_that_ends_while_it_is_held_repeats_and_loses_nothing() {
+    walk(Chapter::Pauses);
+}
+
+#[test]
+fn a_kill_behind_any_move_of_a_job_that_is_tried_once_more_repeats_and_loses_nothing() {
+    walk(Chapter::Anew);
+}
+
+/// How a job ends whose file is here and that cannot come into the queue, as on a disk that is full for a while.
+const UNQUEUED: [(JobState, JobState); 2] =
+    [(JobState::Verified, JobState::Cancelled), (JobState::Verified, JobState::Failed)];
+
+/// A life in which no job comes into the queue any more, and a job of which the file is here.
+async fn unqueued(folder: &Path) -> Rig {
+    let mut rig = Rig::open(folder, BedConfirm::NotRequired);
+    Story { rig: &mut rig, folder }.print_held().await.unwrap();
+    rig.kill().await;
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON job WHEN NEW.state = 'queued'
+        BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;";
+    Fuse::database(folder).execute_batch(full).unwrap();
+    let mut rig = Rig::open(folder, BedConfirm::NotRequired);
+    let mut story = Story { rig: &mut rig, folder };
+    story.offer("a", SMALL.as_bytes(), json!({})).await.unwrap();
+    story.until("a", JobState::Verified).await.unwrap();
+    rig
 }
 
 #[tokio::test]
-async fn a_kill_behind_any_move_of_an_interrupted_print_repeats_and_loses_nothing() {
-    use JobState::*;
-    let covered = kill_behind_every_move(Chapter::Interruption).await;
-    let edges = [(AwaitingBedClear, Preflight), (Printing, Interrupted), (Interrupted, Cancelled)];
-    assert_walked(&covered, &edges);
-}
+async fn a_job_that_does_not_come_into_the_queue_ends_as_well() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut rig = unqueued(one.path()).await;
+    Story { rig: &mut rig, folder: one.path() }.cancel("a").await.unwrap();
+    let mut walked = edges(&rig).await;
 
-#[tokio::test]
-async fn a_kill_behind_any_move_of_a_cancel_or_a_bad_file_repeats_and_loses_nothing() {
-    use JobState::*;
-    let covered = kill_behind_every_move(Chapter::Endings).await;
-    assert_walked(&covered, &[(Printing, Cancelled), (Preflight, Failed)]);
+    let mut rig = unqueued(other.path()).await;
+    assert_eq!(rig.result("job.update", json!({"job_id": "a", "not_after": LONG_AGO_MS})).await.0, "done");
+    rig.kill().await;
+    let rig = Rig::open_with_clock(other.path(), TODAY_MS);
+    rig.until_job("a", JobState::Failed).await;
+    walked.extend(edges(&rig).await);
+    assert!(UNQUEUED.iter().all(|edge| walked.contains(edge)), "{walked:?}");
 }
 
 #[tokio::test]

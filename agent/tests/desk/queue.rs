@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::BedConfirm;
 use spoolway_agent::local::{Counter, PrintWishes};
-use spoolway_agent::printer::RunPhase;
+use spoolway_agent::printer::{RunEnd, RunPhase};
 use spoolway_agent_core::job::Place;
 use spoolway_protocol::{JobId, JobState};
 
@@ -186,4 +186,54 @@ async fn a_job_with_a_time_waits_for_it_and_ends_when_it_is_over() {
     assert!(waits.starts_with("waits until 2"), "{waits}");
     assert_eq!(rig.result("job.update", json!({"job_id": "later", "not_before": 1})).await.0, "done");
     rig.print_through("later").await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_is_tried_once_more_by_a_start_and_never_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), BedConfirm::NotRequired);
+    let (_, names) = three(&mut rig, dir.path()).await;
+    for name in &names {
+        rig.desk.hold(id(name)).await.unwrap();
+    }
+    offer(&mut rig, "a", json!({"start": "when_ready", "retain": "keep:1"})).await;
+    rig.end_run().await;
+    let run = rig.started().await;
+    rig.run(run, RunPhase::Ended(RunEnd::Cancelled));
+    rig.until_job("a", JobState::Cancelled).await;
+    let (status, code) = rig.result("job.start", json!({"job_id": "a", "attempt": 1})).await;
+    assert_eq!((status.as_str(), code.as_deref()), ("rejected", Some("job.already_started")));
+    assert_eq!(rig.result("job.start", json!({"job_id": "a", "attempt": 2})).await.0, "done");
+    let run = rig.started().await;
+    rig.run(run, RunPhase::Printing);
+    rig.until_job("a", JobState::Printing).await;
+    rig.run(run, RunPhase::Ended(RunEnd::Completed));
+    let done = rig.until_job("a", JobState::Completed).await;
+    assert_eq!((done.attempt, done.copies_done), (2, 1));
+    rig.kill().await;
+
+    let mut rig = Rig::open(dir.path(), BedConfirm::NotRequired);
+    assert_eq!(rig.result("job.start", json!({"job_id": "a", "attempt": 5})).await.0, "done");
+    rig.print_through("a").await;
+    assert_eq!(rig.job("a").await.attempt, 5, "attempts rise, and may leave numbers out");
+    rig.assert_told_once().await;
+}
+
+#[tokio::test]
+async fn a_job_whose_file_is_gone_is_not_tried_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), BedConfirm::NotRequired);
+    let job = rig.print(dir.path()).await;
+    rig.print_through(&job).await;
+    rig.until_job(&job, JobState::Completed).await;
+    let spool = dir.path().join("spool");
+    rig.until("the file to be deleted", async |_| {
+        let bodies = std::fs::read_dir(&spool).unwrap().flatten().filter(|entry| entry.path().is_file());
+        (bodies.count() == 0).then_some(())
+    })
+    .await;
+    let rev = rig.job(&job).await.rev;
+    let (status, code) = rig.result("job.start", json!({"job_id": job, "attempt": 2})).await;
+    assert_eq!((status.as_str(), code.as_deref()), ("rejected", Some("job.not_ready")));
+    assert_eq!(rig.job(&job).await.rev, rev, "a refused start moves nothing");
 }

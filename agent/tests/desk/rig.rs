@@ -1,11 +1,9 @@
 //! A desk over a folder; the test is its printer and its backend, and may end it as a kill would.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::{self, BackendKey, BedConfirm, ProfileChoice};
@@ -15,18 +13,18 @@ use spoolway_agent::line_journal::LineJournal;
 use spoolway_agent::local::{Counter, PrintWishes};
 use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use spoolway_agent::spool::{Spool, SpoolOptions};
-use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
+use spoolway_agent::store::{Store, StoreOptions};
 use spoolway_agent::view::{JobView, LinkView};
 use spoolway_agent_core::stream::{Progress, Stats};
 use spoolway_firmware_profiles::{FirmwareReport, Registry};
+use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{CmdId, JobState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_secs(60);
 const GCODE: &str = "G28\nG1 X1 F600\nG1 X2\nG1 X3\n";
 
 /// One life of a desk.
@@ -37,15 +35,17 @@ pub(crate) struct Rig {
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) hello: watch::Receiver<HelloState>,
     snapshot: watch::Sender<Snapshot>,
-    inbound: mpsc::Sender<Inbound>,
+    pub(crate) inbound: mpsc::Sender<Inbound>,
+    pub(crate) outbound: mpsc::Receiver<Outbound>,
     task: JoinHandle<()>,
-    seq: u64,
+    /// Of the last command.
+    pub(crate) seq: u64,
     /// The run of the process before.
     taken: Option<u64>,
     /// The run that was ordered last, and how many were.
     last_run: u64,
     starts: usize,
-    _seams: (mpsc::Receiver<Outbound>, watch::Receiver<Telemetered>, watch::Sender<LinkView>),
+    _seams: (watch::Receiver<Telemetered>, watch::Sender<LinkView>),
 }
 
 /// A G-code file in this folder.
@@ -63,7 +63,15 @@ impl Rig {
 
     /// The same with a printer that is switched off.
     pub(crate) fn open_without_printer(folder: &std::path::Path) -> Self {
-        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None)
+        let clock = Clock::start().unwrap();
+        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, clock)
+    }
+
+    /// The same, where it is known from the beginning what time it is.
+    pub(crate) fn open_with_clock(folder: &std::path::Path, unix_ms: u64) -> Self {
+        let clock = Clock::start().unwrap();
+        clock.learn_relay_time(unix_ms);
+        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, clock)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
@@ -83,7 +91,8 @@ impl Rig {
         taken: Option<(Ticket, RunPhase)>,
     ) -> Self {
         let (ticket, phase) = taken.unzip();
-        Self::live(folder, confirm, preflight, Default::default(), ticket).with_printer(phase)
+        let clock = Clock::start().unwrap();
+        Self::live(folder, confirm, preflight, Default::default(), ticket, clock).with_printer(phase)
     }
 
     /// The same, where starts of the backend need a permit of this key.
@@ -94,7 +103,9 @@ impl Rig {
     ) -> Self {
         let (ticket, phase) = taken.unzip();
         let backend = config::Backend { key: Some(key), ..Default::default() };
-        Self::live(folder, BedConfirm::NotRequired, Default::default(), backend, ticket).with_printer(phase)
+        let clock = Clock::start().unwrap();
+        let confirm = BedConfirm::NotRequired;
+        Self::live(folder, confirm, Default::default(), backend, ticket, clock).with_printer(phase)
     }
 
     /// The printer is switched on; `phase` is that of the run that was taken over.
@@ -112,6 +123,7 @@ impl Rig {
         preflight: config::Preflight,
         backend: config::Backend,
         taken: Option<Ticket>,
+        clock: Clock,
     ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, opened) = Store::open(folder, &options).unwrap();
@@ -119,7 +131,6 @@ impl Rig {
         let spool = Spool::open(&folder.join("spool"), spool).unwrap();
         let (order, orders) = mpsc::channel(ORDERS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
-        let clock = Clock::start().unwrap();
         let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
         let mut printer = Printer::played(order, seen);
         let run = taken.as_ref().map(|ticket| ticket.subject.run);
@@ -154,7 +165,7 @@ impl Rig {
             link,
         };
         let task = tokio::spawn(live(parts, asks));
-        let seams = (outbound, telemetered, link_out);
+        let seams = (telemetered, link_out);
         Self {
             desk,
             store,
@@ -163,6 +174,7 @@ impl Rig {
             hello,
             snapshot,
             inbound: to_desk,
+            outbound,
             task,
             seq: 0,
             taken: run,
@@ -227,6 +239,11 @@ impl Rig {
         }
     }
 
+    /// The printer is switched off, or on again.
+    pub(crate) fn power(&self, on: bool) {
+        self.snapshot.send_replace(if on { idle() } else { Snapshot::default() });
+    }
+
     fn take(&mut self, order: Order) -> Option<Ticket> {
         let Order::Start { run, ticket, .. } = order else { return None };
         self.last_run = run;
@@ -255,37 +272,6 @@ impl Rig {
         self.run(self.last_run, RunPhase::Ended(RunEnd::Completed));
     }
 
-    /// Digest and size of a job's file that is here.
-    pub(crate) async fn job_file(&self) -> (String, u64) {
-        let rows = self.store.jobs().await.unwrap();
-        let row = rows.iter().find(|row| row.state == "queued").unwrap();
-        let offer: Value = serde_json::from_str(&row.body_json).unwrap();
-        (row.sha256.clone().unwrap(), offer["file"]["size"].as_u64().unwrap())
-    }
-
-    /// No event is missing or told twice, and each job's revisions stand in one event each, up to that of its row.
-    pub(crate) async fn assert_told_once(&self) {
-        let events = self.events().await;
-        let mut places: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        let mut revisions: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for event in &events {
-            places.entry(event.position.epoch).or_default().push(event.position.seq);
-            if ["job.state", "job.updated"].contains(&event.event.kind.as_str()) {
-                let data: Value = serde_json::from_str(&event.event.data_json).unwrap();
-                let id = event.event.job_id.clone().unwrap();
-                revisions.entry(id).or_default().push(data["rev"].as_u64().unwrap());
-            }
-        }
-        for (epoch, seqs) in places {
-            assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "epoch {epoch}");
-        }
-        let rows = self.store.jobs().await.unwrap();
-        assert_eq!(rows.len(), revisions.len());
-        for row in rows {
-            assert_eq!(revisions[&row.job_id], (1..=row.rev).collect::<Vec<_>>(), "{}", row.job_id);
-        }
-    }
-
     /// The printer says how the run does.
     pub(crate) fn run(&self, id: u64, phase: RunPhase) {
         self.run_at(id, phase, Progress::default());
@@ -293,8 +279,13 @@ impl Rig {
 
     /// The same with how far it is.
     pub(crate) fn run_at(&self, id: u64, phase: RunPhase, progress: Progress) {
+        self.run_behind(id, phase, 4, progress);
+    }
+
+    /// The same with how many lines were sent as well.
+    pub(crate) fn run_behind(&self, id: u64, phase: RunPhase, sent: u64, progress: Progress) {
         let ended = matches!(phase, RunPhase::Ended(_)).then(|| self.clock.now());
-        let stats = Stats { job_lines_sent: 4, ..Stats::default() };
+        let stats = Stats { job_lines_sent: sent, ..Stats::default() };
         self.say(Run { id, phase, progress, stats, paused: Duration::ZERO, ended, cause: None });
     }
 
@@ -330,48 +321,6 @@ impl Rig {
             snapshot.readied = Some(Readied { count, run });
         });
     }
-
-    /// A command of the backend; gives its name.
-    pub(crate) async fn command(&mut self, kind: &str, args: Value) -> String {
-        // Another life goes on counting where the last one ended.
-        self.seq = self.seq.max(self.store.highest_command_seq().await.unwrap()) + 1;
-        let cmd_id = CmdId::from_parts(1_760_000_000_000 + self.seq, &[1; 10]);
-        let command = json!({
-            "cmd_id": cmd_id, "seq": self.seq, "kind": kind, "args": args,
-            "actor": {"id": "anna", "role": "operator"},
-        });
-        let command = Box::new(serde_json::from_value(command).unwrap());
-        let inbound = Inbound::Command { command, lane: None, ttl_ms: None, age_ms: 0, has_stopped: false };
-        self.inbound.send(inbound).await.unwrap();
-        cmd_id.to_string()
-    }
-
-    /// Gives a command and waits for its result: its status and its code.
-    pub(crate) async fn result(&mut self, kind: &str, args: Value) -> (String, Option<String>) {
-        let cmd_id = self.command(kind, args).await;
-        self.until("a command's result", async |rig| {
-            let told = rig.told("cmd.result").await;
-            let ours = told.into_iter().find(|data| data["cmd_id"] == cmd_id.as_str())?;
-            Some((text(&ours["status"]), ours["code"].as_str().map(str::to_owned)))
-        })
-        .await
-    }
-
-    /// All events that nobody has acknowledged.
-    pub(crate) async fn events(&self) -> Vec<StoredEvent> {
-        self.store.events_after(Position::default(), 100_000, u64::MAX).await.unwrap()
-    }
-
-    /// The data of all events of a kind.
-    pub(crate) async fn told(&self, kind: &str) -> Vec<Value> {
-        let events = self.events().await;
-        let ours = events.into_iter().filter(|event| event.event.kind == kind);
-        ours.map(|event| serde_json::from_str(&event.event.data_json).unwrap()).collect()
-    }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 async fn live(parts: Parts, asks: Asks) {

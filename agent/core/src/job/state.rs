@@ -19,18 +19,14 @@ pub const fn lawful(from: JobState, to: JobState) -> bool {
         Preflight => {
             matches!(to, AwaitingBedClear | AwaitingOperator | Starting | Queued | Cancelled | Failed)
         }
-        AwaitingBedClear => {
-            matches!(to, AwaitingOperator | Starting | Preflight | Queued | Cancelled | Failed)
-        }
-        AwaitingOperator => {
-            matches!(to, AwaitingBedClear | Starting | Preflight | Queued | Cancelled | Failed)
-        }
+        AwaitingBedClear | AwaitingOperator => matches!(to, Preflight | Queued | Cancelled | Failed),
         Starting => matches!(to, Printing | Interrupted | Cancelled | Failed),
         // One copy is done and another is to follow: it waits for its turn, and for the bed.
         Printing => matches!(to, Paused | Queued | Completed | Interrupted | Cancelled | Failed),
         Paused => matches!(to, Printing | Interrupted | Cancelled | Failed),
-        Interrupted => matches!(to, Recovering | Cancelled | Failed),
-        Recovering => matches!(to, Printing | Paused | Interrupted | Cancelled | Failed),
+        // Its part is on the bed, so it never fails: somebody goes on with it or gives it up.
+        Interrupted => matches!(to, Recovering | Cancelled),
+        Recovering => matches!(to, Printing | Paused | Interrupted | Cancelled),
         // A new attempt of the same job: it goes through the queue and preflight like the first.
         Completed | Cancelled | Failed => matches!(to, Queued),
     }
@@ -57,10 +53,18 @@ mod tests {
     }
 
     #[test]
-    fn every_attempt_that_runs_can_be_cancelled_and_fail() {
+    fn every_job_that_is_not_over_can_be_cancelled_and_fails_unless_its_part_is_on_the_bed() {
         for from in JobState::ALL.into_iter().filter(|state| !state.is_terminal()) {
-            assert!(lawful(from, JobState::Cancelled) && lawful(from, JobState::Failed), "{from}");
+            let keeps_its_part = matches!(from, JobState::Interrupted | JobState::Recovering);
+            assert!(lawful(from, JobState::Cancelled), "{from}");
+            assert_eq!(lawful(from, JobState::Failed), !keeps_its_part, "{from}");
         }
+    }
+
+    #[test]
+    fn nothing_starts_without_a_check_of_its_own() {
+        let before = JobState::ALL.into_iter().filter(|from| lawful(*from, JobState::Starting));
+        assert_eq!(before.collect::<Vec<_>>(), [JobState::Preflight]);
     }
 
     #[test]
