@@ -157,6 +157,41 @@ fn assert_counted_once(first: &JobUsage, second: &JobUsage) {
     assert!((mm(first) + mm(second) - all).abs() < 1e-6, "{first:?} {second:?}");
 }
 
+/// The board resets once more while the plan's own lines go out: nothing of the part is added, and another plan goes on with it.
+#[test]
+fn a_reset_while_a_plan_runs_interrupts_the_print_again() {
+    let board = board(ResetOnOpen::First);
+    let mut agent = AgentAtPort::start(Path::new(DEMO), board.path(), "marlin");
+    let (job, file) = print_until(&agent, &board, 700);
+    board.control().reset();
+    agent.until_job(&job, JobState::Interrupted);
+    agent.until_idle();
+    let how = RecoverHow { height: Some(Height::Touching), ..RecoverHow::default() };
+    let first = plan(&agent, &job, how).unwrap();
+    assert_eq!(recover(&agent, &first, &first.plan_id).unwrap().state, JobState::Recovering);
+    agent.until("the plan to heat", || {
+        agent
+            .status()
+            .printer
+            .tools
+            .iter()
+            .any(|(_, target)| target.is_some_and(|target| target > 0.0))
+            .then_some(())
+    });
+    board.control().reset();
+    let again = agent.until_job(&job, JobState::Interrupted);
+    assert_eq!((again.attempt, loss(&again)), (2, (Loss::PrinterReset, Since::Reset)));
+    agent.until_idle();
+
+    let second = plan(&agent, &job, how).unwrap();
+    let begun = recover(&agent, &second, &second.plan_id).unwrap();
+    assert_eq!((begun.state, begun.attempt), (JobState::Recovering, 3));
+    agent.until_job(&job, JobState::Completed);
+    agent.end();
+    let executed = commands(board.finish().unwrap().printer.executed());
+    assert_ends_with(&executed, &rest(&second, &file));
+}
+
 /// The machine loses power and the printer does not: the journal is one of another boot, and the board still warm.
 #[test]
 fn a_printer_that_stood_all_the_time_goes_on_where_the_journal_says() {
