@@ -157,9 +157,8 @@ fn assert_counted_once(first: &JobUsage, second: &JobUsage) {
     assert!((mm(first) + mm(second) - all).abs() < 1e-6, "{first:?} {second:?}");
 }
 
-/// The board resets once more while the plan's own lines go out: nothing of the part is added, and another plan goes on with it.
-#[test]
-fn a_reset_while_a_plan_runs_interrupts_the_print_again() {
+/// The board resets once more, before the first line of the plan or while these go out: another plan goes on with the part.
+fn reset_again(heats: bool) {
     let board = board(ResetOnOpen::First);
     let mut agent = AgentAtPort::start(Path::new(DEMO), board.path(), "marlin");
     let (job, file) = print_until(&agent, &board, 700);
@@ -169,15 +168,11 @@ fn a_reset_while_a_plan_runs_interrupts_the_print_again() {
     let how = RecoverHow { height: Some(Height::Touching), ..RecoverHow::default() };
     let first = plan(&agent, &job, how).unwrap();
     assert_eq!(recover(&agent, &first, &first.plan_id).unwrap().state, JobState::Recovering);
-    agent.until("the plan to heat", || {
-        agent
-            .status()
-            .printer
-            .tools
-            .iter()
-            .any(|(_, target)| target.is_some_and(|target| target > 0.0))
-            .then_some(())
-    });
+    if heats {
+        let is_heated = |(_, target): &(f32, Option<f32>)| target.is_some_and(|target| target > 0.0);
+        let heated = || agent.status().printer.tools.iter().any(is_heated).then_some(());
+        agent.until("the plan to heat", heated);
+    }
     board.control().reset();
     let again = agent.until_job(&job, JobState::Interrupted);
     assert_eq!((again.attempt, loss(&again)), (2, (Loss::PrinterReset, Since::Reset)));
@@ -190,6 +185,16 @@ fn a_reset_while_a_plan_runs_interrupts_the_print_again() {
     agent.end();
     let executed = commands(board.finish().unwrap().printer.executed());
     assert_ends_with(&executed, &rest(&second, &file));
+}
+
+#[test]
+fn a_reset_while_a_plan_runs_interrupts_the_print_again() {
+    reset_again(true);
+}
+
+#[test]
+fn a_reset_before_a_plan_runs_has_another_plan_made() {
+    reset_again(false);
 }
 
 /// The machine loses power and the printer does not: the journal is one of another boot, and the board still warm.

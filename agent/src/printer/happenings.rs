@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::stream::{Ending, Event, StopReason};
+use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use tracing::{debug, info, warn};
@@ -23,6 +24,7 @@ impl Conversation<'_> {
                 self.set_up = false;
                 self.on_guard.guard.handle_restart(now);
                 self.bench.end_prompt(PromptEnd::Lost, None);
+                self.give_up_plan();
             }
             Event::Paused => self.hold(now),
             Event::Resumed => {
@@ -126,6 +128,17 @@ impl Conversation<'_> {
         }
         self.publish();
         self.be_idle();
+    }
+
+    /// A plan that goes on with an interrupted print was made for a printer that stood there. Before its first line went out the
+    /// printer has restarted, so that another plan has to be made; a job that begins anew does not mind.
+    fn give_up_plan(&mut self) {
+        let is_plan = self.ticket.as_ref().is_some_and(|ticket| ticket.subject.preamble > 0);
+        if is_plan && self.run.as_ref().is_some_and(|run| !run.is_over()) {
+            let fault = Fault::FirmwareReset;
+            self.broken = Some((fault, "the printer restarted before the print could go on".to_owned()));
+            self.cancel(None);
+        }
     }
 
     /// The conversation is over, and with it the run.
