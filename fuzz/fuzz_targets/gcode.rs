@@ -22,7 +22,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((piece, file)) = input.split_first() else { return };
     let whole = read(file, file.len().max(1));
     assert_eq!(read(file, usize::from(*piece) % 40 + 1), whole);
-    let profile = &Registry::built_in().get("marlin").expect("a built-in profile").profile;
+    let registry = Registry::built_in();
+    let profile = &registry.get("marlin").expect("a built-in profile").profile;
     let printer = Printer::of_profile(profile, None);
     let framing = printer.framing.clone();
     let mut preflight = Preflight::new(printer);

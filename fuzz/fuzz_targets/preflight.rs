@@ -11,7 +11,8 @@ use spoolway_firmware_profiles::Registry;
 
 /// Everything that can be judged is known of it.
 static PRINTER: LazyLock<Printer> = LazyLock::new(|| {
-    let profile = &Registry::built_in().get("prusa-mk").expect("a built-in profile").profile;
+    let registry = Registry::built_in();
+    let profile = &registry.get("prusa-mk").expect("a built-in profile").profile;
     Printer {
         volume: Some(Volume::new([250.0, 210.0, 210.0], false)),
         tools: Some(Tools::Configured(2)),

@@ -177,7 +177,7 @@ say 'one print over kills, a restart and another program'
 printer
 inside systemctl start spoolway-agent
 until_ 'a printer that is ready' is_idle
-agent bed clear >/dev/null
+agent bed clear --epoch 1 >/dev/null
 agent print /srv/job.gcode >/dev/null
 until_ 'the first lines of the second print' beyond 200
 inside systemctl stop spoolway-agent
