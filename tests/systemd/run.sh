@@ -50,8 +50,10 @@ else
 fi
 if [ ! -x "$root/sbin/init" ]; then
     say "a Debian into $root"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" >"$work/debootstrap.log" ||
+    rm -rf --one-file-system "$root.part"
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root.part" >"$work/debootstrap.log" ||
         { tail -n 5 "$work/debootstrap.log" >&2; fail 'debootstrap'; }
+    mkdir -p "$root" && rmdir "$root" && mv "$root.part" "$root"
 fi
 root=$(realpath "$root")
 install -m 755 "$programs/spoolway-agent" "$root/usr/bin/"
