@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -40,6 +40,19 @@ pub enum StartClockError {
 pub struct Clock {
     boot: BootId,
     learnt: Arc<Learnt>,
+    /// Clocks that a test sets, in place of the machine's.
+    hands: Option<Arc<Hands>>,
+}
+
+/// The clocks of a machine as a test has them.
+#[derive(Debug, Default)]
+pub struct Hands {
+    /// What the wall clock shows, unix ms.
+    pub wall_ms: AtomicU64,
+    /// Time since boot, ms.
+    pub boot_ms: AtomicU64,
+    /// Whether the system says that its clock was set.
+    pub is_synchronised: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -58,12 +71,23 @@ impl Clock {
         let boot = std::fs::read_to_string(BOOT_ID).map_err(StartClockError::Boot)?;
         let learnt =
             Learnt { floor_ms: AtomicU64::new(RELEASED_MS), relay_offset_ms: AtomicI64::new(NO_OFFSET) };
-        Ok(Self { boot: BootId::new(boot.trim())?, learnt: Arc::new(learnt) })
+        Ok(Self { boot: BootId::new(boot.trim())?, learnt: Arc::new(learnt), hands: None })
+    }
+
+    /// A clock whose hands a test moves.
+    #[must_use]
+    pub fn with_hands(boot: BootId, hands: Arc<Hands>) -> Self {
+        let learnt =
+            Learnt { floor_ms: AtomicU64::new(RELEASED_MS), relay_offset_ms: AtomicI64::new(NO_OFFSET) };
+        Self { boot, learnt: Arc::new(learnt), hands: Some(hands) }
     }
 
     /// Time since the machine's boot, sleep included; it never goes back.
     #[must_use]
     pub fn now(&self) -> Moment {
+        if let Some(hands) = &self.hands {
+            return Moment::from_micros(hands.boot_ms.load(Ordering::Relaxed).saturating_mul(1_000));
+        }
         let time = clock_gettime(ClockId::Boottime);
         let (seconds, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
         Moment::from_micros(seconds * 1_000_000 + nanos / 1_000)
@@ -109,8 +133,13 @@ impl Clock {
     }
 
     fn wall(&self) -> (u64, ClockSource) {
-        let system_ms = wall_ms();
-        if Path::new(SYNCHRONISED).exists() {
+        let (system_ms, is_synchronised) = match &self.hands {
+            Some(hands) => {
+                (hands.wall_ms.load(Ordering::Relaxed), hands.is_synchronised.load(Ordering::Relaxed))
+            }
+            None => (wall_ms(), Path::new(SYNCHRONISED).exists()),
+        };
+        if is_synchronised {
             return (system_ms, ClockSource::Ntp);
         }
         let offset = Some(self.learnt.relay_offset_ms.load(Ordering::Relaxed)).filter(|&at| at != NO_OFFSET);
@@ -193,6 +222,36 @@ mod tests {
         assert_eq!(judge(5_000, 7, None, 4_000), (5_000, ClockSource::Floor));
         assert_eq!(judge(3_000, 7, None, 4_000), (4_000, ClockSource::None));
         assert_eq!(judge(3_000, 7, Some(4_500), 4_000), (4_507, ClockSource::Relay));
+    }
+
+    const TEN_YEARS_MS: u64 = 3_652 * 86_400_000;
+
+    #[test]
+    fn a_jump_of_ten_years_moves_no_duration_and_no_trusted_time() {
+        let hands = Arc::new(Hands::default());
+        let clock = Clock::with_hands("boot-1".parse().unwrap(), Arc::clone(&hands));
+        let now_ms = RELEASED_MS + 1_000;
+        hands.wall_ms.store(now_ms, Ordering::Relaxed);
+        let began = clock.stamp();
+        assert_eq!((began.w, began.c.clone(), clock.trusted_unix_ms()), (now_ms, ClockSource::Floor, None));
+        for jumped_ms in [now_ms + TEN_YEARS_MS, now_ms.saturating_sub(TEN_YEARS_MS)] {
+            hands.wall_ms.store(jumped_ms, Ordering::Relaxed);
+            hands.boot_ms.fetch_add(2_000, Ordering::Relaxed);
+            assert_eq!(clock.trusted_unix_ms(), None);
+        }
+        let ended = clock.stamp();
+        assert_eq!(ended.ms_since(&began), Some(4_000));
+        assert_eq!((ended.w, ended.c), (RELEASED_MS, ClockSource::None), "not before the program was made");
+
+        // The relay's time counts from the boot, whatever the machine's own clock does.
+        clock.learn_relay_time(now_ms);
+        for jumped_ms in [now_ms + TEN_YEARS_MS, 0] {
+            hands.wall_ms.store(jumped_ms, Ordering::Relaxed);
+            assert_eq!(clock.trusted_unix_ms(), Some(now_ms));
+        }
+        hands.is_synchronised.store(true, Ordering::Relaxed);
+        hands.wall_ms.store(now_ms + 5, Ordering::Relaxed);
+        assert_eq!(clock.trusted_unix_ms(), Some(now_ms + 5));
     }
 
     #[test]

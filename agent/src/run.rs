@@ -50,7 +50,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     } else {
         (None, Some(handover))
     };
-    let State { identity, store, opened } = State::open(&config)?;
+    let State { identity, store, opened } = State::open(&config, &clock)?;
     clock.raise_floor(identity.last_hello_ctr());
     let printer = match early {
         Some(printer) => printer,
@@ -134,10 +134,11 @@ struct State {
 }
 
 impl State {
-    fn open(config: &Config) -> anyhow::Result<Self> {
+    fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
         let identity = Arc::new(Identity::open(&config.state_dir).context("the agent has no identity")?);
-        let (store, opened) = Store::open(&config.state_dir, &StoreOptions::default())
-            .context("the database cannot be opened")?;
+        let (store, opened) =
+            Store::open_with(&config.state_dir, &StoreOptions::default(), Some(clock.clone()))
+                .context("the database cannot be opened")?;
         Ok(Self { identity, store, opened })
     }
 }

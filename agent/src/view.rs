@@ -28,6 +28,9 @@ pub struct Status {
     /// Whose permits are taken.
     #[serde(default)]
     pub permits: PermitsView,
+    /// What the agent takes on the disk, and what it writes.
+    #[serde(default)]
+    pub storage: Option<StorageView>,
     /// Jobs that wait.
     pub jobs_waiting: u64,
     /// Events that the backend has not yet acknowledged.
@@ -71,6 +74,46 @@ pub struct PermitsView {
     pub required: bool,
     /// Names of the backend's keys.
     pub keys: Vec<String>,
+}
+
+/// What the agent takes on the disk, and what it writes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StorageView {
+    /// Free on the device, in bytes.
+    pub free_bytes: u64,
+    /// What job files leave free, in bytes.
+    pub reserve_bytes: u64,
+    /// Job files.
+    pub files: AreaView,
+    /// The database and its log.
+    pub database: AreaView,
+    /// What is kept for a later look: damaged databases that were set aside, the last words on the wire.
+    pub kept: AreaView,
+    /// What was written; none where the kernel does not tell.
+    pub written: Option<WrittenView>,
+    /// Why nothing can be written, while that is so; a print that is under way goes on.
+    #[serde(default)]
+    pub fault: Option<FaultView>,
+}
+
+/// One area of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaView {
+    /// Taken, in bytes.
+    pub used_bytes: u64,
+    /// The most that it may take, in bytes; none if only the disk bounds it.
+    pub max_bytes: Option<u64>,
+}
+
+/// What this process has sent towards the device.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WrittenView {
+    /// Since it was started, in bytes.
+    pub bytes: u64,
+    /// Job files among it, in bytes.
+    pub files_bytes: u64,
+    /// In a day beyond job files, in units of 10^6 bytes; none before ten minutes have been watched.
+    pub mb_a_day: Option<f64>,
 }
 
 /// The printer and its port.
@@ -231,6 +274,12 @@ pub struct LinkView {
     pub session: Option<String>,
     /// Since when the state holds, unix milliseconds.
     pub since_ms: u64,
+    /// The same on the clock since the machine's boot, which nobody sets.
+    #[serde(default)]
+    pub since_boot_ms: u64,
+    /// How long the state has held, in milliseconds.
+    #[serde(default)]
+    pub for_ms: u64,
     /// Why the last attempt failed.
     pub fault: Option<FaultView>,
 }

@@ -93,6 +93,7 @@ impl Counter for FakeDesk {
             link: LinkView::default(),
             bed: None,
             permits: Default::default(),
+            storage: None,
             jobs_waiting: 0,
             events_unacked: 3,
             maintenance: None,

@@ -44,6 +44,24 @@ pub struct Stamp {
     pub c: ClockSource,
 }
 
+impl Stamp {
+    /// Whether the wall clock was set by somebody who knows the time.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        matches!(self.c, ClockSource::Ntp | ClockSource::Relay)
+    }
+
+    /// Milliseconds since `earlier`: by the monotonic clock within one boot, by the wall clock when both can be trusted,
+    /// and else nobody knows.
+    #[must_use]
+    pub fn ms_since(&self, earlier: &Self) -> Option<u64> {
+        if self.b == earlier.b {
+            return Some(self.m.saturating_sub(earlier.m));
+        }
+        (self.is_trusted() && earlier.is_trusted()).then(|| self.w.saturating_sub(earlier.w))
+    }
+}
+
 /// An owned frame; its body stays raw until [`Message::decode`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope {
@@ -165,6 +183,25 @@ mod tests {
     fn unknown_head_fields_survive_in_front_of_the_body() {
         let frame = r#"{"v":1,"t":"x.new","hop":[1,2],"body":{"b": 1.50,"a":"\u00e9"}}"#;
         assert_eq!(Envelope::parse(frame).unwrap().encode(), frame);
+    }
+
+    #[test]
+    fn time_passes_on_the_clock_that_can_be_believed() {
+        let at = |w, m, boot: &str, c| Stamp { w, m, b: boot.parse().unwrap(), c };
+        let start = at(5_000_000, 1_000, "b1", ClockSource::Floor);
+        assert_eq!(
+            at(1, 3_000, "b1", ClockSource::None).ms_since(&start),
+            Some(2_000),
+            "the wall clock fell back"
+        );
+        assert_eq!(
+            at(u64::MAX, 3_000, "b1", ClockSource::Ntp).ms_since(&start),
+            Some(2_000),
+            "and leapt ahead"
+        );
+        assert_eq!(at(5_000_900, 7, "b2", ClockSource::Ntp).ms_since(&start), None, "nobody knows");
+        let start = Stamp { c: ClockSource::Relay, ..start };
+        assert_eq!(at(5_000_900, 7, "b2", ClockSource::Ntp).ms_since(&start), Some(900));
     }
 
     #[test]

@@ -18,11 +18,15 @@ use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
 use crate::usage::{JobOverTime, JobUsage};
 
+pub use crate::disk::{AgentHealth, FileEvicted};
+
 kinds!(
     /// What happened, decoded from an event's `kind` and `data`.
     EventData {
         /// The agent began to run.
         AgentStarted(AgentStarted) = "agent.started",
+        /// How the agent's machine does.
+        AgentHealth(AgentHealth) = "agent.health",
         /// The agent is connected again.
         LinkSession(LinkSession) = "link.session",
         /// A printer changed its state.
@@ -69,7 +73,7 @@ impl EventData {
     #[must_use]
     pub const fn class(&self) -> EventClass {
         match self {
-            Self::LinkSession(_) | Self::JobProgress(_) => EventClass::Info,
+            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) => EventClass::Info,
             _ => EventClass::Critical,
         }
     }
@@ -331,20 +335,6 @@ pub struct FileVerified {
     pub file_id: FileId,
     /// Its digest, as the agent computed it.
     pub sha256: Sha256Hex,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// `file.evicted`: a file that was kept after its job made room for another; a job that needs it has to fetch it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FileEvicted {
-    /// The file.
-    pub file_id: FileId,
-    /// Its digest.
-    pub sha256: Sha256Hex,
-    /// What it took on the agent's disk, in bytes.
-    pub bytes: u64,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

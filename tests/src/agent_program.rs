@@ -35,6 +35,8 @@ pub struct AgentProgram {
 pub struct AgentSetup<'a> {
     /// State, socket and configuration; made when it is not there.
     pub folder: &'a Path,
+    /// Where the socket and what a boot may take lie instead, as in a folder under `/run`.
+    pub runtime: Option<&'a Path>,
     /// The printer's port.
     pub port: &'a Path,
     /// Bits per second.
@@ -53,13 +55,22 @@ impl<'a> AgentSetup<'a> {
     /// A folder and a port.
     #[must_use]
     pub fn new(folder: &'a Path, port: &'a Path, baud: u32) -> Self {
-        Self { folder, port, baud, relay: None, profiles: None, log_level: "info", environment: &[] }
+        Self {
+            folder,
+            runtime: None,
+            port,
+            baud,
+            relay: None,
+            profiles: None,
+            log_level: "info",
+            environment: &[],
+        }
     }
 
     /// The agent's local socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("agent.sock")
+        self.runtime.unwrap_or(self.folder).join("agent.sock")
     }
 
     fn write(&self) -> anyhow::Result<PathBuf> {

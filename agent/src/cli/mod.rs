@@ -7,6 +7,7 @@ mod bed;
 mod check;
 mod console;
 mod detect;
+mod disk;
 mod fail;
 mod id;
 mod jobs;

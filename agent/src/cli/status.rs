@@ -5,10 +5,10 @@ use std::io::Write;
 
 use spoolway_protocol::printer::PrinterState;
 
+use super::disk;
 use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
-use crate::clock::wall_ms;
 use crate::view::{BedView, FaultView, JobView, LinkView, PermitsView, PrinterView, Status, WireView};
 
 /// Columns that every terminal has.
@@ -23,7 +23,7 @@ pub(super) fn status(whereabouts: &Whereabouts, json: bool, out: &mut impl Write
         serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        out.write_all(Screen::of(&status, wall_ms(), Paint::of(&std::io::stdout())).as_bytes())?;
+        out.write_all(Screen::of(&status, Paint::of(&std::io::stdout())).as_bytes())?;
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn of(status: &Status, now_ms: u64, paint: Paint) -> String {
+    fn of(status: &Status, paint: Paint) -> String {
         let mut screen = Self { text: String::new(), paint };
         let head = format!("{}  version {}, up {}", status.agent_id, status.version, span(status.uptime_ms));
         screen.row("Agent", &fit(&head, COLUMNS - NAME));
@@ -45,11 +45,17 @@ impl Screen {
             let words = screen.paint.yellow(&fit(&super::maintenance::words(Some(window)), COLUMNS - NAME));
             screen.row("Open", &words);
         }
-        screen.link(&status.link, now_ms);
+        screen.link(&status.link);
         screen.permits(&status.permits);
         let waiting =
             format!("{}, {}", count(status.jobs_waiting, "job"), count(status.events_unacked, "event"));
         screen.row("Waiting", &waiting);
+        if let Some(storage) = &status.storage {
+            for (at, words) in disk::words(storage).iter().enumerate() {
+                screen.row(if at == 0 { "Storage" } else { "" }, &fit(words, COLUMNS - NAME));
+            }
+            screen.fault(storage.fault.as_ref());
+        }
         screen.text
     }
 
@@ -158,16 +164,12 @@ impl Screen {
         self.row("", &format!("`spoolway-agent bed clear` says so (bed epoch {})", bed.epoch));
     }
 
-    fn link(&mut self, link: &LinkView, now_ms: u64) {
+    fn link(&mut self, link: &LinkView) {
         let Some(relay) = &link.relay else {
             return self.row("Link", "no relay is configured");
         };
         let word = if link.up { self.paint.green("up") } else { self.paint.yellow("down") };
-        let since = if link.since_ms == 0 {
-            String::new()
-        } else {
-            format!(" for {}", span(now_ms.saturating_sub(link.since_ms)))
-        };
+        let since = if link.since_ms == 0 { String::new() } else { format!(" for {}", span(link.for_ms)) };
         let rest = format!("{since}, {relay}");
         self.row("Link", &format!("{word}{}", fit(&rest, COLUMNS - NAME - 4)));
         self.fault(link.fault.as_ref());
@@ -243,7 +245,7 @@ mod tests {
 
     use super::super::jobs::tests::job;
     use super::*;
-    use crate::view::{MaintenanceView, PromptView};
+    use crate::view::{AreaView, MaintenanceView, PromptView, StorageView, WrittenView};
 
     fn full() -> Status {
         Status {
@@ -294,6 +296,8 @@ mod tests {
                 up: false,
                 session: None,
                 since_ms: 1_000,
+                since_boot_ms: 7_000,
+                for_ms: 60_000,
                 fault: Some(FaultView::new(Fault::RelayUnreachable, "relay.example: connection refused")),
             },
             bed: Some(BedView {
@@ -304,6 +308,15 @@ mod tests {
                 interrupted: Vec::new(),
             }),
             permits: PermitsView { required: true, keys: vec!["k56475aa75463474c".to_owned()] },
+            storage: Some(StorageView {
+                free_bytes: 3_100_000_000,
+                reserve_bytes: 268_435_456,
+                files: AreaView { used_bytes: 12_340_000, max_bytes: Some(4_294_967_296) },
+                database: AreaView { used_bytes: 1_200_000, max_bytes: Some(268_435_456) },
+                kept: AreaView { used_bytes: 0, max_bytes: None },
+                written: Some(WrittenView { bytes: 9, files_bytes: 1, mb_a_day: Some(34.4) }),
+                fault: None,
+            }),
             jobs_waiting: 2,
             events_unacked: 1,
             maintenance: Some(MaintenanceView {
@@ -316,8 +329,8 @@ mod tests {
 
     #[test]
     fn everything_fits_one_screen() {
-        let text = Screen::of(&full(), 61_000, Paint::none());
-        assert!(text.lines().count() <= 28, "{text}");
+        let text = Screen::of(&full(), Paint::none());
+        assert!(text.lines().count() <= 30, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
         for part in [
             "Agent     7ZZZZZZZZZZZZZZZZZZZZZZZZZ  version 0.1.0, up 3 h 12 min\n",
@@ -339,6 +352,8 @@ mod tests {
             "          relay.example: connection refused [relay.unreachable]\n",
             "          Try: Check the network",
             "Waiting   2 jobs, 1 event\n",
+            "Storage   files 12.3 MB of 4294 MB, database 1.2 MB of 268 MB\n",
+            "          3100 MB free, reserve 268 MB; writes 34 MB a day beyond files\n",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
@@ -364,7 +379,7 @@ mod tests {
             fault: Some(FaultView::new(Fault::PortMissing, "/dev/ttyUSB0 is not there")),
             ..status.printer
         };
-        let text = Screen::of(&status, 0, Paint::none());
+        let text = Screen::of(&status, Paint::none());
         for part in [
             "not known yet",
             "Job       none\n",

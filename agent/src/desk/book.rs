@@ -11,7 +11,7 @@ use spoolway_protocol::ids::FileId;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::offer::{OfferArgs, Retain, StartRule};
 use spoolway_protocol::preflight::PreflightFinding;
-use spoolway_protocol::{CmdId, Fault, JobId, Raw, Sha256Hex};
+use spoolway_protocol::{CmdId, Fault, JobId, Raw, Sha256Hex, Stamp};
 
 use super::losses::Lost;
 use crate::store::JobRow;
@@ -77,6 +77,9 @@ pub(super) struct Detail {
     /// When the job was over, unix ms; 0 before.
     #[serde(default)]
     pub(super) ended_ms: u64,
+    /// The same on every clock there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<Stamp>,
 }
 
 impl Detail {
@@ -128,11 +131,15 @@ impl Entry {
         &self.offer.file.file_id
     }
 
-    /// How long its file is kept; a word that is not known keeps nothing.
-    fn kept_until_ms(&self) -> u64 {
+    /// Whether its file is still to be kept after its end; a word that is not known keeps nothing. While nobody knows how
+    /// long ago the end was, the file stays, and goes when another needs the room.
+    fn is_kept(&self, now: &Stamp) -> bool {
         match self.offer.retain {
-            Retain::Keep { hours } => self.detail.ended_ms + u64::from(hours) * 3_600_000,
-            Retain::Delete | Retain::Unknown(_) => 0,
+            Retain::Keep { hours } => {
+                let age_ms = self.detail.ended.as_ref().and_then(|ended| now.ms_since(ended));
+                age_ms.is_none_or(|age_ms| age_ms < u64::from(hours) * 3_600_000)
+            }
+            Retain::Delete | Retain::Unknown(_) => false,
         }
     }
 
@@ -224,8 +231,8 @@ impl Book {
     }
 
     /// Whether a job still needs this file: one that is not over, or one whose offer asked that it be kept.
-    pub(super) fn needs_file(&self, sha256: Sha256Hex, now_ms: u64) -> bool {
-        let needs = |entry: &Entry| !entry.job.state().is_terminal() || now_ms < entry.kept_until_ms();
+    pub(super) fn needs_file(&self, sha256: Sha256Hex, now: &Stamp) -> bool {
+        let needs = |entry: &Entry| !entry.job.state().is_terminal() || entry.is_kept(now);
         self.entries.values().any(|entry| entry.sha256() == sha256 && needs(entry))
     }
 }

@@ -28,7 +28,7 @@ use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot};
 use crate::service;
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
-use crate::view::LinkView;
+use crate::view::{FaultView, LinkView};
 
 /// Background work that has ended and waits to be looked at.
 const DONE: usize = 16;
@@ -113,10 +113,15 @@ pub(super) struct Clerk {
     pub(super) changed: bool,
     /// A job has moved since the last look at what follows.
     pub(super) moved: bool,
+    /// Why the store took no write the last time.
+    pub(super) storage_fault: Option<FaultView>,
     /// The store refused a write; no new job is taken in hand before.
     pub(super) rest_until: Option<Moment>,
     /// When to look for dropped events and old files again.
     pub(super) upkeep_due: Moment,
+    /// What is written in a day, and when the backend is told.
+    pub(super) budget: super::budget::Budget,
+    pub(super) health_due: Moment,
     /// Dropped events that the log has told of.
     pub(super) dropped: Dropped,
     /// Local files that are being copied into the spool.
@@ -296,6 +301,7 @@ impl Clerk {
         if self.rest_until.is_none_or(|until| self.clock.now() >= until) {
             self.watch_time().await;
             self.tell_late_end().await;
+            self.try_store().await;
         }
         let now = self.clock.now();
         if now >= self.upkeep_due {

@@ -13,8 +13,10 @@
 
 mod adopt;
 mod alarms;
+mod areas;
 mod bed;
 mod book;
+mod budget;
 mod by_hand;
 mod clerk;
 mod commands;

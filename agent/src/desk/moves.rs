@@ -13,6 +13,7 @@ use super::clerk::Clerk;
 use super::events::event;
 use crate::printer::Cause;
 use crate::store::{Durability, StoreError, Write};
+use crate::view::FaultView;
 
 /// After a refused write no new job is taken in hand for so long.
 const STORE_REST: Duration = Duration::from_secs(5);
@@ -98,6 +99,7 @@ impl Clerk {
         entry.detail.attempt = entry.job.attempt();
         let state = entry.job.state();
         entry.detail.ended_ms = if state.is_terminal() { updated_ms } else { 0 };
+        entry.detail.ended = state.is_terminal().then(|| stamp.clone());
         self.book.queue.set_state(id, state);
         self.changed = true;
         self.moved = true;
@@ -119,12 +121,19 @@ impl Clerk {
         self.mind(committed)
     }
 
-    /// No new job is taken in hand for a while after the store has refused a write.
+    /// No new job is taken in hand for a while after the store has refused a write, and `status` says why.
     pub(super) fn mind(&mut self, committed: Result<(), StoreError>) -> Result<(), StoreError> {
-        if let Err(error) = &committed {
-            let fault = Fault::DiskFull;
-            error!(%error, code = fault.code(), help = fault.help(), "the store refused a write");
-            self.rest_until = Some(self.clock.now() + STORE_REST);
+        match &committed {
+            Ok(()) => self.storage_fault = None,
+            Err(error) => {
+                let fault = match error {
+                    StoreError::Corrupt { .. } => Fault::StoreCorrupt,
+                    _ => Fault::DiskFull,
+                };
+                error!(%error, code = fault.code(), help = fault.help(), "the store refused a write");
+                self.storage_fault = Some(FaultView::new(fault, error.to_string()));
+                self.rest_until = Some(self.clock.now() + STORE_REST);
+            }
         }
         committed
     }

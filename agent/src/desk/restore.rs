@@ -93,8 +93,11 @@ impl Clerk {
             stopping: false,
             changed: true,
             moved: false,
+            storage_fault: None,
             rest_until: None,
             upkeep_due: Moment::ZERO,
+            budget: super::budget::Budget::default(),
+            health_due: Moment::ZERO,
             dropped: Dropped::default(),
             imports: 0,
         };

@@ -109,6 +109,8 @@ fn candidates(book: &Book, stored: Vec<SpoolEntry>, is_importing: bool) -> Vec<C
 #[cfg(test)]
 mod tests {
     use spoolway_agent_core::job::Job;
+    use spoolway_protocol::Stamp;
+    use spoolway_protocol::envelope::ClockSource;
     use spoolway_protocol::offer::OfferArgs;
 
     use super::super::book::{Detail, Entry};
@@ -135,6 +137,33 @@ mod tests {
             cancelled_by: Vec::new(),
             started_by: None,
         }
+    }
+
+    /// However far the wall clock jumps, a file is kept as long as was asked: by the time since boot, or by clocks that
+    /// can be trusted, and else until there is no room.
+    #[test]
+    fn a_kept_file_outlives_a_jump_of_ten_years() {
+        const TEN_YEARS_MS: u64 = 3_652 * 86_400_000;
+        let at = |w: u64, m: u64, boot: &str, c: ClockSource| Stamp { w, m, b: boot.parse().unwrap(), c };
+        let ended = at(20 * TEN_YEARS_MS, 1_000, "boot-1", ClockSource::Floor);
+        let mut done = entry("a", 1, JobState::Completed, ended.w);
+        done.detail.ended = Some(ended);
+        let mut book = Book::default();
+        assert!(book.put(done));
+        let hours = |hours: u64| 1_000 + hours * 3_600_000;
+        for w in [10 * TEN_YEARS_MS, 20 * TEN_YEARS_MS, 30 * TEN_YEARS_MS] {
+            assert!(book.needs_file(file(1), &at(w, hours(23), "boot-1", ClockSource::Ntp)));
+            assert!(!book.needs_file(file(1), &at(w, hours(24), "boot-1", ClockSource::None)));
+            assert!(
+                book.needs_file(file(1), &at(w, 1, "boot-2", ClockSource::Ntp)),
+                "its end is not certain"
+            );
+        }
+        let end = at(20 * TEN_YEARS_MS, 1_000, "boot-1", ClockSource::Relay);
+        book.entries.values_mut().for_each(|entry| entry.detail.ended = Some(end.clone()));
+        let later = |c| at(20 * TEN_YEARS_MS + 25 * 3_600_000, 1, "boot-2", c);
+        assert!(!book.needs_file(file(1), &later(ClockSource::Ntp)));
+        assert!(book.needs_file(file(1), &later(ClockSource::Floor)));
     }
 
     #[test]

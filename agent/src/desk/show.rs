@@ -16,7 +16,7 @@ use super::clerk::Clerk;
 use super::losses::Lost;
 use crate::bus::{HelloState, Telemetered};
 use crate::printer::Snapshot;
-use crate::view::{FaultView, JobView, PrinterView, Status, WireView};
+use crate::view::{FaultView, JobView, LinkView, PrinterView, Status, WireView};
 
 /// One process, one printer.
 pub(crate) const PRINTER_ID: &str = "p0";
@@ -33,7 +33,8 @@ impl Clerk {
             uptime_ms: (self.clock.now() - self.began).as_millis() as u64,
             printer: self.printer_view(),
             job: active.map(|entry| self.view(entry)),
-            link: self.link.borrow().clone(),
+            link: self.link_view(),
+            storage: self.storage_view(),
             bed: Some(self.bed_view()),
             maintenance: self.maintenance_view(),
             permits: self.permits.view(),
@@ -44,6 +45,12 @@ impl Clerk {
                 })
             }),
         }
+    }
+
+    fn link_view(&self) -> LinkView {
+        let link = self.link.borrow().clone();
+        let for_ms = self.clock.now().as_millis().saturating_sub(link.since_boot_ms);
+        LinkView { for_ms, ..link }
     }
 
     pub(super) fn jobs(&self) -> Vec<JobView> {

@@ -16,23 +16,24 @@ impl Clerk {
         self.forget_old_files();
         self.forget_old_jobs().await;
         self.tell_dropped().await;
+        self.watch_writes().await;
     }
 
     /// A file that no job needs any more goes; one of an interrupted job stays.
     pub(super) fn forget_file(&mut self, id: &JobId) {
         let entry = &self.book.entries[id];
-        if entry.job.state().is_terminal() && !self.book.needs_file(entry.sha256(), self.clock.unix_ms()) {
+        if entry.job.state().is_terminal() && !self.book.needs_file(entry.sha256(), &self.clock.stamp()) {
             self.delete_file(entry.sha256().to_string());
         }
     }
 
     /// Files whose time is over go as well.
     fn forget_old_files(&mut self) {
-        let now_ms = self.clock.unix_ms();
+        let now = self.clock.stamp();
         let kept =
             self.book.entries.values().filter(|entry| matches!(entry.offer.retain, Retain::Keep { .. }));
         let over = kept.filter(|entry| entry.job.state().is_terminal());
-        let old = over.map(Entry::sha256).filter(|sha256| !self.book.needs_file(*sha256, now_ms));
+        let old = over.map(Entry::sha256).filter(|sha256| !self.book.needs_file(*sha256, &now));
         for sha256 in old.collect::<Vec<_>>() {
             self.delete_file(sha256.to_string());
         }

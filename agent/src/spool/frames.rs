@@ -120,21 +120,21 @@ impl FrameWriter {
         Ok(Self { compressor, packed: Vec::with_capacity(compress_bound(FRAME_BYTES)) })
     }
 
-    /// Inserts one frame; the caller has begun the transaction.
+    /// Inserts one frame and gives its packed size; the caller has begun the transaction.
     pub(super) fn insert(
         &mut self,
         conn: &Connection,
         n: u64,
         head: FrameHead,
         raw: &[u8],
-    ) -> Result<(), SpoolError> {
+    ) -> Result<u64, SpoolError> {
         self.packed.clear();
         self.compressor.compress_to_buffer(raw, &mut self.packed)?;
         conn.prepare_cached(
             "INSERT INTO frame(n, first_byte, first_line, raw_len, zstd) VALUES(?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![n, head.first_byte, head.first_line, head.raw_len, self.packed])?;
-        Ok(())
+        Ok(self.packed.len() as u64)
     }
 }
 

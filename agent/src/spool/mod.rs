@@ -13,6 +13,7 @@ mod writer;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use error::SpoolError;
@@ -54,6 +55,8 @@ pub struct SpoolEntry {
 pub struct Spool {
     dir: PathBuf,
     options: SpoolOptions,
+    /// Packed bytes that this process has written, of all bodies.
+    written_bytes: Arc<AtomicU64>,
 }
 
 impl Spool {
@@ -63,7 +66,7 @@ impl Spool {
     /// If the folder cannot be made, read or cleaned.
     pub fn open(dir: &Path, options: SpoolOptions) -> Result<Self, SpoolError> {
         fs::create_dir_all(dir)?;
-        let spool = Self { dir: dir.to_owned(), options };
+        let spool = Self { dir: dir.to_owned(), options, written_bytes: Arc::default() };
         spool.clean()?;
         Ok(spool)
     }
@@ -118,6 +121,12 @@ impl Spool {
             device_bytes: device.f_blocks.saturating_mul(device.f_frsize),
             reserve_bytes: self.options.reserve_bytes,
         })
+    }
+
+    /// Packed bytes of bodies that were written since the spool was opened.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
     /// While a body is written: whether the reserve is still there.

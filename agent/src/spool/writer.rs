@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -212,7 +213,8 @@ impl SpoolWriter {
     fn insert_tail(&mut self) -> Result<(), SpoolError> {
         self.begin()?;
         let head = self.next_head(self.tail.len());
-        self.packer.insert(&self.conn, self.frames, head, &self.tail)?;
+        let packed_bytes = self.packer.insert(&self.conn, self.frames, head, &self.tail)?;
+        self.spool.written_bytes.fetch_add(packed_bytes, Ordering::Relaxed);
         self.line_ends += frames::line_ends(&self.tail);
         self.frames += 1;
         self.tail.clear();

@@ -15,7 +15,11 @@ const KEEP_TERMINAL: u64 = 4096;
 const PRUNE_EVERY: i64 = 64;
 
 /// Adds a command; `false` if it was known.
-pub(super) fn insert(conn: &Connection, command: &NewCommand) -> Result<bool, StoreError> {
+pub(super) fn insert(
+    conn: &Connection,
+    command: &NewCommand,
+    stamp: Option<&str>,
+) -> Result<bool, StoreError> {
     json("body of a command", &command.body_json)?;
     if is_known(conn, &command.cmd_id, command.seq)? {
         return Ok(false);
@@ -27,12 +31,12 @@ pub(super) fn insert(conn: &Connection, command: &NewCommand) -> Result<bool, St
         return Err(StoreError::InboxFull { open });
     }
     conn.prepare_cached(
-        "INSERT INTO command(cmd_id, seq, printer_id, kind, body, received_ms, status, is_open)
-         VALUES(:cmd_id, :seq, :printer_id, :kind, :body, :received_ms, :status, 1)",
+        "INSERT INTO command(cmd_id, seq, printer_id, kind, body, received_ms, status, is_open, received_stamp)
+         VALUES(:cmd_id, :seq, :printer_id, :kind, :body, :received_ms, :status, 1, :stamp)",
     )?
     .execute(named_params! {
         ":cmd_id": command.cmd_id, ":seq": command.seq, ":printer_id": command.printer_id, ":kind": command.kind,
-        ":body": command.body_json, ":received_ms": command.received_ms, ":status": OPEN_STATUSES[0],
+        ":body": command.body_json, ":received_ms": command.received_ms, ":status": OPEN_STATUSES[0], ":stamp": stamp,
     })?;
     if conn.last_insert_rowid() % PRUNE_EVERY == 0 {
         prune(conn)?;
@@ -120,7 +124,8 @@ fn floor(conn: &Connection) -> Result<u64, StoreError> {
     Ok(conn.prepare_cached("SELECT command_floor FROM ledger")?.query_row([], |row| row.get(0))?)
 }
 
-const SELECT: &str = "SELECT cmd_id, seq, printer_id, kind, body, received_ms, status, result FROM command";
+const SELECT: &str = "SELECT cmd_id, seq, printer_id, kind, body, received_ms, status, result,
+  received_stamp FROM command";
 
 fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
     Ok(CommandRow {
@@ -134,5 +139,6 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         },
         status: row.get(6)?,
         result_json: row.get(7)?,
+        received_stamp_json: row.get(8)?,
     })
 }

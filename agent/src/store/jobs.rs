@@ -6,20 +6,20 @@ use super::StoreError;
 use super::words::{AttemptEnd, AttemptRow, JobRow};
 
 /// Writes a whole job, new or known.
-pub(super) fn put(conn: &Connection, job: &JobRow) -> Result<(), StoreError> {
+pub(super) fn put(conn: &Connection, job: &JobRow, stamp: Option<&str>) -> Result<(), StoreError> {
     // An upsert and not REPLACE, which would delete the row under its attempts.
     conn.prepare_cached(
-        "INSERT INTO job(job_id, rev, state, detail, printer_id, sha256, priority, position, body, created_ms, updated_ms)
-         VALUES(:job_id, :rev, :state, :detail, :printer_id, :sha256, :priority, :position, :body, :created_ms, :updated_ms)
+        "INSERT INTO job(job_id, rev, state, detail, printer_id, sha256, priority, position, body, created_ms, updated_ms, stamp)
+         VALUES(:job_id, :rev, :state, :detail, :printer_id, :sha256, :priority, :position, :body, :created_ms, :updated_ms, :stamp)
          ON CONFLICT(job_id) DO UPDATE SET rev = :rev, state = :state, detail = :detail, printer_id = :printer_id,
            sha256 = :sha256, priority = :priority, position = :position, body = :body, created_ms = :created_ms,
-           updated_ms = :updated_ms",
+           updated_ms = :updated_ms, stamp = :stamp",
     )?
     .execute(named_params! {
         ":job_id": job.job_id, ":rev": job.rev, ":state": job.state, ":detail": job.detail_json,
         ":printer_id": job.printer_id, ":sha256": job.sha256, ":priority": job.priority,
         ":position": job.position, ":body": job.body_json, ":created_ms": job.created_ms,
-        ":updated_ms": job.updated_ms,
+        ":updated_ms": job.updated_ms, ":stamp": stamp,
     })?;
     Ok(())
 }
@@ -32,12 +32,14 @@ pub(super) fn advance(
     state: &str,
     detail_json: Option<&str>,
     updated_ms: u64,
+    stamp: Option<&str>,
 ) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached(
-            "UPDATE job SET rev = rev + 1, state = ?3, detail = ?4, updated_ms = ?5 WHERE job_id = ?1 AND rev = ?2",
+            "UPDATE job SET rev = rev + 1, state = ?3, detail = ?4, updated_ms = ?5, stamp = ?6
+             WHERE job_id = ?1 AND rev = ?2",
         )?
-        .execute(params![job_id, expected_rev, state, detail_json, updated_ms])?;
+        .execute(params![job_id, expected_rev, state, detail_json, updated_ms, stamp])?;
     if changed == 1 {
         return Ok(());
     }
@@ -62,16 +64,17 @@ pub(super) fn begin_attempt(
     attempt: u32,
     started_ms: u64,
     detail_json: Option<&str>,
+    stamp: Option<&str>,
 ) -> Result<(), StoreError> {
     if find(conn, job_id)?.is_none() {
         return Err(StoreError::NoSuchJob(job_id.to_owned()));
     }
     let inserted = conn
         .prepare_cached(
-            "INSERT INTO attempt(job_id, attempt, started_ms, detail) VALUES(?1, ?2, ?3, ?4)
+            "INSERT INTO attempt(job_id, attempt, started_ms, detail, started_stamp) VALUES(?1, ?2, ?3, ?4, ?5)
              ON CONFLICT(job_id, attempt) DO NOTHING",
         )?
-        .execute(params![job_id, attempt, started_ms, detail_json])?;
+        .execute(params![job_id, attempt, started_ms, detail_json, stamp])?;
     if inserted == 0 {
         return Err(StoreError::AlreadyStarted { job_id: job_id.to_owned(), attempt });
     }
@@ -84,13 +87,14 @@ pub(super) fn finish_attempt(
     job_id: &str,
     attempt: u32,
     end: &AttemptEnd,
+    stamp: Option<&str>,
 ) -> Result<(), StoreError> {
     let changed = conn
         .prepare_cached(
-            "UPDATE attempt SET outcome = ?3, line = ?4, reason = ?5, ended_ms = ?6
+            "UPDATE attempt SET outcome = ?3, line = ?4, reason = ?5, ended_ms = ?6, ended_stamp = ?7
              WHERE job_id = ?1 AND attempt = ?2 AND outcome IS NULL",
         )?
-        .execute(params![job_id, attempt, end.outcome, end.line, end.reason, end.ended_ms])?;
+        .execute(params![job_id, attempt, end.outcome, end.line, end.reason, end.ended_ms, stamp])?;
     if changed == 1 {
         return Ok(());
     }
@@ -117,10 +121,16 @@ pub(super) fn find(conn: &Connection, job_id: &str) -> Result<Option<JobRow>, St
     Ok(statement.query_row([job_id], job_row).optional()?)
 }
 
+/// The stamp of a job's last change, if it has one.
+pub(super) fn stamp(conn: &Connection, job_id: &str) -> Result<Option<String>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT stamp FROM job WHERE job_id = ?1")?;
+    Ok(statement.query_row([job_id], |row| row.get(0)).optional()?.flatten())
+}
+
 /// The attempts of a job, first to last.
 pub(super) fn attempts(conn: &Connection, job_id: &str) -> Result<Vec<AttemptRow>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT job_id, attempt, started_ms, detail, outcome, line, reason, ended_ms
+        "SELECT job_id, attempt, started_ms, detail, outcome, line, reason, ended_ms, started_stamp, ended_stamp
          FROM attempt WHERE job_id = ?1 ORDER BY attempt",
     )?;
     let rows = statement.query_map([job_id], attempt_row)?.collect::<Result<_, _>>()?;
@@ -160,5 +170,7 @@ fn attempt_row(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         started_ms: row.get(2)?,
         detail_json: row.get(3)?,
         end,
+        started_stamp_json: row.get(8)?,
+        ended_stamp_json: row.get(9)?,
     })
 }

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use super::outbox::{self, Tally};
 use super::words::{Committed, Durability, EventClass, Position, Write};
 use super::{StoreError, StoreOptions, files, inbox, jobs, trim};
+use crate::clock::Clock;
 
 /// Writes that one list may hold.
 pub(super) const MAX_WRITES: usize = 1024;
@@ -14,13 +15,15 @@ pub(super) struct Ledger {
     conn: Connection,
     tally: Tally,
     options: StoreOptions,
+    /// Without one, rows carry no stamp.
+    clock: Option<Clock>,
     /// What `PRAGMA synchronous` is set to, if it is known.
     synchronous: Option<Durability>,
 }
 
 impl Ledger {
-    pub(super) fn new(conn: Connection, tally: Tally, options: StoreOptions) -> Self {
-        Self { conn, tally, options, synchronous: None }
+    pub(super) fn new(conn: Connection, tally: Tally, options: StoreOptions, clock: Option<Clock>) -> Self {
+        Self { conn, tally, options, clock, synchronous: None }
     }
 
     pub(super) fn conn(&self) -> &Connection {
@@ -129,13 +132,19 @@ impl Ledger {
             return Err(StoreError::TooManyWrites { found: list.len(), limit: MAX_WRITES });
         }
         let mut committed = Committed::default();
+        let stamp = self.clock.as_ref().and_then(|clock| serde_json::to_string(&clock.stamp()).ok());
         for write in list {
-            self.apply(write, &mut committed)?;
+            self.apply(write, stamp.as_deref(), &mut committed)?;
         }
         Ok(committed)
     }
 
-    fn apply(&mut self, write: &Write, committed: &mut Committed) -> Result<(), StoreError> {
+    fn apply(
+        &mut self,
+        write: &Write,
+        stamp: Option<&str>,
+        committed: &mut Committed,
+    ) -> Result<(), StoreError> {
         let conn = &self.conn;
         match write {
             Write::Event(event) => {
@@ -143,7 +152,7 @@ impl Ledger {
                 Ok(())
             }
             Write::InsertCommand(command) => {
-                if !inbox::insert(conn, command)? {
+                if !inbox::insert(conn, command, stamp)? {
                     committed.duplicates.push(command.cmd_id.clone());
                 }
                 Ok(())
@@ -152,16 +161,16 @@ impl Ledger {
                 inbox::set(conn, cmd_id, status, result_json.as_deref())
             }
             Write::ResetCommands => inbox::reset(conn),
-            Write::PutJob(job) => jobs::put(conn, job),
+            Write::PutJob(job) => jobs::put(conn, job, stamp),
             Write::MoveJob { job_id, expected_rev, state, detail_json, updated_ms } => {
-                jobs::advance(conn, job_id, *expected_rev, state, detail_json.as_deref(), *updated_ms)
+                jobs::advance(conn, job_id, *expected_rev, state, detail_json.as_deref(), *updated_ms, stamp)
             }
             Write::ForgetJob { job_id } => jobs::forget(conn, job_id),
             Write::InsertAttempt { job_id, attempt, started_ms, detail_json } => {
-                jobs::begin_attempt(conn, job_id, *attempt, *started_ms, detail_json.as_deref())
+                jobs::begin_attempt(conn, job_id, *attempt, *started_ms, detail_json.as_deref(), stamp)
             }
             Write::FinishAttempt { job_id, attempt, end } => {
-                jobs::finish_attempt(conn, job_id, *attempt, end)
+                jobs::finish_attempt(conn, job_id, *attempt, end, stamp)
             }
             Write::PutFile(file) => files::put(conn, file),
             Write::DeleteFile { sha256 } => files::delete(conn, sha256),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step `n` leads from version `n` to `n + 1`. A step that was released is never edited.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 /// A version above this was never written by a release; the header is damaged.
 const PLAUSIBLE: i64 = 9999;
@@ -41,6 +41,15 @@ CREATE TABLE file(
   durable_bytes INTEGER NOT NULL, updated_ms INTEGER NOT NULL);
 ";
 
+/// Stamps as JSON text, of the boot, its clock and the wall clock with its confidence: the columns in ms of V1 say only what
+/// the wall clock showed. A row from before has none.
+const V2: &str = "
+ALTER TABLE job ADD COLUMN stamp TEXT;
+ALTER TABLE attempt ADD COLUMN started_stamp TEXT;
+ALTER TABLE attempt ADD COLUMN ended_stamp TEXT;
+ALTER TABLE command ADD COLUMN received_stamp TEXT;
+";
+
 /// Refuses a database that a newer release wrote, without a change to it.
 pub(super) fn check_version(conn: &Connection) -> Result<(), StoreError> {
     let known = i64::try_from(STEPS.len()).expect("the steps are few");
@@ -64,4 +73,24 @@ pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
 
 fn version(conn: &Connection) -> Result<i64, StoreError> {
     Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_the_first_schema_are_kept() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(&format!("{V1} PRAGMA user_version = 1;")).unwrap();
+        conn.execute_batch("INSERT INTO job VALUES('j', 3, 'queued', NULL, NULL, NULL, 0, 0, '{}', 1, 2)")
+            .unwrap();
+        migrate(&conn).unwrap();
+        let row = conn.query_row("SELECT rev, stamp FROM job", [], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, Option<String>>(1)?))
+        });
+        assert_eq!(row.unwrap(), (3, None));
+        assert_eq!(version(&conn).unwrap(), STEPS.len() as i64);
+        migrate(&conn).unwrap();
+    }
 }

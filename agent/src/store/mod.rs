@@ -4,6 +4,7 @@
 //! order; an epoch never gives the same number twice, whatever crash, power cut or damage comes between.
 //! The store knows kinds and states as text and bodies as JSON text; what they mean is the callers' matter.
 
+mod area;
 mod epoch;
 mod error;
 mod files;
@@ -18,15 +19,18 @@ mod trim;
 mod words;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use area::Area;
 pub use error::StoreError;
 pub use words::{
     AttemptEnd, AttemptRow, CommandRow, Committed, Dropped, Durability, EventClass, FileRow, JobRow,
     NewCommand, NewEvent, OutboxStatus, Position, StoredEvent, Write,
 };
 
+use crate::clock::Clock;
 use ledger::Ledger;
 use thread::{Clerk, Request};
 
@@ -58,7 +62,7 @@ impl Default for StoreOptions {
             info_cap_bytes: 16 << 20,
             critical_cap_bytes: 64 << 20,
             busy_timeout_ms: 5000,
-            max_page_count: None,
+            max_page_count: Some(65_536),
         }
     }
 }
@@ -99,6 +103,7 @@ pub struct Opened {
 pub struct Store {
     requests: mpsc::Sender<Request>,
     committed: watch::Receiver<Position>,
+    area: Arc<Area>,
 }
 
 impl Store {
@@ -108,7 +113,19 @@ impl Store {
     /// `InUse` while another process has it, `NewerSchema`, or a fault of the device. Damage is no error: the
     /// file is set aside and `Opened::start` says so.
     pub fn open(dir: &Path, options: &StoreOptions) -> Result<(Self, Opened), StoreError> {
-        let (ledger, opened) = open::open(dir, options)?;
+        Self::open_with(dir, options, None)
+    }
+
+    /// The same with a clock: every job, attempt and command is then written with a stamp of all clocks there are.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(
+        dir: &Path,
+        options: &StoreOptions,
+        clock: Option<Clock>,
+    ) -> Result<(Self, Opened), StoreError> {
+        let (ledger, opened) = open::open(dir, options, clock)?;
         let highest = ledger.tally().highest();
         let (requests, inbound) = mpsc::channel(REQUESTS);
         let (news, committed) = watch::channel(highest);
@@ -121,7 +138,8 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || runtime.block_on(clerk.serve(inbound)))
             .map_err(|error| StoreError::from_io(&error))?;
-        Ok((Self { requests, committed }, opened))
+        let area = Arc::new(Area { dir: dir.to_owned(), max_pages: options.max_page_count });
+        Ok((Self { requests, committed, area }, opened))
     }
 
     /// Commits a list of writes as one transaction and answers when it is as safe as `durability` says.
@@ -147,6 +165,12 @@ impl Store {
     /// If the clean stop could not be noted; the next open then begins a new epoch.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.ask(|answer| Request::Close { answer }).await
+    }
+
+    /// What the database takes on the disk, and what is kept of damaged ones.
+    #[must_use]
+    pub fn area(&self) -> &Area {
+        &self.area
     }
 
     /// The position of the newest committed event; it changes with every commit that holds one.
@@ -225,6 +249,15 @@ impl Store {
     pub async fn job(&self, job_id: &str) -> Result<Option<JobRow>, StoreError> {
         let job_id = job_id.to_owned();
         self.read(move |ledger| jobs::find(ledger.conn(), &job_id)).await
+    }
+
+    /// When a job was last written, on every clock, as JSON text.
+    ///
+    /// # Errors
+    /// As `events_after`.
+    pub async fn job_stamp(&self, job_id: &str) -> Result<Option<String>, StoreError> {
+        let job_id = job_id.to_owned();
+        self.read(move |ledger| jobs::stamp(ledger.conn(), &job_id)).await
     }
 
     /// The attempts of a job, first to last.

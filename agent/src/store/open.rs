@@ -10,16 +10,23 @@ use super::epoch::{self, Mark};
 use super::ledger::Ledger;
 use super::outbox::Tally;
 use super::{Opened, Start, StoreError, StoreOptions, migrate};
+use crate::clock::Clock;
 
-const NAME: &str = "spoolway.db";
-/// Damaged databases that are kept for a later look.
-const KEEP_SET_ASIDE: u64 = 3;
+pub(super) const NAME: &str = "spoolway.db";
+/// Damaged databases that are kept for a later look: so many, and the older ones only while all are not larger than this.
+const KEEP_SET_ASIDE: usize = 3;
+const KEEP_SET_ASIDE_BYTES: u64 = 64 << 20;
+const SUFFIXES: [&str; 3] = ["-wal", "-shm", ""];
 /// How far the epoch jumps when a damaged database was lost together with the side file: nobody knows the
 /// last epoch then, and no device crashes this often between two such losses.
 const BLIND_JUMP: u64 = 4096;
 
 /// Opens or creates the database of a state folder.
-pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Ledger, Opened), StoreError> {
+pub(super) fn open(
+    dir: &Path,
+    options: &StoreOptions,
+    clock: Option<Clock>,
+) -> Result<(Ledger, Opened), StoreError> {
     fs::create_dir_all(dir).map_err(|error| StoreError::from_io(&error))?;
     let path = dir.join(NAME);
     let (conn, damage) = match connect(&path, options) {
@@ -33,7 +40,7 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Ledger, Opened
     };
     let (tally, start) = begin(&conn, dir, damage)?;
     let opened = Opened { epoch: tally.epoch, next_seq: tally.next_seq, start };
-    Ok((Ledger::new(conn, tally, options.clone()), opened))
+    Ok((Ledger::new(conn, tally, options.clone(), clock), opened))
 }
 
 struct Damage {
@@ -83,22 +90,27 @@ fn salvage_epoch(path: &Path) -> Option<u64> {
     (ledger < super::words::EPOCH_MAX).then_some(ledger)
 }
 
-/// Renames the database and its log to the next free `.corrupt-<n>`, and removes the oldest of those.
+/// Renames the database and its log to the next free `.corrupt-<n>`, and removes old ones.
 fn set_aside(dir: &Path) -> Result<(PathBuf, u64), StoreError> {
+    let name = |number: u64, suffix: &str| dir.join(format!("{NAME}.corrupt-{number}{suffix}"));
     let rename = || -> std::io::Result<(PathBuf, u64)> {
-        let numbers = set_aside_numbers(dir)?;
-        let number = numbers.iter().max().map_or(1, |last| last + 1);
-        let name = |number: u64, suffix: &str| dir.join(format!("{NAME}.corrupt-{number}{suffix}"));
-        for suffix in ["-wal", "-shm", ""] {
+        let mut numbers = set_aside_numbers(dir)?;
+        let number = numbers.last().map_or(1, |last| last + 1);
+        for suffix in SUFFIXES {
             let from = dir.join(format!("{NAME}{suffix}"));
             if from.exists() {
                 fs::rename(from, name(number, suffix))?;
             }
         }
-        for old in numbers.into_iter().filter(|old| old + KEEP_SET_ASIDE <= number) {
-            for suffix in ["-wal", "-shm", ""] {
+        numbers.push(number);
+        let mut sum_bytes = 0;
+        for (age, old) in numbers.into_iter().rev().enumerate() {
+            let files = SUFFIXES.map(|suffix| name(old, suffix));
+            sum_bytes +=
+                files.iter().map(|file| fs::metadata(file).map_or(0, |file| file.len())).sum::<u64>();
+            if age >= KEEP_SET_ASIDE || (age > 0 && sum_bytes > KEEP_SET_ASIDE_BYTES) {
                 // One that is not there is as good as removed.
-                drop(fs::remove_file(name(old, suffix)));
+                files.iter().for_each(|file| drop(fs::remove_file(file)));
             }
         }
         File::open(dir)?.sync_all()?;
@@ -107,14 +119,23 @@ fn set_aside(dir: &Path) -> Result<(PathBuf, u64), StoreError> {
     rename().map_err(|error| StoreError::from_io(&error))
 }
 
+/// The numbers of what was set aside, in order.
 fn set_aside_numbers(dir: &Path) -> std::io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(NAME)?.strip_prefix(".corrupt-"));
-        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+        let (number, suffix) = name.to_str().and_then(set_aside_name).unwrap_or_default();
+        numbers.extend(number.filter(|_| suffix.is_empty()));
     }
+    numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Number and suffix, if this is the name of something that was set aside.
+pub(super) fn set_aside_name(name: &str) -> Option<(Option<u64>, &str)> {
+    let rest = name.strip_prefix(NAME)?.strip_prefix(".corrupt-")?;
+    let (number, suffix) = rest.split_at(rest.find('-').unwrap_or(rest.len()));
+    Some((number.parse().ok(), suffix))
 }
 
 /// Goes on in the stored epoch after a clean stop, and begins the next one otherwise. The side file is

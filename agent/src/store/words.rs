@@ -150,6 +150,8 @@ pub struct CommandRow {
     pub status: String,
     /// Result as JSON text, when there is one.
     pub result_json: Option<String>,
+    /// When it was stored, on every clock, as JSON text.
+    pub received_stamp_json: Option<String>,
 }
 
 /// A job as the agent knows it.
@@ -192,6 +194,10 @@ pub struct AttemptRow {
     pub detail_json: Option<String>,
     /// How it ended.
     pub end: Option<AttemptEnd>,
+    /// When it was written that it began, on every clock, as JSON text.
+    pub started_stamp_json: Option<String>,
+    /// When it was written how it ended, on every clock, as JSON text.
+    pub ended_stamp_json: Option<String>,
 }
 
 /// How an attempt ended.

@@ -33,8 +33,12 @@ struct Outage {
 
 impl Standing {
     pub(super) fn new(clock: Clock, relay: RelayUrl, view: watch::Sender<LinkView>) -> Self {
-        let shown =
-            LinkView { relay: Some(relay.to_string()), since_ms: clock.unix_ms(), ..LinkView::default() };
+        let shown = LinkView {
+            relay: Some(relay.to_string()),
+            since_ms: clock.unix_ms(),
+            since_boot_ms: clock.now().as_millis(),
+            ..LinkView::default()
+        };
         view.send_replace(shown);
         Self { clock, relay, view, logged: None, outage: None }
     }
@@ -54,6 +58,7 @@ impl Standing {
             view.up = true;
             view.session = Some(session.to_owned());
             view.since_ms = self.clock.unix_ms();
+            view.since_boot_ms = self.clock.now().as_millis();
             view.fault = None;
         });
         match &outage {
@@ -100,6 +105,7 @@ impl Standing {
         self.view.send_modify(|view| {
             if view.up {
                 view.since_ms = self.clock.unix_ms();
+                view.since_boot_ms = self.clock.now().as_millis();
             }
             view.up = false;
             view.session = None;

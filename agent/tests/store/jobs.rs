@@ -1,5 +1,11 @@
 //! Jobs move by revision, attempts begin once, and a refused list leaves nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use spoolway_agent::clock::{Clock, Hands};
+use spoolway_protocol::Stamp;
+
 use super::*;
 
 #[tokio::test]
@@ -88,4 +94,35 @@ async fn jobs_files_and_order() {
     assert_eq!(store.file(&file.sha256).await.unwrap().as_ref(), Some(&file));
     store.commit(vec![Write::DeleteFile { sha256: file.sha256.clone() }], Grouped).await.unwrap();
     assert!(store.files().await.unwrap().is_empty());
+}
+
+/// However the wall clock jumps between, how long an attempt took is known from what was written down.
+#[tokio::test]
+async fn rows_carry_a_stamp_that_a_jump_of_ten_years_does_not_spoil() {
+    const TEN_YEARS_MS: u64 = 3_652 * 86_400_000;
+    let hands = Arc::new(Hands::default());
+    let clock = Clock::with_hands("boot-1".parse().unwrap(), Arc::clone(&hands));
+    let set = |wall_ms, boot_ms| {
+        hands.wall_ms.store(wall_ms, Ordering::Relaxed);
+        hands.boot_ms.store(boot_ms, Ordering::Relaxed);
+    };
+    let read = |text: Option<String>| serde_json::from_str::<Stamp>(&text.unwrap()).unwrap();
+    for end_ms in [2 * TEN_YEARS_MS, 20 * TEN_YEARS_MS] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open_with(dir.path(), &options(), Some(clock.clone())).unwrap();
+        set(10 * TEN_YEARS_MS, 5_000);
+        let begin = vec![Write::InsertCommand(command("c", 1)), Write::PutJob(job("j")), attempt("j", 1)];
+        store.commit(begin, Promise).await.unwrap();
+        set(end_ms, 65_000);
+        let end = AttemptEnd { outcome: "completed".to_owned(), line: None, reason: None, ended_ms: end_ms };
+        let finish = Write::FinishAttempt { job_id: "j".to_owned(), attempt: 1, end };
+        store.commit(vec![finish], Promise).await.unwrap();
+
+        let row = store.attempts("j").await.unwrap().remove(0);
+        let (started, ended) = (read(row.started_stamp_json), read(row.ended_stamp_json));
+        assert_eq!(ended.ms_since(&started), Some(60_000));
+        assert_eq!((&started.b, started.is_trusted()), (clock.boot_id(), false));
+        assert_eq!(read(store.job_stamp("j").await.unwrap()), started);
+        assert_eq!(read(store.command("c").await.unwrap().unwrap().received_stamp_json), started);
+    }
 }

@@ -12,6 +12,7 @@ mod raw;
 mod report;
 mod sender;
 mod startup;
+mod storage;
 mod stream;
 mod usage;
 
@@ -46,6 +47,8 @@ enum Command {
     Stream(stream::Arguments),
     /// A file against its printer, beside SHA-256 and counting lines of the same bytes.
     Preflight(preflight::Arguments),
+    /// What reaches the disk: for each byte of a job, for each byte of an event, for each day of printing.
+    Storage(storage::Arguments),
     #[command(flatten)]
     Part(BenchRole),
     #[command(flatten)]
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Stream(arguments) => until_interrupted(stream::run(&arguments)),
         Command::Preflight(arguments) => preflight::run(&arguments),
+        Command::Storage(arguments) => until_interrupted(storage::run(&arguments)),
         Command::Part(role) => role.play(),
         Command::House(role) => roles::play(role).map(|()| ExitCode::SUCCESS),
     };
@@ -117,8 +121,11 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Whatever is dropped on an interrupt takes its children and its folders along.
-fn until_interrupted(run: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+/// Runs until it is done or interrupted; whatever is dropped then takes its children and its folders along.
+///
+/// # Errors
+/// What the run itself says.
+pub fn until_interrupted(run: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;

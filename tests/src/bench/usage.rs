@@ -53,6 +53,15 @@ pub(super) fn peak_memory_bytes(pid: u32) -> anyhow::Result<u64> {
     peak_of(&text).with_context(|| format!("{path} is not understood"))
 }
 
+/// What a process has sent towards a device: pages that it made dirty and that the kernel will write (proc_pid_io(5)),
+/// without the file system's own journal.
+pub(super) fn written_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/io");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|bytes| bytes.parse().ok()).with_context(|| format!("{path} is not understood"))
+}
+
 fn peak_of(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;

@@ -1,12 +1,13 @@
 //! Tries to break the house: `seeds` runs simulated prints on bad cables in virtual time, `relay-kill` kills the relay in
-//! the middle of a real one, `kill` the agent all the time, and `isolation` disturbs everything around the printer thread.
+//! the middle of a real one, `kill` the agent all the time, `isolation` disturbs everything around the printer thread, and
+//! `powercut` cuts the power of its disk.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use spoolway_tests::bench::BenchRole;
 use spoolway_tests::demo::roles::{self, Role};
-use spoolway_tests::torture::{isolation, kill, relay, seeds};
+use spoolway_tests::torture::{isolation, kill, powercut, relay, seeds};
 
 /// Tries to break the house.
 #[derive(Debug, Parser)]
@@ -29,6 +30,9 @@ enum Command {
     /// Kills the agent again and again in the middle of prints, plays systemd's part, and holds what the printer did
     /// against the files.
     Kill(kill::Arguments),
+    /// Cuts the power of an agent's disk at random block writes, and looks for everything that was promised. Needs root.
+    #[command(name = "powercut")]
+    PowerCut(powercut::Arguments),
     #[command(flatten)]
     Part(Role),
     #[command(flatten)]
@@ -41,6 +45,9 @@ fn main() -> ExitCode {
         Command::Relay(arguments) => relay::main(&arguments),
         Command::Isolation(arguments) => told(isolation::run(&arguments)),
         Command::Kill(arguments) => told(kill::run(&arguments)),
+        Command::PowerCut(arguments) => {
+            told(spoolway_tests::bench::until_interrupted(powercut::run(&arguments)))
+        }
         Command::Part(role) => told(roles::play(role).map(|()| ExitCode::SUCCESS)),
         Command::Bench(role) => told(role.play()),
     }

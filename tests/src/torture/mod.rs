@@ -3,5 +3,6 @@
 mod disturbances;
 pub mod isolation;
 pub mod kill;
+pub mod powercut;
 pub mod relay;
 pub mod seeds;
