@@ -179,6 +179,7 @@ fn reset_again(heats: bool) {
     agent.until_idle();
 
     let second = plan(&agent, &job, how).unwrap();
+    assert_eq!(second.behind_line, first.behind_line, "what was certain before stays certain");
     let begun = recover(&agent, &second, &second.plan_id).unwrap();
     assert_eq!((begun.state, begun.attempt), (JobState::Recovering, 3));
     agent.until_job(&job, JobState::Completed);

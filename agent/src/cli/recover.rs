@@ -204,7 +204,7 @@ mod tests {
         let at = |n: usize| Position { line: n as u64 + 1, byte: 30 * n as u64, layer: 1 };
         let registry = Registry::built_in();
         let profile = &registry.get("marlin").unwrap().profile;
-        let mut seeker = Seeker::new(ResumeFrom::Auto, at(180), unsure_moves(profile, Since::Reset));
+        let mut seeker = Seeker::new(ResumeFrom::Auto, at(180), 0, unsure_moves(profile, Since::Reset));
         let followed = file.iter().enumerate().take_while(|(n, _)| *n <= 180);
         followed.for_each(|(n, command)| seeker.follow(command.as_bytes(), at(n)));
         let point = seeker.finish().unwrap();

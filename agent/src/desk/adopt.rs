@@ -49,6 +49,7 @@ impl Clerk {
                 attempt,
                 commands_total: ticket.commands,
                 layers_total: ticket.layers,
+                begun_behind: ticket.subject.from.line,
                 counted_from: ticket.subject.commands_before,
                 ..Detail::default()
             },

@@ -40,6 +40,9 @@ pub(super) struct Detail {
     /// Layer there.
     #[serde(default)]
     pub(super) layer: u32,
+    /// The last line in front of where the present attempt begins; 0 at the beginning of the file.
+    #[serde(default)]
+    pub(super) begun_behind: u64,
     /// Commands in the file, once it has been read through.
     #[serde(default)]
     pub(super) commands_total: u64,
@@ -100,8 +103,10 @@ impl Detail {
     }
 
     /// Another attempt goes on behind so many commands of the file. What was acknowledged before and is sent again counts once.
-    pub(super) fn go_on_behind(&mut self, commands: u64) {
+    pub(super) fn go_on_behind(&mut self, commands: u64, position: Position) {
         self.counted_from = self.counted().end.max(commands);
+        self.begun_behind = position.line;
+        self.stand_at(commands, position);
     }
 }
 

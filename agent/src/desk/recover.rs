@@ -71,6 +71,7 @@ struct DraftAsk {
     sha256: String,
     how: RecoverHow,
     acknowledged: Position,
+    begun_behind: u64,
     since: Since,
     heat: Heat,
     known: Arc<Known>,
@@ -118,6 +119,7 @@ impl Clerk {
             sha256: entry.sha256().to_string(),
             how,
             acknowledged: Position { line: detail.line, byte: detail.bytes, layer: detail.layer },
+            begun_behind: detail.begun_behind,
             since: lost.map_or(Since::Unknown, |lost| lost.since),
             heat: lost.map_or_else(Heat::default, |lost| lost.heat),
             known,
@@ -188,7 +190,7 @@ impl Clerk {
         let feed = feeder::start_behind(body, Reader::behind(behind), preamble)
             .map_err(|error| Refusal::new(Fault::StoreCorrupt, format!("no thread for the job: {error}")))?;
         let begun = self.begin_again(&ask.job_id).await?;
-        let attempt = self.write_recovery(&ask.job_id, draft.point.commands, &begun).await?;
+        let attempt = self.write_recovery(&ask.job_id, &draft.point, &begun).await?;
         self.runs += 1;
         let run = self.runs;
         let subject = Subject {
@@ -216,7 +218,7 @@ impl Clerk {
     }
 
     /// The attempt, the state and the event in one transaction; without it nothing is sent.
-    async fn write_recovery(&mut self, id: &JobId, behind: u64, begun: &Begun) -> Result<u32, Refusal> {
+    async fn write_recovery(&mut self, id: &JobId, point: &Point, begun: &Begun) -> Result<u32, Refusal> {
         let before = self.book.entries.get(id).cloned().ok_or_else(|| unknown_job(id))?;
         let now = self.clock.stamp();
         let entry = self.book.entries.get_mut(id).expect("it was found just now");
@@ -224,7 +226,7 @@ impl Clerk {
         let changed =
             entry.job.recover(attempt).map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
         entry.detail.recovered(&now);
-        entry.detail.go_on_behind(behind);
+        entry.detail.go_on_behind(point.commands, point.behind);
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &Reason::default());
         let started_ms = self.clock.unix_ms();
         let detail_json = Some(json(begun));
@@ -267,7 +269,8 @@ fn plan_id(ask: &DraftAsk, draft: &Draft) -> String {
 /// Reads the file twice: for the place, and up to the place.
 fn draft(spool: &Spool, ask: &DraftAsk) -> Result<Draft, Refusal> {
     let profile = &ask.known.profile;
-    let mut seeker = Seeker::new(ask.how.from, ask.acknowledged, unsure_moves(profile, ask.since));
+    let mut seeker =
+        Seeker::new(ask.how.from, ask.acknowledged, ask.begun_behind, unsure_moves(profile, ask.since));
     read(spool, &ask.sha256, |command, at| {
         let wanted = seeker.wants_more(at);
         if wanted {

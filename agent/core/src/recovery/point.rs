@@ -67,6 +67,9 @@ struct Passed {
 pub struct Seeker {
     from: ResumeFrom,
     acknowledged: Position,
+    /// The last line in front of where the attempt that was interrupted had begun, and the last command up to there.
+    begun_behind: u64,
+    begun: Option<Passed>,
     /// Moves that the printer may have acknowledged and not made.
     unsure_moves: usize,
     modal: Modal,
@@ -81,12 +84,16 @@ pub struct Seeker {
 }
 
 impl Seeker {
-    /// For a print of which commands up to and with `acknowledged` were acknowledged, and of these so many moves may be lost.
+    /// For a print of which commands up to and with `acknowledged` were acknowledged, and of these so many moves may be lost,
+    /// but none up to and with line `begun_behind`: a recovery that is interrupted again has lost nothing that was certain
+    /// before it.
     #[must_use]
-    pub fn new(from: ResumeFrom, acknowledged: Position, unsure_moves: u32) -> Self {
+    pub fn new(from: ResumeFrom, acknowledged: Position, begun_behind: u64, unsure_moves: u32) -> Self {
         Self {
             from,
             acknowledged,
+            begun_behind,
+            begun: None,
             unsure_moves: usize::try_from(unsure_moves).unwrap_or(PLANNER_MAX).min(PLANNER_MAX),
             modal: Modal::default(),
             commands: 0,
@@ -119,6 +126,9 @@ impl Seeker {
             self.chosen = Some(passed);
         } else {
             self.reached = true;
+        }
+        if position.line <= self.begun_behind {
+            self.begun = Some(passed);
         }
         if position.line <= self.acknowledged.line {
             self.acknowledged_commands = self.commands;
@@ -169,11 +179,13 @@ impl Seeker {
         })
     }
 
-    /// The last command behind which there are as many moves as may be lost.
+    /// The last command behind which there are as many moves as may be lost, or where the attempt had begun.
     fn certain(&self) -> Option<Passed> {
-        let front = self.tail.front()?;
-        let behind = self.tail_moves - usize::from(front.is_move);
-        (behind >= self.unsure_moves).then_some(*front)
+        let front = self.tail.front().filter(|front| {
+            let behind = self.tail_moves - usize::from(front.is_move);
+            behind >= self.unsure_moves
+        });
+        front.into_iter().chain(&self.begun).max_by_key(|passed| passed.commands).copied()
     }
 }
 
@@ -204,9 +216,13 @@ mod tests {
 
     /// Command `n` of the file stands in line `2 n`, from 1.
     fn seek(from: ResumeFrom, acknowledged: u64, unsure: u32) -> Result<Point, NoPoint> {
+        seek_again(from, acknowledged, 0, unsure)
+    }
+
+    fn seek_again(from: ResumeFrom, acknowledged: u64, begun: u64, unsure: u32) -> Result<Point, NoPoint> {
         let at = |n: usize, layer| Position { line: 2 * n as u64, byte: 30 * n as u64, layer };
         let acknowledged = Position { line: 2 * acknowledged, ..Position::default() };
-        let mut seeker = Seeker::new(from, acknowledged, unsure);
+        let mut seeker = Seeker::new(from, acknowledged, 2 * begun, unsure);
         for (n, (command, layer)) in FILE.iter().enumerate() {
             let position = at(n + 1, *layer);
             if !seeker.wants_more(position) {
@@ -231,6 +247,20 @@ mod tests {
         let point = seek(ResumeFrom::Auto, 7, 0).unwrap();
         assert_eq!((point.commands, point.again, point.left_out), (7, 0, 0));
         assert_eq!(point.acknowledged.line, 14);
+    }
+
+    #[test]
+    fn an_attempt_that_is_interrupted_again_loses_nothing_that_was_certain_before() {
+        let first = seek(ResumeFrom::Auto, 11, 2).unwrap();
+        let begun = first.commands;
+        let point = seek_again(ResumeFrom::Auto, begun, begun, 2).unwrap();
+        assert_eq!((point.behind, point.again), (first.behind, 0), "not one line of the file was sent again");
+        let point = seek_again(ResumeFrom::Auto, begun + 1, begun, 2).unwrap();
+        assert_eq!((point.behind, point.again), (first.behind, 1));
+        let point = seek_again(ResumeFrom::Auto, 11, 4, 2).unwrap();
+        assert_eq!(point, first, "it had got on far enough");
+        let point = seek_again(ResumeFrom::Auto, 2, 2, 2).unwrap();
+        assert_eq!(point.commands, 2, "as a person had said");
     }
 
     #[test]
