@@ -59,7 +59,9 @@ impl Mounted {
         // From here on the device is given back whatever happens.
         let mounted = Self { dir: dir.to_owned(), device: device.trim().into() };
         if format {
-            let options = ["-q", "-F", "-b", "4096"].map(OsStr::new);
+            // The superblock has two sectors, of which one may land without the other: with a checksum it then does not
+            // mount, which would say nothing of the storage above.
+            let options = ["-q", "-F", "-b", "4096", "-O", "^metadata_csum"].map(OsStr::new);
             run("mkfs.ext4", options.into_iter().chain([mounted.device.as_os_str()]))?;
         }
         run("mount", [OsStr::new("-t"), OsStr::new("ext4"), mounted.device.as_os_str(), dir.as_os_str()])?;
