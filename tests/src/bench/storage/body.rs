@@ -28,7 +28,8 @@ pub(super) fn measure(dir: &Path, raw: &[u8]) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-fn in_spool(folder: &Path, raw: &[u8]) -> anyhow::Result<()> {
+/// As the agent stores a file.
+pub(super) fn in_spool(folder: &Path, raw: &[u8]) -> anyhow::Result<()> {
     let spool = Spool::open(folder, SpoolOptions { reserve_bytes: 0, ..SpoolOptions::default() })?;
     let mut writer = spool.write("body")?;
     for piece in raw.chunks(PIECE_BYTES) {

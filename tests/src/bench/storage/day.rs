@@ -1,4 +1,6 @@
 //! The whole agent while it prints: what its process sends towards the device beyond the job's file, and the rows of a print.
+//!
+//! A short print and a long one: what both have is the cost of a print, and what the long one has more is that of the time.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +12,8 @@ use spoolway_agent::local::words::Request;
 use spoolway_agent::store::{EventClass, Position, Store, StoreOptions};
 use spoolway_protocol::JobState;
 
-use super::sync_all;
+use super::body::in_spool;
+use super::{count, sync_all};
 use crate::agent_program::AgentSetup;
 use crate::bench::Site;
 use crate::bench::board::{Board, Model};
@@ -20,8 +23,8 @@ use crate::bench::usage::written_bytes;
 /// Moves of 4.5 ms each, on the usual wire.
 const MOVES_A_SECOND: u32 = 222;
 const BAUD: u32 = 115_200;
-/// What the start itself writes is over by then.
-const SETTLING: Duration = Duration::from_secs(3);
+/// What was written is on its way to the device by then.
+const SETTLING: Duration = Duration::from_secs(5);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How much longer than its moves a print may take.
@@ -29,72 +32,104 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Memory, as `/run` is: what a boot may take costs the card nothing there, and the log is not the agent's to write.
 const MEMORY: &str = "/dev/shm";
 const DAY_S: f64 = 86_400.0;
+/// A day of printing: one print behind the other, an hour each.
+pub(super) const PRINTS_A_DAY: u32 = 24;
+/// The long print in lengths of the short one.
+const LONG: u32 = 4;
 
 /// What was found.
 #[derive(Debug, Serialize)]
 pub(super) struct Day {
-    /// Time that was watched.
-    pub(super) seconds: f64,
-    /// What the agent's process sent towards the device in it.
-    pub(super) device_bytes: u64,
-    /// The same for a day, in units of 10^6 bytes.
+    /// How long the prints took.
+    pub(super) short_s: f64,
+    pub(super) long_s: f64,
+    /// What the agent's process sent towards the device in each, without the job's file.
+    pub(super) short_bytes: u64,
+    pub(super) long_bytes: u64,
+    /// What printing costs while it lasts, for a day, in units of 10^6 bytes.
+    pub(super) steady_mb_a_day: f64,
+    /// What each print costs, however long it is, in units of 10^3 bytes.
+    pub(super) print_kb: f64,
+    /// Both together for a day of such prints.
     pub(super) mb_a_day: f64,
-    /// Critical events from the start of the agent to its end.
+    /// Critical events of one print.
     pub(super) critical_rows: u64,
-    /// Other events.
+    /// Other events of both.
     pub(super) info_rows: u64,
 }
 
-/// Prints for so many seconds.
+/// One print.
+#[derive(Debug, Clone, Copy)]
+struct Printed {
+    seconds: f64,
+    bytes: u64,
+}
+
+impl Day {
+    fn of(short: Printed, long: Printed, (critical, info): (u64, u64)) -> Self {
+        let a_second = (long.bytes as f64 - short.bytes as f64).max(0.0) / (long.seconds - short.seconds);
+        let print = (short.bytes as f64 - a_second * short.seconds).max(0.0);
+        let steady_mb_a_day = a_second * DAY_S / 1e6;
+        Self {
+            short_s: short.seconds,
+            long_s: long.seconds,
+            short_bytes: short.bytes,
+            long_bytes: long.bytes,
+            steady_mb_a_day,
+            print_kb: print / 1e3,
+            mb_a_day: steady_mb_a_day + f64::from(PRINTS_A_DAY) * print / 1e6,
+            critical_rows: critical.div_ceil(2),
+            info_rows: info,
+        }
+    }
+}
+
+/// Prints for a quarter of so many seconds, and then for all of them.
 pub(super) async fn measure(site: &Site, dir: &Path, seconds: u32) -> anyhow::Result<Day> {
-    eprintln!("storage: printing for {seconds} s");
-    let part = Part::paced(MOVES_A_SECOND, (seconds * MOVES_A_SECOND) as usize);
-    let file = dir.join("part.gcode");
-    std::fs::write(&file, &part.bytes)?;
     let model = Model { wire: Some(BAUD), planner: true, ..Model::default() };
-    let board = Board::start(site, dir, Some(&file), &model)?;
+    let board = Board::start(site, dir, None, &model)?;
     let folder = dir.join("agent");
     let memory = tempfile::Builder::new().prefix("spoolway-bench-").tempdir_in(MEMORY)?;
     let setup = AgentSetup { runtime: Some(memory.path()), ..AgentSetup::new(&folder, board.device(), BAUD) };
     let mut agent = site.agent.start(&setup, &memory.path().join("agent.log"))?;
     let mut client = agent.ready().await?;
-    let found = watch(&mut client, agent.id(), &file, seconds).await.with_context(|| agent.log_tail());
+    tokio::time::sleep(SETTLING).await;
+    let mut printed = Vec::new();
+    for seconds in [seconds / LONG, seconds] {
+        eprintln!("storage: printing for {seconds} s");
+        let one = print(&mut client, agent.id(), dir, seconds).await;
+        printed.push(one.with_context(|| agent.log_tail())?);
+    }
     agent.finish()?;
-    let (span, device_bytes) = found?;
     board.finish()?;
-    let (critical_rows, info_rows) = count_rows(&folder).await?;
+    let rows = count_rows(&folder).await?;
     sync_all(&folder)?;
-    let mb_a_day = device_bytes as f64 / 1e6 * DAY_S / span.as_secs_f64();
-    Ok(Day { seconds: span.as_secs_f64(), device_bytes, mb_a_day, critical_rows, info_rows })
+    Ok(Day::of(printed[0], printed[1], rows))
 }
 
-/// From a little after the start to the last look before the end.
-async fn watch(client: &mut Client, pid: u32, file: &Path, seconds: u32) -> anyhow::Result<(Duration, u64)> {
-    let asked = Request::Print { path: file.to_owned(), name: None };
-    let job = client.job(&asked)?;
+/// From the order to a little after the end; what the file itself costs is known by storing it once more.
+async fn print(client: &mut Client, pid: u32, dir: &Path, seconds: u32) -> anyhow::Result<Printed> {
+    let part = Part::paced(MOVES_A_SECOND, (seconds * MOVES_A_SECOND) as usize);
+    let path = dir.join("part.gcode");
+    std::fs::write(&path, &part.bytes)?;
+    let body = count("the file", part.bytes.len() as u64, dir, |folder| in_spool(folder, &part.bytes))?;
+    let before = written_bytes(pid)?;
     let began = Instant::now();
-    let (mut printing, mut first, mut last) = (None, None, None);
+    let job = client.job(&Request::Print { path, name: None })?;
+    let bound = Duration::from_secs(seconds.into()) + PATIENCE;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let written = written_bytes(pid)?;
         let state = client.jobs()?.into_iter().find(|one| one.job_id == job.job_id).map(|one| one.state);
         match state.context("the job is gone")? {
-            JobState::Printing => {
-                let since = *printing.get_or_insert_with(Instant::now);
-                if since.elapsed() >= SETTLING {
-                    first.get_or_insert((Instant::now(), written));
-                    last = Some((Instant::now(), written));
-                }
-            }
             JobState::Completed => break,
-            state if state.is_terminal() => bail!("the print is {state}"),
-            _ => {}
+            state if state.is_terminal() || state == JobState::Interrupted => bail!("the print is {state}"),
+            _ => ensure!(began.elapsed() < bound, "the print does not end in time"),
         }
-        let bound = Duration::from_secs(seconds.into()) + PATIENCE;
-        ensure!(began.elapsed() < bound, "the print does not end in time");
     }
-    let ((from, before), (to, after)) = first.zip(last).context("the print was too short")?;
-    Ok((to - from, after - before))
+    let taken = began.elapsed();
+    tokio::time::sleep(SETTLING).await;
+    let bytes = (written_bytes(pid)? - before).saturating_sub(body.device_bytes);
+    Ok(Printed { seconds: taken.as_secs_f64(), bytes })
 }
 
 async fn count_rows(folder: &Path) -> anyhow::Result<(u64, u64)> {
@@ -103,4 +138,18 @@ async fn count_rows(folder: &Path) -> anyhow::Result<(u64, u64)> {
     store.close().await?;
     let critical = events.iter().filter(|stored| stored.event.cls == EventClass::Critical).count();
     Ok((critical as u64, (events.len() - critical) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_print_costs_is_told_from_what_its_time_costs() {
+        let printed = |seconds, bytes| Printed { seconds, bytes };
+        let day = Day::of(printed(100.0, 150_000), printed(400.0, 240_000), (31, 40));
+        assert!((day.steady_mb_a_day - 25.92).abs() < 1e-9 && (day.print_kb - 120.0).abs() < 1e-9, "{day:?}");
+        assert!((day.mb_a_day - (25.92 + 24.0 * 0.12)).abs() < 1e-9, "{day:?}");
+        assert_eq!(day.critical_rows, 16);
+    }
 }

@@ -38,8 +38,8 @@ pub(super) struct Arguments {
     /// Folder on the device to measure; a tmpfs counts nothing [default: the system's for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How long the agent prints, in seconds
-    #[arg(long, default_value_t = 120)]
+    /// How long the longer of two prints takes, in seconds
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(40..=86_400))]
     seconds: u32,
     /// Print one line of JSON instead of tables
     #[arg(long)]
@@ -90,7 +90,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Bar::at_most("device bytes per byte of a job", bodies[0].ratio, BODY),
         Bar::at_most("device bytes per byte of grouped rows", rows[0].ratio, ROWS),
         Bar::at_most("critical rows of a print", day.critical_rows as f64, CRITICAL_ROWS),
-        Bar::at_most("MB a day while printing, beyond the job", day.mb_a_day, DAY_MB),
+        Bar::at_most("MB a day of hourly prints, beyond the jobs", day.mb_a_day, DAY_MB),
     ];
     let date = utc(wall_ms()).chars().take(DATE.len()).collect();
     let report = Report { date, bodies, rows, day, bars };
@@ -141,12 +141,13 @@ impl fmt::Display for Report {
             writeln!(f, "  {:<58} {:>6.3}", figure.way, figure.ratio)?;
         }
         let day = &self.day;
-        writeln!(
-            f,
-            "whole agent, {:.0} s of printing: {} bytes, {:.1} MB a day",
-            day.seconds, day.device_bytes, day.mb_a_day
-        )?;
-        writeln!(f, "rows of the print: {} critical, {} others", day.critical_rows, day.info_rows)?;
+        let (short, long) = (day.short_bytes, day.long_bytes);
+        writeln!(f, "whole agent, without the job: {short} bytes in {:.0} s of printing,", day.short_s)?;
+        writeln!(f, "  {long} bytes in {:.0} s", day.long_s)?;
+        let each = format!("{:.0} kB a print", day.print_kb);
+        writeln!(f, "  so {each} and {:.1} MB a day while it lasts", day.steady_mb_a_day)?;
+        writeln!(f, "  a day of {} prints: {:.1} MB", day::PRINTS_A_DAY, day.mb_a_day)?;
+        writeln!(f, "rows: {} critical ones a print, {} others in both", day.critical_rows, day.info_rows)?;
         for Bar { what, measured, wanted, is_met } in &self.bars {
             let verdict = if *is_met { "met" } else { "MISSED" };
             writeln!(f, "  {what:<44} {measured:>8.3}  {wanted:<16} {verdict}")?;
