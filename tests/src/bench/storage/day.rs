@@ -87,7 +87,10 @@ impl Day {
 /// Prints for a quarter of so many seconds, and then for all of them.
 pub(super) async fn measure(site: &Site, dir: &Path, seconds: u32) -> anyhow::Result<Day> {
     let model = Model { wire: Some(BAUD), planner: true, ..Model::default() };
-    let board = Board::start(site, dir, None, &model)?;
+    let parts = [seconds / LONG, seconds].map(|seconds| (seconds, paced(seconds)));
+    let both = dir.join("both.gcode");
+    std::fs::write(&both, parts.each_ref().map(|(_, part)| &*part.bytes).concat())?;
+    let board = Board::start(site, dir, Some(&both), &model)?;
     let folder = dir.join("agent");
     let memory = tempfile::Builder::new().prefix("spoolway-bench-").tempdir_in(MEMORY)?;
     let setup = AgentSetup { runtime: Some(memory.path()), ..AgentSetup::new(&folder, board.device(), BAUD) };
@@ -95,9 +98,9 @@ pub(super) async fn measure(site: &Site, dir: &Path, seconds: u32) -> anyhow::Re
     let mut client = agent.ready().await?;
     tokio::time::sleep(SETTLING).await;
     let mut printed = Vec::new();
-    for seconds in [seconds / LONG, seconds] {
+    for (seconds, part) in &parts {
         eprintln!("storage: printing for {seconds} s");
-        let one = print(&mut client, agent.id(), dir, seconds).await;
+        let one = print(&mut client, agent.id(), dir, part, Duration::from_secs((*seconds).into())).await;
         printed.push(one.with_context(|| agent.log_tail())?);
     }
     agent.finish()?;
@@ -107,16 +110,25 @@ pub(super) async fn measure(site: &Site, dir: &Path, seconds: u32) -> anyhow::Re
     Ok(Day::of(printed[0], printed[1], rows))
 }
 
+fn paced(seconds: u32) -> Part {
+    Part::paced(MOVES_A_SECOND, (seconds * MOVES_A_SECOND) as usize)
+}
+
 /// From the order to a little after the end; what the file itself costs is known by storing it once more.
-async fn print(client: &mut Client, pid: u32, dir: &Path, seconds: u32) -> anyhow::Result<Printed> {
-    let part = Part::paced(MOVES_A_SECOND, (seconds * MOVES_A_SECOND) as usize);
+async fn print(
+    client: &mut Client,
+    pid: u32,
+    dir: &Path,
+    part: &Part,
+    lasts: Duration,
+) -> anyhow::Result<Printed> {
     let path = dir.join("part.gcode");
     std::fs::write(&path, &part.bytes)?;
     let body = count("the file", part.bytes.len() as u64, dir, |folder| in_spool(folder, &part.bytes))?;
     let before = written_bytes(pid)?;
     let began = Instant::now();
     let job = client.job(&Request::Print { path, name: None })?;
-    let bound = Duration::from_secs(seconds.into()) + PATIENCE;
+    let bound = lasts + PATIENCE;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let state = client.jobs()?.into_iter().find(|one| one.job_id == job.job_id).map(|one| one.state);
