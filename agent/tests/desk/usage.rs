@@ -231,16 +231,20 @@ async fn set_full(rig: &Rig, full: bool) {
     rig.store.commit(vec![write], Durability::Promise).await.unwrap();
 }
 
+/// A print that a reset of the printer has interrupted behind so many commands.
+async fn begin_and_reset(rig: &mut Rig, folder: &Path, text: &str, commands: u64) -> String {
+    let (id, ticket) = begin(rig, folder, text).await;
+    rig.run_at(ticket.subject.run, interrupted(Fault::FirmwareReset), at_command(text, commands));
+    rig.until_job(&id, JobState::Interrupted).await;
+    id
+}
+
 /// Two recoveries: one goes on a little before where the print stopped, the other leaves lines out.
 #[tokio::test]
 async fn attempts_that_go_on_from_one_another_count_each_line_once() {
     let folder = tempfile::tempdir().unwrap();
-    let text = part();
-    let mut rig = Rig::open(folder.path(), ANY);
-    let (id, ticket) = begin(&mut rig, folder.path(), &text).await;
-    let first = FIRST_LAYER + 20;
-    rig.run_at(ticket.subject.run, interrupted(Fault::FirmwareReset), at_command(&text, first));
-    rig.until_job(&id, JobState::Interrupted).await;
+    let (mut rig, text, first) = (Rig::open(folder.path(), ANY), part(), FIRST_LAYER + 20);
+    let id = begin_and_reset(&mut rig, folder.path(), &text, first).await;
 
     let ticket = recover(&mut rig, &id, ResumeFrom::Auto).await;
     let subject = ticket.subject;
@@ -281,12 +285,8 @@ async fn attempts_that_go_on_from_one_another_count_each_line_once() {
 #[tokio::test]
 async fn an_attempt_that_goes_on_and_dies_counts_from_where_the_first_has_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let text = part();
-    let mut rig = Rig::open(folder.path(), ANY);
-    let (id, ticket) = begin(&mut rig, folder.path(), &text).await;
-    let first = FIRST_LAYER + 20;
-    rig.run_at(ticket.subject.run, interrupted(Fault::FirmwareReset), at_command(&text, first));
-    rig.until_job(&id, JobState::Interrupted).await;
+    let (mut rig, text, first) = (Rig::open(folder.path(), ANY), part(), FIRST_LAYER + 20);
+    let id = begin_and_reset(&mut rig, folder.path(), &text, first).await;
     let subject = recover(&mut rig, &id, ResumeFrom::Auto).await.subject;
     let second = first + 7;
     let commands = subject.preamble + second - subject.commands_before;
