@@ -2,10 +2,15 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use spoolway_agent_core::gcode::{LineError, Position, Reader};
 use spoolway_agent_core::preflight::{Preflight, Printer, Severity};
-use spoolway_firmware_profiles::Registry;
+use spoolway_firmware_profiles::{Profile, Registry};
+
+static MARLIN: LazyLock<Profile> =
+    LazyLock::new(|| Registry::built_in().get("marlin").expect("a built-in profile").profile.clone());
 
 type Found = (Vec<(Vec<u8>, Position)>, Option<LineError>);
 
@@ -22,9 +27,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((piece, file)) = input.split_first() else { return };
     let whole = read(file, file.len().max(1));
     assert_eq!(read(file, usize::from(*piece) % 40 + 1), whole);
-    let registry = Registry::built_in();
-    let profile = &registry.get("marlin").expect("a built-in profile").profile;
-    let printer = Printer::of_profile(profile, None);
+    let printer = Printer::of_profile(&MARLIN, None);
     let framing = printer.framing.clone();
     let mut preflight = Preflight::new(printer);
     preflight.push(file);

@@ -1,10 +1,11 @@
 //! The envelope around every message, in the field order that lets a relay route on its first bytes.
 
 use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Address, BootId, MsgId};
-use crate::limits::TEXT_FRAME_BYTES;
+use crate::limits::{HEAD_EXTRA_FIELDS, TEXT_FRAME_BYTES};
 use crate::message::Message;
 use crate::raw::{DecodeError, Extra, Raw};
 use crate::version::V;
@@ -154,6 +155,9 @@ impl Envelope {
             return Err(EnvelopeError::TooLarge(frame.len()));
         }
         let envelope: Self = serde_json::from_str(frame)?;
+        if envelope.extra.0.len() > HEAD_EXTRA_FIELDS {
+            return Err(serde_json::Error::custom("too many head fields").into());
+        }
         if envelope.v == V { Ok(envelope) } else { Err(EnvelopeError::Version(envelope.v)) }
     }
 
@@ -178,6 +182,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Route;
 
     #[test]
     fn unknown_head_fields_survive_in_front_of_the_body() {
@@ -210,5 +215,19 @@ mod tests {
         let frame = format!(r#"{{"v":1,"t":"x","body":"{}"}}"#, "a".repeat(TEXT_FRAME_BYTES));
         assert!(matches!(Envelope::parse(&frame), Err(EnvelopeError::TooLarge(_))));
         assert!(Envelope::parse("{}").is_err());
+    }
+
+    #[test]
+    fn an_end_takes_no_more_unknown_head_fields_than_a_relay_passes_on_and_none_twice() {
+        let frame = |names: &[usize]| {
+            let fields: String = names.iter().map(|name| format!(r#""x{name}":0,"#)).collect();
+            format!(r#"{{"v":1,"t":"x",{fields}"body":{{}}}}"#)
+        };
+        let most: Vec<_> = (0..HEAD_EXTRA_FIELDS).collect();
+        assert!(Envelope::parse(&frame(&most)).is_ok() && Route::parse(&frame(&most)).is_ok());
+        let more: Vec<_> = (0..=HEAD_EXTRA_FIELDS).collect();
+        assert!(Envelope::parse(&frame(&more)).is_err() && Route::parse(&frame(&more)).is_err());
+        let twice = Envelope::parse(&frame(&[3, 3])).unwrap_err().to_string();
+        assert!(twice.contains(r#"duplicate field "x3""#), "{twice}");
     }
 }

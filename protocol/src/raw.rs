@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -95,10 +96,40 @@ pub struct DecodeError {
     pub source: serde_json::Error,
 }
 
-/// Fields this version does not know; they are handed on when the struct is encoded again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Fields this version does not know; they are handed on when the struct is encoded again. Like the known ones, none of
+/// them stands twice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Extra(pub BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Extra {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ExtraVisitor)
+    }
+}
+
+struct ExtraVisitor;
+
+impl<'de> Visitor<'de> for ExtraVisitor {
+    type Value = Extra;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("fields")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Extra, M::Error> {
+        let mut fields = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            match fields.entry(name) {
+                Entry::Vacant(place) => place.insert(map.next_value()?),
+                Entry::Occupied(place) => {
+                    return Err(M::Error::custom(format_args!("duplicate field {:?}", place.key())));
+                }
+            };
+        }
+        Ok(Extra(fields))
+    }
+}
 
 /// Bytes that stand on the wire as standard base64 with padding.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

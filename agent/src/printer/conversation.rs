@@ -132,6 +132,7 @@ impl Conversation<'_> {
 
     /// Lets the streamer say everything it has to say; gives the time to ask again.
     fn serve_streamer(&mut self, port: &mut Port) -> Result<Option<Moment>, PortLost> {
+        let mut is_noted = false;
         loop {
             let now = self.bench.clock.now();
             match self.streamer.poll_output(now) {
@@ -139,6 +140,7 @@ impl Conversation<'_> {
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
                     trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
                     self.note();
+                    is_noted = true;
                     port.write(&bytes)?;
                     if !port.has_unwritten() {
                         self.bench.memory.wrote();
@@ -146,9 +148,15 @@ impl Conversation<'_> {
                     self.on_guard.guard.handle_written(now, &bytes);
                     self.streamer.take_back(bytes);
                 }
-                Output::Event(event) => self.take_event(now, event),
+                Output::Event(event) => {
+                    self.take_event(now, event);
+                    is_noted = false;
+                }
                 Output::Wait(wake) => {
-                    self.note();
+                    // What went out last was written down before it did, and nothing has come of it yet.
+                    if !is_noted {
+                        self.note();
+                    }
                     if !port.has_unwritten() {
                         self.bench.memory.wrote();
                     }

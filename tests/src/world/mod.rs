@@ -190,6 +190,7 @@ impl World {
     fn serve_streamer(&mut self) -> (Option<Moment>, Option<End>) {
         let now = Moment::from_micros(self.now_us);
         let mut end = None;
+        let mut is_noted = false;
         while !self.process.is_gone() {
             if self.begun && self.streamer.wants_lines() {
                 self.feed();
@@ -199,6 +200,7 @@ impl World {
                     if self.write_down_and_out(&bytes) {
                         self.look_at_window();
                     }
+                    is_noted = true;
                 }
                 Output::Event(Event::Synchronised) if !self.begun => {
                     self.begun = true;
@@ -208,6 +210,7 @@ impl World {
                 Output::Event(Event::Ended(ending)) => end = Some(End::Ended(ending)),
                 Output::Event(Event::Stopped(reason)) => end = Some(End::Stopped(reason)),
                 Output::Event(event) => {
+                    is_noted = false;
                     self.say('!', format!("{event:?}").as_bytes());
                     self.is_undisturbed &= !matches!(
                         event,
@@ -219,7 +222,7 @@ impl World {
                     self.person.hear(self.now_us, &mut self.rng, &event);
                 }
                 Output::Wait(wake) => {
-                    self.note_at_rest();
+                    self.note_at_rest(is_noted);
                     return (wake, end);
                 }
             }

@@ -143,9 +143,11 @@ impl World {
         process.journal.note(&mut process.area, &self.streamer, |_| ());
     }
 
-    /// The same, while nothing is to go out.
-    pub(super) fn note_at_rest(&mut self) {
-        self.note();
+    /// The same, while nothing is to go out, and unless that was done before the last bytes that went out.
+    pub(super) fn note_at_rest(&mut self, is_noted: bool) {
+        if !is_noted {
+            self.note();
+        }
         self.process.journal.wrote(&mut self.process.area);
     }
 
