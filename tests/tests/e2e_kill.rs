@@ -53,4 +53,5 @@ fn a_house_that_is_broken_all_the_time_prints_the_whole_part() {
     assert!(output.status.success(), "{summary}{}", String::from_utf8_lossy(&output.stderr));
     assert!(summary.chaos.unwrap().has_all());
     assert_eq!(summary.printer.unwrap().comparison.difference, None);
+    assert_eq!(summary.usage_fault, None, "it is accounted once, and as the file says");
 }

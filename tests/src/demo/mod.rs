@@ -1,5 +1,6 @@
 //! The demo: a sliced file goes from a backend through a relay and an agent to a printer, every part a process of its own.
 
+mod bill;
 pub mod chaos;
 pub mod house;
 pub mod picture;
@@ -145,11 +146,13 @@ async fn perform_until_interrupted(arguments: &Arguments) -> anyhow::Result<Opti
 async fn print(arguments: &Arguments) -> anyhow::Result<Summary> {
     let started = Instant::now();
     let (name, bytes) = read(arguments)?;
+    let commands = Commands::of(Arc::clone(&bytes)).count() as u64;
     let file = FileFigures {
         name: name.clone(),
         bytes: bytes.len() as u64,
         sha256: Sha256Hex(Sha256::digest(&bytes).into()),
-        commands: Commands::of(Arc::clone(&bytes)).count() as u64,
+        commands,
+        filament_mm: bill::filament_of(&bytes, commands),
     };
     let plan = plan(arguments);
     let start = if arguments.chaos { House::start_to_be_broken } else { House::start };

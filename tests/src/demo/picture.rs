@@ -9,6 +9,7 @@ use spoolway_agent::view::Status;
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::session::PresenceState;
 use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::usage::JobUsage;
 use spoolway_protocol::{JobState, Message};
 
 use super::chaos::Blows;
@@ -51,6 +52,8 @@ pub struct Picture {
     pub resends: u64,
     /// Events that came, each counted once.
     pub events: u64,
+    /// Usage records among them, and their attempts.
+    pub usage: Vec<(JobUsage, u32)>,
     /// Readings that came.
     pub readings: u64,
     /// Connections that were lost or could not be had.
@@ -83,6 +86,7 @@ impl Picture {
             Progress::Heard(message) => self.hear(message),
             Progress::Event(event) => {
                 self.events += 1;
+                self.usage.extend(super::bill::records([&event]));
                 if let Ok(EventData::JobState(now)) = event.decode() {
                     self.state = Some(now.to);
                     if now.to == JobState::Completed {

@@ -7,6 +7,7 @@ use spoolway_protocol::Sha256Hex;
 use spoolway_protocol::event::{Event, EventData, JobResult};
 use spoolway_protocol::job::Outcome;
 
+use super::bill;
 use super::chaos::Blows;
 use super::house::PrinterPlan;
 use super::picture::Picture;
@@ -16,7 +17,7 @@ use crate::backend::Ending;
 /// A print that is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
-    /// Whether what was executed is what the file says. Of a real printer only its acknowledgements are known.
+    /// Whether what was executed is what the file says, and is accounted once and so. Of a real printer only its acknowledgements are known.
     pub ok: bool,
     /// The file.
     pub file: FileFigures,
@@ -28,6 +29,9 @@ pub struct Summary {
     pub printer: Option<PrinterReport>,
     /// How many times faster than life its mechanics were.
     pub speed: Option<f64>,
+    /// What is wrong with what the agent has accounted; nothing when there is one record, of the whole file.
+    #[serde(default)]
+    pub usage_fault: Option<String>,
     /// What was done to the house meanwhile.
     #[serde(default)]
     pub chaos: Option<Blows>,
@@ -54,6 +58,8 @@ pub struct FileFigures {
     pub sha256: Sha256Hex,
     /// The commands in it.
     pub commands: u64,
+    /// Filament that it pushes, by tool, in mm.
+    pub filament_mm: Vec<f64>,
 }
 
 impl Summary {
@@ -75,7 +81,11 @@ impl Summary {
             PrinterPlan::Simulated { speed, .. } => Some(*speed),
             PrinterPlan::Real { .. } => None,
         };
+        let takes = (file.commands, file.filament_mm.as_slice());
+        let usage_fault =
+            result.as_ref().and_then(|result| bill::fault(&picture.usage, result.elapsed_ms, takes));
         let ok = is_as_the_file_says(file.commands, result.as_ref(), printer.as_ref(), plan)
+            && usage_fault.is_none()
             && picture.blows.is_none_or(|blows| blows.has_all());
         Self {
             ok,
@@ -84,6 +94,7 @@ impl Summary {
             refusal,
             printer,
             speed,
+            usage_fault,
             chaos: picture.blows,
             seconds,
             events: picture.events,
@@ -137,6 +148,9 @@ impl fmt::Display for Summary {
         let verdict = match (self.ok, self.printer.is_some()) {
             (true, true) => "The printer carried out exactly what the file says.",
             (true, false) => "The printer acknowledged every command of the file, once and in order.",
+            (false, _) if self.is_printed() && self.usage_fault.is_some() => {
+                "The printer carried out what the file says, but it is NOT accounted so."
+            }
             // The print was over before each of them had its turn.
             (false, _) if self.is_printed() && self.chaos.is_some_and(|blows| !blows.has_all()) => {
                 "The printer carried out what the file says, but NOT enough was broken."
@@ -166,6 +180,11 @@ impl fmt::Display for Summary {
                 write!(f, ", {}", code.0)?;
             }
             writeln!(f, ", {:.1} s", result.elapsed_ms as f64 / 1e3)?;
+            let used = self.file.filament_mm.iter().sum::<f64>() / 1e3;
+            match &self.usage_fault {
+                None => writeln!(f, "   usage     told once: {used:.2} m of filament, as in the file")?,
+                Some(fault) => writeln!(f, "   usage     {fault}")?,
+            }
         }
         write!(f, "   backend   {} events, each once; {} readings", self.events, self.readings)?;
         match self.disconnects {
