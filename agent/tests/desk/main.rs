@@ -4,10 +4,12 @@
 
 mod backend;
 mod bed;
+mod clock_jumps;
 mod edges;
 mod over_time;
 mod preflight;
 mod queue;
+mod reasons;
 mod rig;
 mod takeover;
 mod usage;

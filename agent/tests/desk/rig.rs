@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered};
-use spoolway_agent::clock::Clock;
+use spoolway_agent::clock::{Clock, Hands};
 use spoolway_agent::config::{self, BackendKey, BedConfirm, ProfileChoice};
 use spoolway_agent::desk::{self, Asks, Desk, Parts};
 use spoolway_agent::identity::Identity;
@@ -72,6 +72,18 @@ impl Rig {
         let clock = Clock::start().unwrap();
         clock.learn_relay_time(unix_ms);
         Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, clock)
+    }
+
+    /// The same with an idle printer, and with clocks whose hands the test moves.
+    pub(crate) fn open_with_hands(
+        folder: &std::path::Path,
+        hands: &Arc<Hands>,
+        taken: Option<(Ticket, RunPhase)>,
+    ) -> Self {
+        let (ticket, phase) = taken.unzip();
+        let clock = Clock::with_hands("boot-1".parse().unwrap(), Arc::clone(hands));
+        let confirm = BedConfirm::NotRequired;
+        Self::live(folder, confirm, Default::default(), Default::default(), ticket, clock).with_printer(phase)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
