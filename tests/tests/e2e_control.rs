@@ -304,15 +304,18 @@ fn the_printer_itself_asks_pauses_and_cancels() {
     assert_eq!(printer.note.as_deref(), Some("Colour change"));
 
     let other = "another".parse().unwrap();
-    for (prompt_id, choice) in [(Some(other), 1), (Some(prompt.prompt_id.clone()), 2)] {
-        assert!(bench.client().answer(prompt_id, choice).is_err());
-    }
+    let refused = |prompt_id, choice| match bench.client().answer(Some(prompt_id), choice) {
+        Err(TalkError::Refused(fault)) => fault.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(other, 1), "prompt.closed", "another question");
+    assert_eq!(refused(prompt.prompt_id.clone(), 2), "command.bad_args", "there is no such answer");
     bench.client().answer(Some(prompt.prompt_id.clone()), 1).unwrap();
     bench.until_said("M876 S1");
     bench.until("the question to be closed", || {
         bench.client().status().unwrap().printer.prompt.is_none().then_some(())
     });
-    assert!(bench.client().answer(Some(prompt.prompt_id), 1).is_err(), "an answer is given once");
+    assert_eq!(refused(prompt.prompt_id, 1), "prompt.closed", "an answer is given once");
 
     bench.client().job(&Request::Resume { job_id: None, doubt: None }).unwrap();
     let job = bench.until_job(&id, JobState::Cancelled);

@@ -107,8 +107,8 @@ fn a_printer_that_was_reset_goes_on_by_the_plan_that_was_shown() {
     agent.until_idle();
 
     // Nobody has said how high the nozzle is.
-    let unsaid = plan(&agent, &job, RecoverHow::default()).unwrap_err();
-    assert!(unsaid.to_string().contains("--z touching"), "{unsaid}");
+    let TalkError::Refused(unsaid) = plan(&agent, &job, RecoverHow::default()).unwrap_err() else { panic!() };
+    assert!(unsaid.code == "recovery.refused" && unsaid.text.contains("--z touching"), "{unsaid:?}");
     let how = RecoverHow { height: Some(Height::Touching), ..RecoverHow::default() };
     let shown = plan(&agent, &job, how).unwrap();
     assert_eq!(shown.acknowledged_line, lost.line);

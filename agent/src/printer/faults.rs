@@ -38,3 +38,40 @@ pub(super) fn of_turn(error: TurnError) -> Fault {
 pub(super) fn of_silence(_: Unanswered) -> Fault {
     Fault::FirmwareSilent
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_of_a_conversation_has_its_code_and_two_leave_the_firmware_deaf() {
+        for (reason, fault, deaf) in [
+            (StopReason::Restarted, Fault::FirmwareReset, false),
+            (StopReason::Desynchronised { asked: 1 }, Fault::FirmwareReset, false),
+            (StopReason::Halted("kill() called".to_owned()), Fault::FirmwareHalted, true),
+            (StopReason::Silent { probes: 15 }, Fault::FirmwareSilent, false),
+            (StopReason::TooManyRefusals { number: 7, times: 11 }, Fault::CommTooManyRefusals, false),
+            (StopReason::NotSynchronised { tries: 25 }, Fault::CommSyncFailed, false),
+            (StopReason::Uncertain { first: 7, last: 9 }, Fault::CommUncertain, false),
+            (StopReason::LineTooLong { line: 3 }, Fault::JobLineTooLong, false),
+            (StopReason::EmergencyStop, Fault::Estop, true),
+        ] {
+            assert_eq!((of_stop(&reason), is_deaf(&reason)), (fault, deaf), "{reason}");
+        }
+    }
+
+    #[test]
+    fn each_thing_that_a_streamer_does_not_do_has_its_code() {
+        for (error, fault) in [
+            (TurnError::Busy, Fault::Busy),
+            (TurnError::NoJob, Fault::JobNotReady),
+            (TurnError::Stopped, Fault::FirmwareSilent),
+            (TurnError::InDoubt, Fault::CommUncertain),
+            (TurnError::TooLong, Fault::CommandNotAllowed),
+            (TurnError::NoPrompts, Fault::CommandNotAllowed),
+        ] {
+            assert_eq!(of_turn(error), fault, "{error}");
+        }
+        assert_eq!(of_silence(Unanswered::Deaf), Fault::FirmwareSilent);
+    }
+}

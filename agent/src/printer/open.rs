@@ -61,10 +61,7 @@ pub(super) fn open(path: &Path, options: LineOptions) -> Result<OwnedFd, OpenPor
         fault => failed(fault, &error.to_string()),
     })?;
     let done = configure(&line, options).map_err(system)?;
-    if done.abs_diff(options.baud) > options.baud / 100 * RATE_TOLERANCE_PERCENT {
-        let text = format!("cannot do {} bits per second; the nearest it can is {done}", options.baud);
-        return Err(failed(Fault::PortRate, &text));
-    }
+    hold_rate(options.baud, done).map_err(|(fault, text)| failed(fault, &text))?;
     if let Kind::Line = kind {
         hurry(&line, path, device);
     }
@@ -180,6 +177,15 @@ fn hurry(line: &OwnedFd, path: &Path, device: u64) {
     }
 }
 
+/// A driver that cannot do a rate takes the nearest one and says nothing.
+fn hold_rate(wanted: u32, done: u32) -> Result<(), (Fault, String)> {
+    if done.abs_diff(wanted) > wanted / 100 * RATE_TOLERANCE_PERCENT {
+        let text = format!("cannot do {wanted} bits per second; the nearest it can is {done}");
+        return Err((Fault::PortRate, text));
+    }
+    Ok(())
+}
+
 fn fault_of(error: Errno) -> Fault {
     match error {
         Errno::ACCESS | Errno::PERM => Fault::PortPermission,
@@ -250,6 +256,24 @@ pub(super) mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let plain = open(file.path(), PLAIN).unwrap_err();
         assert_eq!((plain.fault, plain.detail.as_str()), (Fault::PortMissing, "is not a serial port"));
+    }
+
+    /// A terminal does every rate, and root may open everything: so the words of the system itself.
+    #[test]
+    fn what_the_system_does_not_do_is_told_apart() {
+        for (error, fault) in [
+            (Errno::ACCESS, Fault::PortPermission),
+            (Errno::PERM, Fault::PortPermission),
+            (Errno::BUSY, Fault::PortBusy),
+            (Errno::NOENT, Fault::PortMissing),
+        ] {
+            assert_eq!(fault_of(error), fault, "{error}");
+        }
+        assert_eq!(hold_rate(250_000, 250_000), Ok(()));
+        assert_eq!(hold_rate(250_000, 247_000), Ok(()), "the clock of an adapter has steps");
+        let (fault, text) = hold_rate(250_000, 230_400).unwrap_err();
+        assert_eq!(fault, Fault::PortRate);
+        assert_eq!(text, "cannot do 250000 bits per second; the nearest it can is 230400");
     }
 
     #[test]

@@ -180,6 +180,8 @@ async fn a_job_with_a_time_waits_for_it_and_ends_when_it_is_over() {
     rig.clock.learn_relay_time(now_ms);
     let over = rig.until_job("late", JobState::Failed).await;
     assert!(over.reason.unwrap().contains("time was over") && over.attempt == 0);
+    let results = rig.told("job.result").await;
+    assert_eq!((&results[0]["outcome"], &results[0]["code"]), (&json!("failed"), &json!("job.expired")));
     rig.end_run().await;
     rig.print_through("due").await;
     let waits = rig.until_job("later", JobState::Queued).await.reason.unwrap();

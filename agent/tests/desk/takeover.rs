@@ -64,6 +64,7 @@ async fn a_print_goes_on_although_the_database_was_lost() {
     let job = rig.until_job(&id, JobState::Printing).await;
     assert_eq!((job.name.as_str(), job.attempt), ("part.gcode", 1));
     assert_eq!(rig.told("gap").await.len(), 1);
+    assert_eq!(rig.told("job.state").await[0]["reason"], "store.corrupt");
     rig.run(ticket.subject.run, RunPhase::Ended(RunEnd::Completed));
     rig.until_job(&id, JobState::Completed).await;
     assert_eq!(rig.told("job.result").await.len(), 1);

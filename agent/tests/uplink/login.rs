@@ -98,8 +98,12 @@ async fn a_rejected_agent_says_so_and_asks_again_only_slowly() {
     for (code, fault, is_slow) in [
         ("unpaired", "relay.unpaired", true),
         ("revoked", "relay.revoked", true),
+        ("clone_suspected", "relay.clone_suspected", true),
         ("bad_sig", "relay.bad_sig", false),
+        ("proto_unsupported", "relay.proto", false),
         ("update_required", "relay.proto", false),
+        ("draining", "relay.unreachable", false),
+        ("rate_limited", "relay.unreachable", false),
     ] {
         let relay = FakeRelay::start().await;
         let mut rig = Rig::start(&relay);

@@ -71,6 +71,28 @@ async fn strangers_old_copies_and_other_protocols_are_rejected() {
 }
 
 #[tokio::test]
+async fn whoever_cannot_be_looked_at_now_is_told_when_to_come_again() {
+    let world = World::start(|_| {}).await;
+    let mut machine = world.add_agent(1, "farm");
+    let mut known = world.agent(&mut machine).await;
+    // The registry's file is spoilt under the relay's hands.
+    world.spoil_registry();
+    let mut another = Machine::new(2);
+    let busy = rejected(&world, |nonce, exporter| another.hello(nonce, "localhost", exporter)).await;
+    assert_eq!(busy, ("rate_limited".into(), 4029));
+
+    let mut late = world.agent_socket().await;
+    let (nonce, exporter) = late.challenge().await;
+    world.stop.cancel();
+    assert_eq!(known.json().await["t"], "drain");
+    late.send(machine.hello(&nonce, "localhost", &exporter)).await;
+    let reject = late.json().await;
+    assert_eq!((&reject["t"], &reject["body"]["code"]), (&"reject".into(), &"draining".into()), "{reject}");
+    assert!(reject["body"]["retry_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{reject}");
+    assert_eq!(late.close_code().await, 4010);
+}
+
+#[tokio::test]
 async fn a_revocation_on_the_command_line_reaches_a_running_relay() {
     let world = World::start(|_| {}).await;
     let mut machine = world.add_agent(1, "farm");

@@ -95,6 +95,12 @@ impl World {
         SqliteRegistry::open(&self.registry_file()).unwrap()
     }
 
+    /// No agent can be looked up any more.
+    pub(crate) fn spoil_registry(&self) {
+        let file = rusqlite::Connection::open(self.registry_file()).unwrap();
+        file.execute_batch("ALTER TABLE agent RENAME TO lost").unwrap();
+    }
+
     fn registry_file(&self) -> PathBuf {
         self.dir.path().join("registry.db")
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its house has failed")]
 
 mod prose;
+mod refusals;
 mod rooms;
 mod sources;
 mod tables;

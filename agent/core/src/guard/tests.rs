@@ -2,6 +2,8 @@
 
 mod standstill;
 
+use spoolway_protocol::Fault;
+
 use super::*;
 use crate::temperature::parse_temperatures;
 
@@ -98,6 +100,11 @@ impl Evening {
         self.found.iter().filter_map(alarm).collect()
     }
 
+    /// The stable codes of what was told.
+    fn codes(&self) -> Vec<Fault> {
+        self.alarms().iter().map(|(wrong, _)| wrong.fault()).collect()
+    }
+
     fn overs(&self) -> Vec<Wrong> {
         let over = |finding: &Finding| match finding {
             Finding::Over(wrong) => Some(*wrong),
@@ -164,6 +171,7 @@ fn what_is_hotter_than_the_profile_allows_is_switched_off_once() {
     assert_eq!(evening.alarms(), [], "one report may be garbled");
     evening.pass(600);
     assert_eq!(evening.alarms(), [(Wrong::TooHot(HOT), Act::MakeSafe)]);
+    assert_eq!(evening.codes(), [Fault::HeatTooHot]);
     assert_eq!(evening.last_words(), "the hot end is at 276 °C, and the profile allows 260 °C");
     evening.say("T:200.0 /0 B:60 /0");
     evening.pass(4);
@@ -196,6 +204,7 @@ fn a_heater_that_runs_away_is_switched_off_before_it_is_too_hot() {
     evening.pass(60);
     evening.ramp(200.0, 259.0, 60, "/200.0 B:60 /60");
     assert_eq!(evening.alarms(), [(Wrong::RunsAway(HOT), Act::MakeSafe)]);
+    assert_eq!(evening.codes(), [Fault::HeatRunaway]);
     evening.ramp(259.0, 230.0, 60, "/200.0 B:60 /60");
     assert_eq!(evening.overs(), [Wrong::RunsAway(HOT)]);
 }
@@ -216,6 +225,7 @@ fn a_heater_that_stays_cold_is_told_and_taken_back() {
     assert_eq!(evening.alarms(), []);
     evening.pass(60);
     assert_eq!(evening.alarms(), [(Wrong::StaysCold(HOT), Act::Tell)]);
+    assert_eq!(evening.codes(), [Fault::HeatStaysCold]);
     evening.say("T:24.0 /200.0 B:60 /60");
     evening.pass(4);
     assert_eq!(evening.overs(), [Wrong::StaysCold(HOT)]);
@@ -235,6 +245,7 @@ fn without_reports_it_asks_then_holds_then_switches_off() {
     assert_eq!(evening.found, [Finding::Ask(Question::Temperatures)]);
     evening.pass(30);
     assert_eq!(evening.alarms(), [(Wrong::NoReports, Act::Pause)]);
+    assert_eq!(evening.codes(), [Fault::HeatNoReports]);
     evening.standing.activity = Activity::Paused;
     evening.pass(500);
     assert_eq!(evening.alarms().len(), 1);

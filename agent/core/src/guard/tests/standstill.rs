@@ -13,6 +13,7 @@ fn what_a_job_left_on_is_switched_off_after_a_while() {
     evening.pass(10);
     assert_eq!(evening.found[0], Finding::Ask(Question::Card));
     assert_eq!(evening.alarms(), [(Wrong::LeftOn(HOT), Act::MakeSafe)]);
+    assert_eq!(evening.codes(), [Fault::HeatLeftOn]);
     assert_eq!(evening.last_words(), "the hot end was left on at 200 °C for 10 min with no job under way");
     evening.say("T:190 /0 B:60 /0");
     evening.pass(1_000);
@@ -90,6 +91,7 @@ fn a_job_that_stands_still_for_no_reason_is_told() {
         assert_eq!(evening.alarms(), []);
         evening.pass(5);
         assert_eq!(evening.alarms(), [(Wrong::Stalled, Act::Tell)]);
+        assert_eq!(evening.codes(), [Fault::PrintStalled]);
         assert_eq!(evening.last_words(), says);
         evening.pass(5_000);
         assert_eq!(evening.alarms().len(), 1);

@@ -58,7 +58,8 @@ fn run_with(inbox: &mut Inbox, now: Moment, stored: StoredAs) -> Vec<String> {
             }
             InboxOutput::Finish(result) => {
                 let seq = (1..100).find(|seq| id(*seq) == result.cmd_id).unwrap();
-                format!("finish {seq} {:?}", result.status)
+                let code = result.code.map_or_else(String::new, |code| format!(" {}", code.0));
+                format!("finish {seq} {:?}{code}", result.status)
             }
             InboxOutput::Nack { code, .. } => format!("nack {code}"),
         });
@@ -152,7 +153,7 @@ fn a_stop_takes_back_what_would_move_after_it() {
         arrive(&mut inbox, start(2));
         run(&mut inbox);
         arrive(&mut inbox, on_job(3, stop));
-        assert!(run(&mut inbox).contains(&"finish 2 Cancelled".to_owned()), "{stop}");
+        assert!(run(&mut inbox).contains(&"finish 2 Cancelled job.cancelled".to_owned()), "{stop}");
     }
 }
 
@@ -163,7 +164,10 @@ fn a_stop_that_overtook_a_start_on_the_way_still_stops_it() {
     run(&mut inbox);
     assert_eq!(inbox.cmd_seq(), Seq(0), "the start is still missing");
     arrive(&mut inbox, start(1));
-    assert_eq!(run(&mut inbox), ["store 1 Accepted false", "receipt 1 false", "finish 1 Cancelled"]);
+    assert_eq!(
+        run(&mut inbox),
+        ["store 1 Accepted false", "receipt 1 false", "finish 1 Cancelled job.cancelled"]
+    );
     assert_eq!(inbox.cmd_seq(), Seq(2));
 }
 
@@ -189,7 +193,7 @@ fn a_waiting_command_expires() {
     run(&mut inbox);
     let InboxOutput::Wait(Some(deadline)) = inbox.poll_output(Moment::ZERO) else { panic!() };
     assert_eq!(deadline, Moment::from_millis(1_001));
-    assert_eq!(run_with(&mut inbox, deadline, StoredAs::New), ["finish 2 Expired"]);
+    assert_eq!(run_with(&mut inbox, deadline, StoredAs::New), ["finish 2 Expired command.expired"]);
 }
 
 #[test]
@@ -230,11 +234,11 @@ fn after_a_restart_nothing_that_may_have_begun_begins_again() {
     assert_eq!(
         said,
         [
-            "finish 1 Indeterminate",
-            "finish 2 Cancelled",
-            "finish 3 Expired",
-            "finish 4 Expired",
-            "finish 5 Indeterminate"
+            "finish 1 Indeterminate agent.restarted",
+            "finish 2 Cancelled job.cancelled",
+            "finish 3 Expired command.expired",
+            "finish 4 Expired command.expired",
+            "finish 5 Indeterminate agent.restarted"
         ]
     );
 }

@@ -1,0 +1,261 @@
+//! How a conversation with a printer can end, at a real terminal: a board that plays one bad part, and the code that is told.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use spoolway_agent::clock::Clock;
+use spoolway_agent::config::Safety;
+use spoolway_agent::line_journal::Subject;
+use spoolway_agent::printer::{
+    Before, Handover, Order, Printer, PrinterOptions, RunEnd, RunPhase, Snapshot, Ticket, feeder,
+};
+use spoolway_agent_core::gcode::Position;
+use spoolway_firmware_profiles::Registry;
+use spoolway_protocol::Fault;
+use spoolway_protocol::printer::PrinterState;
+
+/// Only something that hangs reaches it.
+const HANG: Duration = Duration::from_secs(120);
+const BAUD: u32 = 115_200;
+/// The part begins at this line of the job.
+const CUE: &str = "G1 X2";
+const JOB: &str = "G1 X1\nG1 X2\nG1 X3\nG1 X4\n";
+
+/// What is wrong with a board.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    /// It says nothing any more.
+    Silent,
+    /// It stops itself.
+    Halts,
+    /// It starts anew.
+    Resets,
+    /// It asks for the line again, for ever.
+    Refuses,
+    /// Its counter cannot be set.
+    NeverCounts,
+    /// It is gone.
+    Leaves,
+    /// Nothing: it is stopped from here.
+    Good,
+}
+
+/// Plays a board at the other end of a terminal; gives the end that a host opens.
+fn board(part: Part) -> PathBuf {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = PathBuf::from(ptsname(&master, Vec::new()).unwrap().into_string().unwrap());
+    let mut modes = tcgetattr(&master).unwrap();
+    modes.make_raw();
+    tcsetattr(&master, OptionalActions::Now, &modes).unwrap();
+    // Kept open, so that the board does not end with the first program that closes it.
+    let held = File::options().read(true).write(true).open(&path).unwrap();
+    std::thread::spawn(move || {
+        let mut out = File::from(master.try_clone().unwrap());
+        let mut counter = Counter { part, last: 0, has_begun: false };
+        for line in BufReader::new(File::from(master)).lines().map_while(Result::ok) {
+            let Some(answer) = counter.answer(&line) else { break };
+            // Nobody reads any more.
+            if out.write_all(answer.as_bytes()).is_err() {
+                break;
+            }
+        }
+        drop(held);
+    });
+    path
+}
+
+/// A firmware that counts lines as Marlin does, up to the cue.
+struct Counter {
+    part: Part,
+    last: u32,
+    has_begun: bool,
+}
+
+impl Counter {
+    /// What it says to a line; nothing when it goes.
+    fn answer(&mut self, line: &str) -> Option<String> {
+        let text = line.split('*').next().unwrap_or_default();
+        let numbered = text.strip_prefix('N').and_then(|rest| rest.split_once(' ').or(Some((rest, ""))));
+        let number = numbered.and_then(|(number, _)| number.parse::<u32>().ok());
+        let command = numbered.map_or(text, |(_, command)| command);
+        self.has_begun |= command == CUE;
+        let resend = |next: u32| {
+            format!(
+                "Error:Line Number is not Last Line Number+1, Last Line: {}\nResend: {next}\nok\n",
+                next - 1
+            )
+        };
+        if self.has_begun {
+            match self.part {
+                Part::Silent => return Some(String::new()),
+                Part::Halts => return Some("Error:Printer halted. kill() called!\n".to_owned()),
+                Part::Resets if command == CUE => return Some("start\n".to_owned()),
+                Part::Refuses => return Some(resend(self.last + 1)),
+                Part::Leaves => return None,
+                _ => {}
+            }
+        }
+        Some(match number {
+            None if command == "M115" => "FIRMWARE_NAME:Marlin 2.1.2 MACHINE_TYPE:Bad\nok\n".to_owned(),
+            None if command.is_empty() => String::new(),
+            None => "ok\n".to_owned(),
+            Some(_) if self.part == Part::NeverCounts => resend(self.last + 1),
+            Some(number) if command.starts_with("M110") || number == self.last + 1 => {
+                self.last = number;
+                "ok\n".to_owned()
+            }
+            Some(_) => resend(self.last + 1),
+        })
+    }
+}
+
+/// Marlin's profile with the patience of a test.
+fn impatient() -> (tempfile::TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = include_str!("../../firmware-profiles/profiles/marlin.toml")
+        .replace("id = \"marlin\"", "id = \"quick\"");
+    for (was, is) in [
+        ("max_silent_probes = 15", "max_silent_probes = 2"),
+        ("silence_ms = 10000", "silence_ms = 400"),
+        ("silence_with_busy_ms = 5000", "silence_with_busy_ms = 400"),
+        ("resend_ms = 500", "resend_ms = 200"),
+        ("settle_ms = 30", "settle_ms = 5"),
+    ] {
+        assert!(text.contains(was), "{was}");
+        text = text.replace(was, is);
+    }
+    std::fs::write(folder.path().join("quick.toml"), text).unwrap();
+    let (registry, broken) = Registry::load(Some(folder.path()));
+    assert!(broken.is_empty(), "{broken:?}");
+    (folder, registry)
+}
+
+/// A printer thread at a board.
+struct Site {
+    printer: Printer,
+    clock: Clock,
+    _profiles: tempfile::TempDir,
+}
+
+impl Site {
+    fn start(part: Part) -> Self {
+        let (profiles, registry) = impatient();
+        let clock = Clock::start().unwrap();
+        let options = PrinterOptions {
+            port: board(part).into(),
+            baud: BAUD.into(),
+            parity_workaround: false,
+            before: Before::default(),
+            root: "/".into(),
+            profile: Some("quick".to_owned()),
+            registry: Arc::new(registry),
+            safety: Safety { idle_heater_off_after_s: 0, stall_after_s: 0 },
+            dump_folder: None,
+        };
+        let printer = Printer::start(options, Handover::none(), clock.clone()).unwrap();
+        Self { printer, clock, _profiles: profiles }
+    }
+
+    fn until<T>(&self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
+        let hung = Instant::now() + HANG;
+        loop {
+            let now = self.printer.snapshot.borrow().clone();
+            if let Some(found) = look(&now) {
+                return found;
+            }
+            assert!(Instant::now() < hung, "waited for {what}: {now:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn print(&self) {
+        let known =
+            self.until("the printer", |now| now.known.clone().filter(|_| now.state == PrinterState::Idle));
+        let subject = Subject {
+            run: 1,
+            job_id: "j1".to_owned(),
+            attempt: 1,
+            sha256: "0".repeat(64),
+            from: Position::default(),
+            commands_before: 0,
+            preamble: 0,
+        };
+        let ticket = Ticket {
+            job_id: "j1".parse().unwrap(),
+            subject,
+            owner: "local".to_owned(),
+            file_id: "f1".parse().unwrap(),
+            size: 1,
+            name: "part.gcode".to_owned(),
+            commands: 4,
+            layers: 0,
+            started: self.clock.stamp(),
+            permit: None,
+        };
+        let feed = feeder::start(Cursor::new(JOB.as_bytes().to_vec())).unwrap();
+        let start = Order::Start { run: 1, known, ticket: Box::new(ticket), feed };
+        self.printer.orders.blocking_send(start).unwrap();
+    }
+
+    /// The code and the words with which the run was interrupted.
+    fn interrupted(&self) -> (Fault, String) {
+        self.until("the run's end", |now| match &now.run.as_ref()?.phase {
+            RunPhase::Ended(RunEnd::Interrupted(fault, text)) => Some((*fault, text.clone())),
+            RunPhase::Ended(end) => panic!("{end:?}"),
+            _ => None,
+        })
+    }
+
+    fn finish(self) {
+        self.printer.orders.blocking_send(Order::Leave).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.printer.join());
+    }
+}
+
+#[test]
+fn each_bad_part_interrupts_the_print_with_its_own_code() {
+    for (part, fault, says) in [
+        (Part::Silent, Fault::FirmwareSilent, "has said nothing"),
+        (Part::Halts, Fault::FirmwareHalted, "kill() called"),
+        (Part::Resets, Fault::FirmwareReset, "restarted"),
+        (Part::Refuses, Fault::CommTooManyRefusals, "times in a row"),
+        (Part::Leaves, Fault::PortLost, "/dev/pts/"),
+    ] {
+        let site = Site::start(part);
+        site.print();
+        let (found, text) = site.interrupted();
+        assert_eq!(found, fault, "{part:?}: {text}");
+        assert!(text.contains(says), "{part:?}: {text}");
+        site.finish();
+    }
+}
+
+#[test]
+fn a_counter_that_cannot_be_set_is_told_before_anything_is_printed() {
+    let site = Site::start(Part::NeverCounts);
+    let fault = site.until("a fault", |now| now.fault.as_ref().map(|(fault, _)| *fault));
+    assert_eq!(fault, Fault::CommSyncFailed);
+    site.finish();
+}
+
+#[test]
+fn an_emergency_stop_is_told_as_what_it_is() {
+    let site = Site::start(Part::Good);
+    site.until("the printer", |now| (now.state == PrinterState::Idle).then_some(()));
+    site.printer.stop.pull();
+    let state = site.until("the stop", |now| {
+        now.fault.as_ref().filter(|_| now.state == PrinterState::Halted).map(|(fault, _)| *fault)
+    });
+    assert_eq!(state, Fault::Estop);
+    site.finish();
+}
