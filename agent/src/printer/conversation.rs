@@ -137,11 +137,13 @@ impl Conversation<'_> {
             let now = self.bench.clock.now();
             match self.streamer.poll_output(now) {
                 Output::Write(bytes) => {
-                    self.bench.wirelog.note(now, Speaker::Agent, &bytes);
-                    trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
                     self.note();
                     is_noted = true;
-                    port.write(&bytes)?;
+                    let written = port.write(&bytes);
+                    // The wire does not wait for what a person may want to read.
+                    self.bench.wirelog.note(now, Speaker::Agent, &bytes);
+                    trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
+                    written?;
                     if !port.has_unwritten() {
                         self.bench.memory.wrote();
                     }

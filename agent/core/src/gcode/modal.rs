@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::pack::{Pack, Unpack};
 
-/// X, Y, Z and E, by these indices.
-const AXES: [u8; 4] = [b'X', b'Y', b'Z', b'E'];
+/// X, Y and Z come before it.
 const E: usize = 3;
 
 /// Longest nominal duration of one move; a slower one is a mistake in the file or in what is known.
@@ -146,7 +145,7 @@ impl Modal {
         let mut named = false;
         while let Some((letter, number, after)) = word(rest) {
             rest = after;
-            if let Some(axis) = AXES.iter().position(|&axis| axis == letter) {
+            if let Some(axis) = axis_of(letter) {
                 self.axes[axis] = Some(number);
                 named = true;
             }
@@ -164,7 +163,7 @@ impl Modal {
                 self.feed = Some(number);
                 continue;
             }
-            let Some(axis) = AXES.iter().position(|&axis| axis == letter) else { continue };
+            let Some(axis) = axis_of(letter) else { continue };
             let relative = if axis == E { self.relative_e } else { Some(self.relative) };
             let from = self.axes[axis];
             self.axes[axis] = match relative {
@@ -185,6 +184,17 @@ impl Modal {
     }
 }
 
+/// X, Y, Z and E, by these indices.
+fn axis_of(letter: u8) -> Option<usize> {
+    match letter {
+        b'X' => Some(0),
+        b'Y' => Some(1),
+        b'Z' => Some(2),
+        b'E' => Some(E),
+        _ => None,
+    }
+}
+
 /// A number as G-code has it: no exponent, at most five decimals, none that say nothing.
 pub(crate) fn decimal(value: f64) -> String {
     let text = format!("{value:.5}");
@@ -201,18 +211,23 @@ pub(crate) fn word(text: &[u8]) -> Option<(u8, f64, &[u8])> {
     Some((letter, number, &digits[length..]))
 }
 
+/// By how many digits stand behind a point; all of these are exact.
+const POWERS_OF_TEN: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
 /// Sign, digits, a point and digits; gives the value and how many bytes it took.
 fn number(text: &[u8]) -> (f64, usize) {
     let signed = text.first().is_some_and(|byte| matches!(byte, b'-' | b'+'));
-    let (mut at, mut value, mut scale) = (usize::from(signed), 0_i64, 1.0_f64);
+    let (mut at, mut value, mut decimals) = (usize::from(signed), 0_i64, 0);
     let mut behind_point = false;
     while let Some(&byte) = text.get(at) {
         match byte {
             b'0'..=b'9' if value < 1 << 50 => {
                 value = value * 10 + i64::from(byte - b'0');
-                if behind_point {
-                    scale *= 10.0;
-                }
+                // No file has more of them than a number can hold.
+                decimals = (decimals + usize::from(behind_point)).min(POWERS_OF_TEN.len() - 1);
             }
             b'0'..=b'9' => {}
             b'.' if !behind_point => behind_point = true,
@@ -220,7 +235,7 @@ fn number(text: &[u8]) -> (f64, usize) {
         }
         at += 1;
     }
-    let value = value as f64 / scale;
+    let value = if decimals == 0 { value as f64 } else { value as f64 / POWERS_OF_TEN[decimals] };
     (if text.first() == Some(&b'-') { -value } else { value }, at)
 }
 
