@@ -1,8 +1,6 @@
 //! One agent process and one simulated printer behind a terminal, without any relay that answers: what people do at the
 //! machine, and what happens when the agent, the board or the cable goes away in the middle.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! What an attempt has used is told once, signed, and exact for the lines that the printer took, also when the agent dies.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -4,8 +4,6 @@
 //! The disk is a small tmpfs, which only root may mount: it is run by name (`--include-ignored`). For others the store's own
 //! test with a quota has to do (`agent/tests/store/faults.rs`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! The guard and the maintenance window at a real serial line: what is left on, what is too hot, what does not move, and who
 //! may send what.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -198,7 +196,7 @@ fn a_line_that_is_too_hot_waits_for_a_person_at_the_machine() {
 #[test]
 fn a_heater_that_is_hotter_than_the_profile_allows_is_switched_off() {
     let folder = tempfile::tempdir().unwrap();
-    let marlin = include_str!("../../firmware-profiles/profiles/marlin.toml");
+    let marlin = include_str!("../../../firmware-profiles/profiles/marlin.toml");
     let cool =
         marlin.replace("id = \"marlin\"", "id = \"cool\"").replace("hotend_max = 300", "hotend_max = 100");
     std::fs::write(folder.path().join("cool.toml"), cool).unwrap();

@@ -1,8 +1,6 @@
 //! The whole agent prints the gear on the simulated printer of every dialect behind a terminal, with every fault that the
 //! dialect's link can have; it finds out by itself which firmware that is, where that can be found out.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,5 @@
 //! Files of real slicers pass the check of the firmware that they were sliced for, and are found out elsewhere.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::{Path, PathBuf};
 
 use spoolway_agent_core::preflight::{Preflight, Printer, Report, Severity, Volume};

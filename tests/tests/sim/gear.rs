@@ -1,8 +1,6 @@
 //! The gear, as a slicer wrote it, on the simulated printer of every profile with every kind of noise, in virtual time: what
 //! is carried out equals the file, or the job ends as what happened to the printer demands.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,5 @@
 //! Whole prints with every part a process of its own: backend, relay, agent and a simulated printer behind a terminal.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,8 +1,6 @@
 //! An agent that dies in the middle of a print, as a process that really dies: the printer does not notice, and nothing is
 //! lost, repeated or started twice. The programs judge; these tests see that they had something to judge.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::Command;
 
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! Control that acts at once: an emergency stop while the database hangs, and stop, cancel and pause during a heat-up, on
 //! boards that listen while they are busy and on boards that do not.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

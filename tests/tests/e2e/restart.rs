@@ -1,8 +1,6 @@
 //! The agent is killed between a command's receipt and the job that it brings, with a backend and a relay in place: nothing
 //! is forgotten and nothing is done twice.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,5 @@
 //! Starts with a permit, with every part a process of its own: a good one prints, and whatever is wrong with one moves nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

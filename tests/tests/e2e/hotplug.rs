@@ -1,7 +1,5 @@
 //! One agent process whose printer is unplugged and plugged in again: states, jobs, and a stranger in the old place.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
 use std::os::fd::OwnedFd;

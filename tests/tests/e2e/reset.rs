@@ -1,8 +1,6 @@
 //! A printer that resets in each state: what waits goes on waiting, what was begun is interrupted and named, and nothing is
 //! printed twice.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use spoolway_agent::local::PrintWishes;

@@ -1,8 +1,6 @@
 //! Interrupted prints that go on by a plan that somebody has seen: what the board carries out is the plan, and then exactly
 //! the lines of the file from the place that the plan names to its end.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,8 +1,6 @@
 //! Lines in doubt, from the wire to the person: a board that falls silent in the middle, and that cannot be asked which
 //! lines it has carried out.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;

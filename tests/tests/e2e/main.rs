@@ -1,0 +1,19 @@
+//! Whole programs on terminals, sockets and TLS: every part a process of its own, and killing one kills a process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod agent;
+mod backend_guide;
+mod control;
+mod dialects;
+mod doubt;
+mod full_disk;
+mod hotplug;
+mod kill;
+mod permits;
+mod print;
+mod recovery;
+mod reset;
+mod restart;
+mod safety;
+mod usage;
