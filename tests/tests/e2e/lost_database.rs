@@ -1,8 +1,6 @@
 //! The database is spoilt in the middle of a print: it is set aside, a new epoch begins and says so, and the print, which does
 //! not need it, goes on to its end and is accounted once.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! How a conversation with a printer can end, at a real terminal: a board that plays one bad part, and the code that is told.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::path::PathBuf;
@@ -121,7 +119,7 @@ impl Counter {
 /// Marlin's profile with the patience of a test.
 fn impatient() -> (tempfile::TempDir, Registry) {
     let folder = tempfile::tempdir().unwrap();
-    let mut text = include_str!("../../firmware-profiles/profiles/marlin.toml")
+    let mut text = include_str!("../../../firmware-profiles/profiles/marlin.toml")
         .replace("id = \"marlin\"", "id = \"quick\"");
     for (was, is) in [
         ("max_silent_probes = 15", "max_silent_probes = 2"),
