@@ -1,6 +1,6 @@
 //! Builds the parts of the agent and keeps them until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +59,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             start_printer(before, handover.unwrap_or_else(Handover::none))?
         }
     };
-    let journal = LineJournal::open(&config.state_dir, clock.clone(), printer.snapshot.clone());
+    let journal =
+        LineJournal::open(&config.state_dir, runtime(&config), clock.clone(), printer.snapshot.clone());
     let journal = journal.context("the line journal cannot be opened")?;
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
@@ -155,7 +156,11 @@ fn open_spool(config: &Config) -> anyhow::Result<Spool> {
 
 /// The journal of the conversation lies beside the socket: it outlives the process, and a boot takes it.
 fn journal(config: &Config) -> PathBuf {
-    config.socket.with_file_name("print.journal")
+    runtime(config).join("print.journal")
+}
+
+fn runtime(config: &Config) -> &Path {
+    config.socket.parent().unwrap_or(Path::new(""))
 }
 
 /// Opens the file of a job that goes on, behind a place in it.

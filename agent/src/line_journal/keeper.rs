@@ -82,21 +82,22 @@ pub struct LineJournal {
 }
 
 impl LineJournal {
-    /// Opens the journal in the state folder, says what it held, and starts to keep it.
+    /// Opens the journal in the state and the runtime folder, says what it held, and starts to keep it.
     ///
     /// # Errors
     /// The file cannot be opened or made, or the system has no thread to spare.
     pub fn open(
-        folder: &Path,
+        state: &Path,
+        runtime: &Path,
         clock: Clock,
         snapshot: watch::Receiver<Snapshot>,
     ) -> Result<(Self, Found), OpenJournalError> {
-        let (file, found) = JournalFile::open(folder)?;
+        let (file, found) = JournalFile::open(state, runtime)?;
         let shared = Arc::new(Shared::default());
         let keeper =
             Keeper { shared: Arc::clone(&shared), clock, snapshot, file, pace: Pace::default(), told: false };
         let thread = std::thread::Builder::new().name("line-journal".to_owned()).spawn(move || keeper.run());
-        let thread = thread.map_err(|source| OpenJournalError::new(folder, source))?;
+        let thread = thread.map_err(|source| OpenJournalError::new(state, source))?;
         Ok((Self { shared, thread: Some(thread) }, found))
     }
 
@@ -162,14 +163,13 @@ impl Keeper {
         let mark = self.mark(subject, run, &snapshot);
         let now = self.clock.now();
         let due = self.pace.due(now, &mark);
-        if due != Due::Nothing {
-            let written = self.file.write(&mark).and_then(|()| match due {
-                Due::Flush => self.file.flush(),
-                _ => Ok(()),
-            });
-            self.tell(written);
-            self.pace.done(now, &mark, due);
-        }
+        let written = match due {
+            Due::Nothing => return run.is_over(),
+            Due::Write => self.file.write(&mark),
+            Due::Flush => self.file.flush(&mark),
+        };
+        self.tell(written);
+        self.pace.done(now, &mark, due);
         run.is_over()
     }
 
@@ -264,13 +264,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (publish, snapshot) = watch::channel(Snapshot::default());
         let clock = Clock::start().unwrap();
-        let (journal, found) = LineJournal::open(folder.path(), clock.clone(), snapshot).unwrap();
+        let (journal, found) =
+            LineJournal::open(folder.path(), folder.path(), clock.clone(), snapshot).unwrap();
         assert_eq!(found, Found::Nothing);
         publish.send_modify(|snapshot| snapshot.run = Some(run(4, phase, commands)));
         journal.begin(subject(4));
         drop(journal);
         let (_, snapshot) = watch::channel(Snapshot::default());
-        let (_, found) = LineJournal::open(folder.path(), clock, snapshot).unwrap();
+        let (_, found) = LineJournal::open(folder.path(), folder.path(), clock, snapshot).unwrap();
         found.of("j", 2).cloned()
     }
 

@@ -143,7 +143,7 @@ impl Rig {
         let spool = Spool::open(&folder.join("spool"), spool).unwrap();
         let (order, orders) = mpsc::channel(ORDERS);
         let (snapshot, seen) = watch::channel(Snapshot::default());
-        let journal = LineJournal::open(folder, clock.clone(), seen.clone()).unwrap();
+        let journal = LineJournal::open(folder, folder, clock.clone(), seen.clone()).unwrap();
         let mut printer = Printer::played(order, seen);
         let run = taken.as_ref().map(|ticket| ticket.subject.run);
         printer.taken = taken;

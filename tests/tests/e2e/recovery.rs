@@ -247,17 +247,22 @@ fn a_part_that_is_given_up_makes_room_and_is_not_gone_on_with() {
     drop(board.finish().unwrap());
 }
 
-/// Makes the journal one of another boot; gives the line that it holds.
+/// Makes the journal one of another boot, as if its newest mark had just been flushed; gives the line that it holds.
 fn rewrite_boot(folder: &Path) -> u64 {
     let path = folder.join("line-journal");
     let mut bytes = std::fs::read(&path).unwrap();
-    let (mut newest, mut found) = (0, None);
-    for slot in bytes.chunks_mut(SLOT_BYTES).filter(|slot| slot.starts_with(b"spoolwlj")) {
+    let on_disk = bytes.len();
+    bytes.extend(std::fs::read(folder.join("print.mark")).unwrap());
+    let (mut newest, mut newest_at, mut found) = (0, 0, None);
+    for (at, slot) in bytes.chunks_mut(SLOT_BYTES).enumerate() {
+        if !slot.starts_with(b"spoolwlj") {
+            continue;
+        }
         let number = u64::from_le_bytes(slot[12..20].try_into().unwrap());
         let length = u32::from_le_bytes(slot[20..24].try_into().unwrap()) as usize;
         let mut mark: serde_json::Value = serde_json::from_slice(&slot[24..24 + length]).unwrap();
         if number >= newest {
-            (newest, found) = (number, mark["line"].as_u64());
+            (newest, newest_at, found) = (number, at, mark["line"].as_u64());
         }
         let other = "0".repeat(mark["boot"].as_str().unwrap().len());
         mark["boot"] = other.into();
@@ -268,14 +273,17 @@ fn rewrite_boot(folder: &Path) -> u64 {
         let digest = Sha256::digest(&slot[..24 + text.len()]);
         slot[24 + text.len()..][..32].copy_from_slice(&digest);
     }
-    std::fs::write(&path, bytes).unwrap();
+    bytes.copy_within(newest_at * SLOT_BYTES..(newest_at + 1) * SLOT_BYTES, 0);
+    std::fs::write(&path, &bytes[..on_disk]).unwrap();
     found.expect("a mark was written")
 }
 
 /// What lives in memory only is gone with the power.
 fn forget_this_boot(folder: &Path) {
-    let journal = folder.join("print.journal");
-    if journal.exists() {
-        std::fs::remove_file(journal).unwrap();
+    for name in ["print.journal", "print.mark"] {
+        let path = folder.join(name);
+        if path.exists() {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 }

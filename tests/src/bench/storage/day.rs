@@ -2,6 +2,7 @@
 //!
 //! A short print and a long one: what both have is the cost of a print, and what the long one has more is that of the time.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::agent_program::AgentSetup;
 use crate::bench::Site;
 use crate::bench::board::{Board, Model};
 use crate::bench::part::Part;
-use crate::bench::usage::written_bytes;
+use crate::bench::usage::{device_bytes, written_bytes};
 
 /// Moves of 4.5 ms each, on the usual wire.
 const MOVES_A_SECOND: u32 = 222;
@@ -48,6 +49,8 @@ pub(super) struct Day {
     pub(super) long_bytes: u64,
     /// What printing costs while it lasts, for a day, in units of 10^6 bytes.
     pub(super) steady_mb_a_day: f64,
+    /// The same as the device itself counts it, whoever wrote, with the file system's own journal.
+    pub(super) steady_device_mb_a_day: Option<f64>,
     /// What each print costs, however long it is, in units of 10^3 bytes.
     pub(super) print_kb: f64,
     /// Both together for a day of such prints.
@@ -63,11 +66,18 @@ pub(super) struct Day {
 struct Printed {
     seconds: f64,
     bytes: u64,
+    /// What the device counts.
+    device_bytes: Option<u64>,
 }
 
 impl Day {
     fn of(short: Printed, long: Printed, (critical, info): (u64, u64)) -> Self {
-        let a_second = (long.bytes as f64 - short.bytes as f64).max(0.0) / (long.seconds - short.seconds);
+        let steady = |long_bytes: u64, short_bytes: u64| {
+            (long_bytes as f64 - short_bytes as f64).max(0.0) / (long.seconds - short.seconds)
+        };
+        let a_second = steady(long.bytes, short.bytes);
+        let of_device =
+            long.device_bytes.zip(short.device_bytes).map(|(long, short)| steady(long, short) * DAY_S / 1e6);
         let print = (short.bytes as f64 - a_second * short.seconds).max(0.0);
         let steady_mb_a_day = a_second * DAY_S / 1e6;
         Self {
@@ -76,6 +86,7 @@ impl Day {
             short_bytes: short.bytes,
             long_bytes: long.bytes,
             steady_mb_a_day,
+            steady_device_mb_a_day: of_device,
             print_kb: print / 1e3,
             mb_a_day: steady_mb_a_day + f64::from(PRINTS_A_DAY) * print / 1e6,
             critical_rows: critical.div_ceil(2),
@@ -125,7 +136,8 @@ async fn print(
     let path = dir.join("part.gcode");
     std::fs::write(&path, &part.bytes)?;
     let body = count("the file", part.bytes.len() as u64, dir, |folder| in_spool(folder, &part.bytes))?;
-    let before = written_bytes(pid)?;
+    rustix::fs::syncfs(File::open(dir)?)?;
+    let (before, device_before) = (written_bytes(pid)?, device_bytes(dir));
     let began = Instant::now();
     let job = client.job(&Request::Print { path, name: None })?;
     let bound = lasts + PATIENCE;
@@ -141,7 +153,11 @@ async fn print(
     let taken = began.elapsed();
     tokio::time::sleep(SETTLING).await;
     let bytes = (written_bytes(pid)? - before).saturating_sub(body.device_bytes);
-    Ok(Printed { seconds: taken.as_secs_f64(), bytes })
+    rustix::fs::syncfs(File::open(dir)?)?;
+    let device_bytes = device_bytes(dir)
+        .zip(device_before)
+        .map(|(after, before)| (after - before).saturating_sub(body.device_bytes));
+    Ok(Printed { seconds: taken.as_secs_f64(), bytes, device_bytes })
 }
 
 async fn count_rows(folder: &Path) -> anyhow::Result<(u64, u64)> {
@@ -158,10 +174,11 @@ mod tests {
 
     #[test]
     fn what_a_print_costs_is_told_from_what_its_time_costs() {
-        let printed = |seconds, bytes| Printed { seconds, bytes };
+        let printed = |seconds, bytes| Printed { seconds, bytes, device_bytes: Some(3 * bytes) };
         let day = Day::of(printed(100.0, 150_000), printed(400.0, 240_000), (31, 40));
         assert!((day.steady_mb_a_day - 25.92).abs() < 1e-9 && (day.print_kb - 120.0).abs() < 1e-9, "{day:?}");
         assert!((day.mb_a_day - (25.92 + 24.0 * 0.12)).abs() < 1e-9, "{day:?}");
+        assert!((day.steady_device_mb_a_day.unwrap() - 3.0 * 25.92).abs() < 1e-9, "{day:?}");
         assert_eq!(day.critical_rows, 16);
     }
 }

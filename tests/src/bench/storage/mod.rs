@@ -146,6 +146,9 @@ impl fmt::Display for Report {
         writeln!(f, "  {long} bytes in {:.0} s", day.long_s)?;
         let each = format!("{:.0} kB a print", day.print_kb);
         writeln!(f, "  so {each} and {:.1} MB a day while it lasts", day.steady_mb_a_day)?;
+        if let Some(mb_a_day) = day.steady_device_mb_a_day {
+            writeln!(f, "  the device itself counts {mb_a_day:.1} MB a day meanwhile, whoever wrote")?;
+        }
         writeln!(f, "  a day of {} prints: {:.1} MB", day::PRINTS_A_DAY, day.mb_a_day)?;
         writeln!(f, "rows: {} critical ones a print, {} others in both", day.critical_rows, day.info_rows)?;
         for Bar { what, measured, wanted, is_met } in &self.bars {
