@@ -108,6 +108,7 @@ pub(super) async fn measure(site: &Site, dir: &Path, seconds: u32) -> anyhow::Re
     let mut agent = site.agent.start(&setup, &memory.path().join("agent.log"))?;
     let mut client = agent.ready().await?;
     tokio::time::sleep(SETTLING).await;
+    rustix::fs::syncfs(File::open(dir)?)?;
     let mut printed = Vec::new();
     for (seconds, part) in &parts {
         eprintln!("storage: printing for {seconds} s");
@@ -136,7 +137,7 @@ async fn print(
     let path = dir.join("part.gcode");
     std::fs::write(&path, &part.bytes)?;
     let body = count("the file", part.bytes.len() as u64, dir, |folder| in_spool(folder, &part.bytes))?;
-    rustix::fs::syncfs(File::open(dir)?)?;
+    File::open(&path)?.sync_all()?;
     let (before, device_before) = (written_bytes(pid)?, device_bytes(dir));
     let began = Instant::now();
     let job = client.job(&Request::Print { path, name: None })?;
@@ -153,6 +154,7 @@ async fn print(
     let taken = began.elapsed();
     tokio::time::sleep(SETTLING).await;
     let bytes = (written_bytes(pid)? - before).saturating_sub(body.device_bytes);
+    // What this one left is not to be counted with the next.
     rustix::fs::syncfs(File::open(dir)?)?;
     let device_bytes = device_bytes(dir)
         .zip(device_before)
