@@ -161,13 +161,16 @@ fn hurry(line: &OwnedFd, path: &Path, device: u64) {
         Ok(false) => debug!(port = %path.display(), "the driver has no low latency"),
         Err(error) => debug!(port = %path.display(), %error, "the driver takes no settings"),
     }
-    // FTDI adapters hold replies back for 16 ms unless told otherwise (Documentation/ABI of ftdi_sio).
     let numbers = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-    let timer = PathBuf::from("/sys/dev/char").join(numbers).join("device/latency_timer");
-    match std::fs::read_to_string(&timer) {
+    set_latency(&PathBuf::from("/sys/dev/char").join(numbers).join("device/latency_timer"));
+}
+
+/// FTDI adapters hold replies back for 16 ms unless told otherwise (Documentation/ABI of ftdi_sio).
+fn set_latency(timer: &Path) {
+    match std::fs::read_to_string(timer) {
         Err(_) => trace!("no latency timer"),
         Ok(text) if text.trim() == "1" => debug!("the latency timer is at 1 ms"),
-        Ok(text) => match std::fs::write(&timer, "1") {
+        Ok(text) => match std::fs::write(timer, "1") {
             Ok(()) => debug!("the latency timer is set to 1 ms"),
             Err(error) => {
                 let at_ms = text.trim();
@@ -274,6 +277,17 @@ pub(super) mod tests {
         let (fault, text) = hold_rate(250_000, 230_400).unwrap_err();
         assert_eq!(fault, Fault::PortRate);
         assert_eq!(text, "cannot do 250000 bits per second; the nearest it can is 230400");
+    }
+
+    #[test]
+    fn an_adapter_that_holds_replies_back_is_told_not_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let timer = folder.path().join("latency_timer");
+        set_latency(&timer);
+        assert!(!timer.exists(), "an adapter without one gets none");
+        std::fs::write(&timer, "16\n").unwrap();
+        set_latency(&timer);
+        assert_eq!(std::fs::read_to_string(&timer).unwrap(), "1");
     }
 
     #[test]

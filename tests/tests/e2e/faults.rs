@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::Safety;
 use spoolway_agent::line_journal::Subject;
@@ -41,12 +42,14 @@ enum Part {
     NeverCounts,
     /// It is gone.
     Leaves,
-    /// Nothing: it is stopped from here.
+    /// Nothing.
     Good,
+    /// Nothing, and it can hold its sender back.
+    HoldsBack,
 }
 
-/// Plays a board at the other end of a terminal; gives the end that a host opens.
-fn board(part: Part) -> PathBuf {
+/// Plays a board at the other end of a terminal; gives the end that a host opens, and where its settings can be seen.
+fn board(part: Part) -> (PathBuf, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -56,6 +59,7 @@ fn board(part: Part) -> PathBuf {
     tcsetattr(&master, OptionalActions::Now, &modes).unwrap();
     // Kept open, so that the board does not end with the first program that closes it.
     let held = File::options().read(true).write(true).open(&path).unwrap();
+    let seen = held.try_clone().unwrap().into();
     std::thread::spawn(move || {
         let mut out = File::from(master.try_clone().unwrap());
         let mut counter = Counter { part, last: 0, has_begun: false };
@@ -68,7 +72,7 @@ fn board(part: Part) -> PathBuf {
         }
         drop(held);
     });
-    path
+    (path, seen)
 }
 
 /// A firmware that counts lines as Marlin does, up to the cue.
@@ -103,7 +107,10 @@ impl Counter {
             }
         }
         Some(match number {
-            None if command == "M115" => "FIRMWARE_NAME:Marlin 2.1.2 MACHINE_TYPE:Bad\nok\n".to_owned(),
+            None if command == "M115" => {
+                let can = u8::from(self.part == Part::HoldsBack);
+                format!("FIRMWARE_NAME:Marlin 2.1.2 MACHINE_TYPE:Bad\nCap:SERIAL_XON_XOFF:{can}\nok\n")
+            }
             None if command.is_empty() => String::new(),
             None => "ok\n".to_owned(),
             Some(_) if self.part == Part::NeverCounts => resend(self.last + 1),
@@ -141,15 +148,18 @@ fn impatient() -> (tempfile::TempDir, Registry) {
 struct Site {
     printer: Printer,
     clock: Clock,
+    /// The line once more, to see how it is set.
+    line: OwnedFd,
     _profiles: tempfile::TempDir,
 }
 
 impl Site {
     fn start(part: Part) -> Self {
         let (profiles, registry) = impatient();
+        let (path, line) = board(part);
         let clock = Clock::start().unwrap();
         let options = PrinterOptions {
-            port: board(part).into(),
+            port: path.into(),
             baud: BAUD.into(),
             parity_workaround: false,
             before: Before::default(),
@@ -160,7 +170,7 @@ impl Site {
             dump_folder: None,
         };
         let printer = Printer::start(options, Handover::none(), clock.clone()).unwrap();
-        Self { printer, clock, _profiles: profiles }
+        Self { printer, clock, line, _profiles: profiles }
     }
 
     fn until<T>(&self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
@@ -256,4 +266,15 @@ fn an_emergency_stop_is_told_as_what_it_is() {
     });
     assert_eq!(state, Fault::Estop);
     site.finish();
+}
+
+#[test]
+fn a_board_is_obeyed_that_says_that_it_can_hold_its_sender_back() {
+    for (part, obeyed) in [(Part::Good, false), (Part::HoldsBack, true)] {
+        let site = Site::start(part);
+        site.until("the printer", |now| (now.state == PrinterState::Idle).then_some(()));
+        let modes = tcgetattr(&site.line).unwrap().input_modes;
+        assert_eq!(modes.contains(InputModes::IXON), obeyed, "{part:?}");
+        site.finish();
+    }
 }

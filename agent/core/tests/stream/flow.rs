@@ -1,6 +1,6 @@
 //! Lines flow, are refused and sent again; jobs begin, pause and end.
 
-use spoolway_agent_core::stream::{Ending, Event, StopReason, StreamOptions};
+use spoolway_agent_core::stream::{Ending, Event, Output, StopReason, StreamOptions};
 
 use crate::talk::{PROBE, Talk, framed, moves, refs};
 
@@ -11,6 +11,14 @@ fn the_counter_is_set_alone_and_proven_before_anything_else() {
     assert_eq!(talk.events, []);
     talk.ms(30);
     assert_eq!(talk.events, [Event::Synchronised]);
+}
+
+/// A bootloader or the host before may have left it in the firmware's buffer.
+#[test]
+fn half_a_line_of_somebody_else_is_ended_before_ours_begins() {
+    let mut talk = Talk::with(|_| ());
+    let Output::Write(bytes) = talk.streamer.poll_output(talk.now) else { panic!("nothing is written") };
+    assert_eq!(String::from_utf8(bytes).unwrap(), format!("\n{}\n", framed(1000, "M110 N1000")));
 }
 
 #[test]
