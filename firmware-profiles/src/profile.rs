@@ -266,9 +266,16 @@ pub struct Emergency {
     /// Ends a wait for a temperature or for a person (`M108`).
     #[serde(default)]
     pub break_wait: Option<String>,
-    /// Stops motion and empties the planner (`M410`).
+    /// Stops motion and empties the planner (`M410`). A realtime byte resets the firmware, so it is only sent once the machine
+    /// stands: it needs `hold`, `ask` and `standing`.
     #[serde(default)]
     pub quick_stop: Option<String>,
+    /// Asks where the machine is, as a realtime byte (`?`).
+    #[serde(default)]
+    pub ask: Option<String>,
+    /// How the answer to `ask` begins when the machine stands (`<Hold:0`).
+    #[serde(default)]
+    pub standing: Vec<String>,
     /// Feed hold and resume as realtime bytes (`!`, `~`).
     #[serde(default)]
     pub hold: Option<String>,

@@ -164,6 +164,8 @@ static EMERGENCY: &[Key] = &[
     may("stop", Kind::Text),
     may("break_wait", Kind::Text),
     may("quick_stop", Kind::Text),
+    may("ask", Kind::Text),
+    may("standing", Kind::Texts),
     may("hold", Kind::Text),
     may("release", Kind::Text),
     may("dtr_reset", Kind::Switch),

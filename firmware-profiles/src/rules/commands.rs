@@ -34,6 +34,7 @@ pub(super) fn check_emergency(profile: &Profile, findings: &mut Findings) {
         ("emergency.stop", &emergency.stop),
         ("emergency.break_wait", &emergency.break_wait),
         ("emergency.quick_stop", &emergency.quick_stop),
+        ("emergency.ask", &emergency.ask),
         ("emergency.hold", &emergency.hold),
         ("emergency.release", &emergency.release),
     ];
@@ -63,6 +64,30 @@ pub(super) fn check_emergency(profile: &Profile, findings: &mut Findings) {
             findings.add("emergency.release", release.as_str(), "needs `emergency.hold`")
         }
         _ => {}
+    }
+    check_brake(emergency, findings);
+}
+
+/// A reset in the middle of a move loses the position, so whoever stops by one has to say how it is known that nothing moves.
+fn check_brake(emergency: &Emergency, findings: &mut Findings) {
+    let reset = emergency.quick_stop.as_deref().filter(|text| Emergency::realtime_byte(text).is_some());
+    let parts = [
+        ("emergency.hold", emergency.hold.is_some()),
+        ("emergency.ask", emergency.ask.is_some()),
+        ("emergency.standing", !emergency.standing.is_empty()),
+    ];
+    for (key, is_there) in parts {
+        if reset.is_some() && !is_there {
+            findings.missing(
+                key,
+                "missing; `emergency.quick_stop` is a realtime byte, sent when the machine stands",
+            );
+        }
+    }
+    let is_idle = reset.is_none() && (parts[1].1 || parts[2].1);
+    if is_idle {
+        let text = emergency.ask.as_deref().unwrap_or_default();
+        findings.add("emergency.ask", text, "needs a realtime byte as `emergency.quick_stop`");
     }
 }
 

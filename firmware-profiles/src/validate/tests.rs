@@ -261,6 +261,17 @@ fn commands_of_the_agent() {
         (&[("emergency.stop", "\"\\u2192\"")], "emergency.stop", "ASCII"),
         (&[("emergency.hold", "\"!\"")], "emergency.hold", "needs `emergency.release`"),
         (&[("emergency.release", "\"~\"")], "emergency.release", "needs `emergency.hold`"),
+        (&[("emergency.ask", "\"?\"")], "emergency.ask", "needs a realtime byte"),
+        (
+            &[
+                ("emergency.quick_stop", "\"\\u0018\""),
+                ("emergency.hold", "\"!\""),
+                ("emergency.release", "\"~\""),
+                ("emergency.standing", "[\"<Hold:0\"]"),
+            ],
+            "emergency.ask",
+            "missing",
+        ),
         (&[("emergency.capability", "\"parser\"")], "emergency.capability", "capital letters"),
         (
             &[("emergency", "{ capability = \"EMERGENCY_PARSER\" }")],

@@ -33,10 +33,11 @@ impl Printer {
         self.print(&format!("<{state}|MPos:{x:.3},{y:.3},{z:.3}|Bf:{blocks},{bytes}|FS:0,0>"));
     }
 
-    /// Everything on its way is thrown away and the banner comes again; in the middle of a move that is an alarm as well.
+    /// Everything on its way is thrown away and the banner comes again; in the middle of a move that is an alarm as well, but
+    /// not when a feed hold has brought it to a stand (`motion_control.c`, `mc_reset`).
     pub(super) fn reset_softly(&mut self) {
         self.statistics.kills += 1;
-        if self.planner.drained_at_us() > self.clock_us {
+        if !self.is_held && self.planner.drained_at_us() > self.clock_us {
             self.print("ALARM:3");
         }
         self.forget(self.busy_until_us);

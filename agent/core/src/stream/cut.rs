@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::Moment;
 
 use super::Streamer;
+use super::brake::Brake;
 use super::event::Ending;
 use super::history::Pace;
-use super::options::Signal;
 use super::state::Turn;
 
 /// Time between two attempts to break the same wait.
@@ -27,6 +27,8 @@ pub(super) struct Cut {
     under_way: Option<(u32, Moment)>,
     /// What a pause cut short.
     broken: Option<Vec<u8>>,
+    /// The machine is being stopped for good.
+    pub(super) brake: Brake,
 }
 
 impl Cut {
@@ -37,7 +39,7 @@ impl Cut {
 
     /// What the pause of another process cut short.
     pub(super) fn restore(&mut self, broken: Option<Vec<u8>>) {
-        *self = Self { under_way: None, broken };
+        *self = Self { broken, ..Self::default() };
     }
 
     /// The wait that has to be done anew before a job goes on.
@@ -55,8 +57,6 @@ impl Streamer {
         }
         if let Some(signal) = &self.options.quick_stop {
             signal.write(&mut self.out, &self.options.framing.prefix);
-            // A realtime byte that stops motion also resets the controller (grbl `protocol.c`).
-            self.reset_asked = matches!(signal, Signal::Byte(_));
         }
     }
 

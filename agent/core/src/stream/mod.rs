@@ -19,6 +19,7 @@
 //! * `standstill` says what a job that does not move waits for.
 
 mod aside;
+mod brake;
 mod carry;
 mod ceiling;
 mod commands;
@@ -48,6 +49,7 @@ use crate::Moment;
 use crate::gcode::{Batch, Modal, Position};
 use crate::reply::{Acknowledged, Reply, ReplyParser};
 
+pub use brake::BrakeOptions;
 pub use carry::Carried;
 pub use ceiling::Excess;
 pub use commands::Commands;

@@ -9,6 +9,7 @@ use spoolway_firmware_profiles::{HostWaits, Profile, Replies, Sequence};
 
 use crate::gcode::Framing;
 
+use super::brake::BrakeOptions;
 use super::commands::Commands;
 use super::reach::Reach;
 
@@ -52,6 +53,8 @@ pub struct StreamOptions {
     pub break_wait: Option<Signal>,
     /// Stops motion and empties the planner, where the firmware listens while it is blocked.
     pub quick_stop: Option<Signal>,
+    /// The same where that is a realtime byte, which resets the firmware.
+    pub brake: Option<BrakeOptions>,
     /// Stops motion and keeps the planner, and goes on.
     pub hold: Option<(Signal, Signal)>,
     /// Answers a host prompt; `{choice}` stands for the button's number.
@@ -171,7 +174,8 @@ impl StreamOptions {
             hot_ends: 1,
             stop: emergency.stop.as_deref().map(Signal::of),
             break_wait: heard(&emergency.break_wait),
-            quick_stop: heard(&emergency.quick_stop),
+            quick_stop: heard(&emergency.quick_stop).filter(|signal| matches!(signal, Signal::Line(_))),
+            brake: brake(emergency, heard),
             hold: heard(&emergency.hold).zip(heard(&emergency.release)),
             prompt_reply: emergency.prompt_reply.clone(),
             query: (!reports && asks).then(|| Query {
@@ -195,6 +199,13 @@ impl From<&spoolway_firmware_profiles::profile::Timeouts> for Waits {
             settle: millis(timeouts.settle_ms),
         }
     }
+}
+
+/// Only where all of it is known.
+fn brake(emergency: &Emergency, heard: impl Fn(&Option<String>) -> Option<Signal>) -> Option<BrakeOptions> {
+    let reset = heard(&emergency.quick_stop).filter(|signal| matches!(signal, Signal::Byte(_)))?;
+    let (hold, ask) = heard(&emergency.hold).zip(heard(&emergency.ask))?;
+    Some(BrakeOptions { hold, ask, standing: emergency.standing.clone(), reset })
 }
 
 fn lines(text: &[String]) -> Vec<Vec<u8>> {

@@ -33,6 +33,9 @@ impl Streamer {
     }
 
     fn plan_stream(&mut self, now: Moment, mend: Mend) -> Option<Moment> {
+        if self.is_braking() {
+            return self.plan_brake(now);
+        }
         let wake = self.plan_mend(now, mend);
         let again = if self.is_sending() { self.plan_cut(now) } else { None };
         [wake, again].into_iter().flatten().min()

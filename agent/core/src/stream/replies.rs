@@ -130,6 +130,7 @@ impl Streamer {
     /// command: "1306 G1 X10"` (Marlin `gcode.cpp`). A firmware that checks the sequence refuses the next line; with any
     /// other this one would be missing.
     fn handle_other(&mut self, now: Moment, mend: Mend, text: &str) {
+        self.hear_standing(text);
         if self.options.verified || self.window.lines_in_flight() != 1 {
             return;
         }

@@ -55,6 +55,10 @@ impl Streamer {
         (self.parked, self.held, self.cut) = (false, false, Cut::default());
         self.last_ack = None;
         self.request_resync();
+        if !self.options.framing.numbered {
+            // There is nothing to be set.
+            self.emit(Event::Synchronised);
+        }
         Ok(())
     }
 
@@ -169,10 +173,15 @@ impl Streamer {
         self.scripts.clear();
         self.cut = Cut::default();
         self.end_heat();
-        self.release();
         self.scripts.extend(self.cancel_script());
         self.turn = Turn::Ending(Ending::Cancelled);
-        if self.window.progress().commands > 0 || self.window.lines_in_flight() > 0 {
+        let may_move = self.window.progress().commands > 0 || self.window.lines_in_flight() > 0;
+        // A machine that is held stays so.
+        if may_move && self.brake() {
+            return Ok(());
+        }
+        self.release();
+        if may_move {
             self.drop_moves();
         }
         Ok(())
@@ -214,7 +223,7 @@ impl Streamer {
     /// The reset that a cancel asked for: nothing is on its way any more, and the cancel script follows.
     pub(super) fn begin_again_cancelled(&mut self, now: Moment) {
         self.window.forget_in_flight();
-        self.query_out = false;
+        (self.query_out, self.cut) = (false, Cut::default());
         let until = now + self.options.waits.settle;
         self.mend(Mend::Settling { until, then: Then::Open });
     }
