@@ -19,3 +19,4 @@ mod reset;
 mod restart;
 mod safety;
 mod usage;
+mod writes;

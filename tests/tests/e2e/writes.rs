@@ -1,7 +1,5 @@
 //! What a print writes to the disk does not grow with its length: rows and transactions are counted, and the pages of both.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 
