@@ -29,6 +29,8 @@ pub(super) struct Cut {
     broken: Option<Vec<u8>>,
     /// The machine is being stopped for good.
     pub(super) brake: Brake,
+    /// When it was asked where the machine is, because a line has waited for too long.
+    pub(super) inquired: Option<Moment>,
 }
 
 impl Cut {

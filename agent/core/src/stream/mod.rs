@@ -29,6 +29,7 @@ mod event;
 mod figures;
 mod heat;
 mod history;
+mod inquiry;
 pub mod journal;
 mod options;
 mod plan;

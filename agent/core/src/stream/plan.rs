@@ -231,10 +231,13 @@ impl Streamer {
         let deadline =
             if self.options.verified { self.watch.deadline(pace) } else { self.watch.last_deadline(pace) };
         if now < deadline {
+            self.cut.inquired = None;
             return Some(deadline);
         }
         if self.options.verified {
             self.probe(now);
+        } else if let Some(at) = self.inquire(now) {
+            return Some(at);
         } else {
             self.doubt(now);
         }

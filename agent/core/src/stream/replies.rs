@@ -131,6 +131,7 @@ impl Streamer {
     /// other this one would be missing.
     fn handle_other(&mut self, now: Moment, mend: Mend, text: &str) {
         self.hear_standing(text);
+        self.hear_whereabouts(now, text);
         if self.options.verified || self.window.lines_in_flight() != 1 {
             return;
         }

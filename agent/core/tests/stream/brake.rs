@@ -95,3 +95,35 @@ fn an_answer_that_nobody_asked_for_resets_nothing_and_neither_does_a_cancel_befo
     talk.streamer.cancel().unwrap();
     assert_eq!(talk.hear(), ["M5", "M9"]);
 }
+
+fn is_in_doubt(talk: &Talk) -> bool {
+    talk.events.iter().any(|event| matches!(event, Event::InDoubt { .. }))
+}
+
+#[test]
+fn a_line_that_waits_behind_a_slow_move_is_in_no_doubt() {
+    let mut talk = milling();
+    for _ in 0..20 {
+        assert_eq!(talk.ms(29_990), [""; 0]);
+        assert_eq!(talk.ms(10), ["?"], "it has said nothing for half a minute");
+        assert_eq!(talk.say(&state("Run")), [""; 0]);
+    }
+    assert!(!is_in_doubt(&talk), "{:?}", talk.events);
+    assert_eq!(talk.ms(30_000), ["?"]);
+    talk.say(&state("Idle"));
+    assert!(is_in_doubt(&talk), "it stands, and has acknowledged nothing");
+}
+
+#[test]
+fn a_line_is_in_doubt_when_nobody_answers() {
+    let mut talk = milling();
+    assert_eq!(talk.ms(30_000), ["?"]);
+    assert_eq!(talk.ms(499), [""; 0]);
+    assert!(!is_in_doubt(&talk));
+    talk.ms(1);
+    assert!(is_in_doubt(&talk));
+    // A state that nobody asked for says nothing of a line.
+    let mut talk = milling();
+    talk.say(&state("Idle"));
+    assert!(!is_in_doubt(&talk));
+}
