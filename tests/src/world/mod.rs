@@ -24,6 +24,8 @@ pub use link::Kind;
 pub use process::Kills;
 pub use scenario::{Noise, Scenario, profiles};
 
+/// Bytes that the agent writes beside the lines of grbl.
+const REALTIME: [u8; 4] = [b'?', b'!', b'~', 0x18];
 /// Virtual time after which a print counts as hung.
 const HUNG_AFTER_US: u64 = 12 * 3_600_000_000;
 /// Steps after which a world counts as hung, whatever its clock says.
@@ -263,8 +265,11 @@ impl World {
 
     fn write(&mut self, bytes: &[u8]) {
         self.say('>', bytes);
+        let realtime = self.scenario.printer.dialect.realtime;
         for &byte in bytes {
-            if byte == b'\n' {
+            if realtime && REALTIME.contains(&byte) {
+                // It never reaches the line.
+            } else if byte == b'\n' {
                 self.frames.push(std::mem::take(&mut self.half_frame));
             } else {
                 self.half_frame.push(byte);
