@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// How long the longer of two prints takes, in seconds
-    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(40..=86_400))]
+    #[arg(long, default_value_t = 720, value_parser = clap::value_parser!(u32).range(40..=86_400))]
     seconds: u32,
     /// Print one line of JSON instead of tables
     #[arg(long)]
