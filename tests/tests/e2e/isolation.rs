@@ -1,8 +1,6 @@
 //! The printer does not wait for the database: a print goes on to its last line while no commit ever ends, and its end is told
 //! once when somebody can write again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use spoolway_protocol::JobState;

@@ -1,8 +1,6 @@
 //! An agent that is killed on a firmware that cannot say which line it expects: the print is interrupted, the lines that may or
 //! may not have been carried out are named, and none is sent twice.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use spoolway_agent_core::recovery::Loss;

@@ -1,7 +1,5 @@
 //! A job that is given up on a machine of realtime bytes: what is planned is not carried out, though each move takes minutes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use spoolway_agent::local::words::Request;
