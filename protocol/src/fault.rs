@@ -122,7 +122,17 @@ faults! {
     RelayUnreachable = "relay.unreachable", "The relay cannot be reached.",
         "Check the network, name resolution and firewall for the relay's address; printing goes on without it.";
     RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
-        "Pair the agent with its backend.";
+        "Pair the agent with its backend: `spoolway-agent pair`.";
+    PairExpired = "pair.expired", "The pairing was not brought to its end in time.",
+        "Start it anew with `spoolway-agent pair`, and give the new code to the backend.";
+    PairDenied = "pair.denied", "The backend's end has said no to the pairing.",
+        "Ask whoever runs the backend whether the four words were the same there, then start anew.";
+    PairWordsDiffer = "pair.words_differ", "The two ends of the pairing show different words.",
+        "Do not go on: somebody may be in between. Check the relay's address and certificate, then start anew.";
+    PairRefused = "pair.refused", "The relay did not do its part in the pairing.",
+        "Read what it says; if both programs are up to date, look at the relay's log.";
+    EnrolRefused = "enrol.refused", "The enrolment token was not accepted.",
+        "It may be used up, too old or taken back: put a new token file on the boot partition.";
     RelayRevoked = "relay.revoked", "This agent's key was revoked.",
         "Ask the backend's administrator; pairing again needs a person at the machine.";
     RelayBadSignature = "relay.bad_sig", "The relay did not accept the agent's signature.",

@@ -34,6 +34,7 @@ pub mod job;
 pub mod limits;
 pub mod message;
 pub mod offer;
+pub mod pairing;
 pub mod permit;
 pub mod preflight;
 pub mod printer;

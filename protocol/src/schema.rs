@@ -7,6 +7,9 @@ use crate::command::{Command, CommandArgs};
 use crate::envelope::Envelope;
 use crate::event::{Event, EventData};
 use crate::message::Message;
+use crate::pairing::{
+    Enrol, Enrolled, PairApprove, PairClaim, PairSeen, PairStart, PairStarted, PairStep, PairView, Problem,
+};
 use crate::permit::Permit;
 
 /// The schema: an envelope, whose body, command arguments and event data depend on their kinds.
@@ -17,6 +20,7 @@ pub fn document() -> Value {
     let _ = (generator.subschema_for::<Command>(), generator.subschema_for::<Event>());
     // It stands in base64 in `job.start`, where no reference leads to it.
     let _ = generator.subschema_for::<Permit>();
+    pairing(&mut generator);
     let messages = by_kind("t", "body", Message::schemas(&mut generator));
     let commands = by_kind("kind", "args", CommandArgs::schemas(&mut generator));
     let events = by_kind("kind", "data", EventData::schemas(&mut generator));
@@ -32,6 +36,15 @@ pub fn document() -> Value {
     envelope["allOf"] = messages;
     envelope["$defs"] = Value::Object(definitions);
     envelope
+}
+
+/// Bodies of HTTP, to which no frame leads.
+fn pairing(generator: &mut SchemaGenerator) {
+    let _ = (generator.subschema_for::<PairStart>(), generator.subschema_for::<PairStarted>());
+    let _ = (generator.subschema_for::<PairStep>(), generator.subschema_for::<PairView>());
+    let _ = (generator.subschema_for::<PairClaim>(), generator.subschema_for::<PairSeen>());
+    let _ = (generator.subschema_for::<PairApprove>(), generator.subschema_for::<Problem>());
+    let _ = (generator.subschema_for::<Enrol>(), generator.subschema_for::<Enrolled>());
 }
 
 /// For each kind: if the discriminator says so, the body has this schema.

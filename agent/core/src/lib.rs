@@ -9,6 +9,7 @@ pub mod job;
 pub mod link;
 pub mod moment;
 pub mod pack;
+pub mod pairing;
 pub mod permit;
 pub mod preflight;
 pub mod prompt;
