@@ -6,6 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::hello::signed_bytes;
+use spoolway_protocol::pairing::pair_signed_bytes;
 use spoolway_protocol::{AgentId, BackendId};
 
 use crate::registry::{BackendRecord, BackendTable};
@@ -30,6 +31,20 @@ pub fn is_signed_by(claim: &Claim, channel: Channel<'_>, key: &[u8; 32]) -> bool
     let digest: [u8; 32] = Sha256::digest(claim.signed.as_bytes()).into();
     let signed = signed_bytes(channel.nonce, channel.host, Some(channel.exporter), &digest);
     UnparsedPublicKey::new(&ED25519, key).verify(&signed, &claim.sig).is_ok()
+}
+
+/// Whether `key` signed this request of a pairing, for this path, host and TLS session.
+pub fn is_pairing_signed(
+    path: &str,
+    host: &str,
+    exporter: &[u8],
+    body: &str,
+    sig: &[u8],
+    key: &[u8; 32],
+) -> bool {
+    let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+    let signed = pair_signed_bytes(path, host, exporter, &digest);
+    UnparsedPublicKey::new(&ED25519, key).verify(&signed, sig).is_ok()
 }
 
 /// The agent that a first public key names: 128 bits of its SHA-256.

@@ -1,8 +1,8 @@
 //! The thin relay between agents and backends: it reads envelopes, never bodies, and holds nothing that a crash could lose.
 //!
-//! Follow a frame: `listen` accepts a connection and `socket` upgrades it; `peer` reads the frame and asks `session` what it is;
+//! Follow a frame: `listen` accepts a connection and `web` makes a websocket of it; `peer` reads the frame and asks `session` what it is;
 //! `hub` asks `router` where it goes and puts it into a `mailbox`; the receiver's `peer` writes it.
-//! [`session`], [`router`], [`mailbox`] and [`limits`] are pure: they are told frames and the time and know no socket.
+//! [`session`], [`router`], [`mailbox`], [`limits`] and [`pairing`] are pure: they are told frames and the time and know no socket.
 
 mod admin;
 pub mod auth;
@@ -17,6 +17,7 @@ mod log;
 mod login;
 pub mod mailbox;
 mod metrics;
+pub mod pairing;
 pub mod paths;
 mod peer;
 mod post;
@@ -26,5 +27,6 @@ pub mod run;
 pub mod session;
 mod socket;
 mod tls;
+mod web;
 mod words;
 mod write;

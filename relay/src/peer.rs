@@ -13,7 +13,6 @@ use tokio::time::{timeout, timeout_at};
 use crate::auth::{self, Channel};
 use crate::hub::{self, Hub, Outgoing};
 use crate::limits::Pace;
-use crate::listen::Dialled;
 use crate::login;
 use crate::mailbox::{Class, Farewell, Frame, Refused};
 use crate::post::Post;
@@ -21,6 +20,7 @@ use crate::registry::Standing;
 use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
 use crate::session::{Heard, Output, Session, Verdict};
 use crate::socket::{Carrier, Incoming, Reader, Writer};
+use crate::web::Dialled;
 use crate::{words, write};
 
 /// How long a closed peer may take to answer the close frame.

@@ -18,6 +18,7 @@ use crate::listen::{self, Door};
 use crate::paths::Directories;
 use crate::registry::{Change, Desk, SqliteRegistry};
 use crate::tls::{self, Certificate};
+use crate::web;
 
 /// Where a relay listens; differs from the configuration when that said port 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +89,10 @@ pub async fn run_with(
     }
     let tasks = TaskTracker::new();
     let abort = CancellationToken::new();
-    let door = Door { hub: Arc::clone(&hub), tls, tasks: tasks.clone(), abort: abort.clone() };
-    listen::accept_until(stop, listener, door).await;
+    let (leave, abort_peers) = (stop.clone(), abort.clone());
+    let door = Door { hub: Arc::clone(&hub), tls, tasks: tasks.clone(), leave, abort: abort_peers };
+    let routes = web::routes(web::Front::new(door.clone(), config.pairing.clone()));
+    listen::accept_until(stop, listener, door, routes).await;
     drain(&hub, &tasks, &abort, config.drain.within_ms).await;
     services.cancel();
     side.close();

@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, and which exit code says how it went.
 
+mod enrol;
+mod pair;
 mod registry;
 mod serve;
 
@@ -61,6 +63,12 @@ enum Command {
     /// Backends that may connect
     #[command(subcommand)]
     Backend(registry::BackendCommand),
+    /// Agents that wait with a code
+    #[command(subcommand)]
+    Pair(pair::PairCommand),
+    /// Tokens by which many agents pair without a person
+    #[command(subcommand)]
+    Enrol(enrol::EnrolCommand),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -140,6 +148,8 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         Command::Run { .. } => serve::run(config, &directories),
         Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
+        Command::Pair(command) => command.carry_out(&config.registry_file(&directories)),
+        Command::Enrol(command) => command.carry_out(&config, &directories),
         Command::Config(ConfigCommand::Check) => {
             print!("{}", toml::to_string(&config).context("the configuration cannot be shown")?);
             Ok(())

@@ -143,7 +143,7 @@ fn key_of(id: AgentId, base64: &str) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -32,6 +32,8 @@ pub struct Config {
     pub session: SessionTimes,
     /// Telemetry rates handed to agents in `welcome`.
     pub telemetry: TelemetryRates,
+    /// How strangers become agents.
+    pub pairing: Pairing,
     /// Bounds.
     pub limits: Limits,
     /// The goodbye.
@@ -116,6 +118,22 @@ pub struct TelemetryRates {
     pub watch_ms: u64,
     /// How long one request to watch lasts.
     pub watch_ttl_ms: u64,
+}
+
+/// How strangers become agents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pairing {
+    /// Page where a person enters the code, which stands in it as `{code}`; empty takes a page of the relay's own.
+    pub link: String,
+    /// Pairings under way at a time.
+    pub waiting: usize,
+    /// Pairings and enrolments that one address (or /64 of IPv6) may begin in a minute.
+    pub starts_per_minute: u32,
+    /// Wrong codes that one backend may try in an hour.
+    pub wrong_codes_per_hour: u32,
+    /// Wrong codes that all backends together may try in a minute.
+    pub wrong_codes_per_minute: u32,
 }
 
 /// Bounds.
@@ -222,6 +240,18 @@ impl Default for TelemetryRates {
     }
 }
 
+impl Default for Pairing {
+    fn default() -> Self {
+        Self {
+            link: String::new(),
+            waiting: 1_000,
+            starts_per_minute: 10,
+            wrong_codes_per_hour: 10,
+            wrong_codes_per_minute: 100,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -286,6 +316,9 @@ impl Config {
             ("listen.backlog", u64::from(self.listen.backlog)),
             ("tls.reload_ms", self.tls.reload_ms),
             ("drain.within_ms", self.drain.within_ms),
+            ("pairing.starts_per_minute", u64::from(self.pairing.starts_per_minute)),
+            ("pairing.wrong_codes_per_hour", u64::from(self.pairing.wrong_codes_per_hour)),
+            ("pairing.wrong_codes_per_minute", u64::from(self.pairing.wrong_codes_per_minute)),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Some((key, "0".into(), "must be above 0"));

@@ -66,7 +66,11 @@ pub enum DeskError {
     Failed,
 }
 
+/// Something to be done with the registry on its thread.
+type Work = Box<dyn FnOnce(&mut dyn Registry) + Send>;
+
 enum Question {
+    Do(Work),
     Agent(AgentId, oneshot::Sender<Result<Option<AgentRecord>, DeskError>>),
     Raise(AgentId, u64, oneshot::Sender<Result<bool, DeskError>>),
     Quarantine(AgentId, u64),
@@ -125,6 +129,20 @@ impl Desk {
     /// The desk is busy.
     pub fn quarantine(&self, id: AgentId, now_ms: u64) -> Result<(), DeskError> {
         self.ask(Question::Quarantine(id, now_ms))
+    }
+
+    /// Does something with the registry, on its thread.
+    ///
+    /// # Errors
+    /// The desk is busy, or its thread is gone.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Registry) -> T + Send + 'static,
+    ) -> Result<T, DeskError> {
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(move |registry: &mut dyn Registry| drop(reply.send(work(registry))));
+        self.ask(Question::Do(work))?;
+        answer.await.map_err(|_| DeskError::Failed)
     }
 
     /// Every backend.
@@ -197,6 +215,7 @@ impl Clerk {
 
     fn answer(&mut self, question: Question) {
         match question {
+            Question::Do(work) => work(self.registry.as_mut()),
             Question::Agent(id, reply) => {
                 let _ = reply.send(self.agent(&id));
             }

@@ -1,11 +1,13 @@
-//! Who may connect: agents, backends and revocations, behind one trait.
+//! Who may connect: agents, backends, revocations, and pairings under way; behind one trait.
 
 mod desk;
+mod pairings;
 mod sqlite;
 
 use spoolway_protocol::{AgentId, BackendId};
 
 pub use desk::{BackendTable, Change, Desk, DeskError, Standing};
+pub use pairings::{EnrolmentRecord, PairError, Pairings};
 pub use sqlite::SqliteRegistry;
 
 /// One agent as the registry knows it.
@@ -88,7 +90,7 @@ pub enum RegistryError {
 }
 
 /// Agents, backends and revocations. One thread uses it at a time; other processes may use the same store.
-pub trait Registry: Send {
+pub trait Registry: Pairings + Send {
     /// The agent, revoked or not.
     ///
     /// # Errors

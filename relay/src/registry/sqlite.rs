@@ -6,10 +6,15 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use spoolway_protocol::{AgentId, BackendId};
 
+use super::pairings::{PAIRINGS, good_backend};
 use super::{AgentRecord, BackendRecord, Changed, Registry, RegistryError};
 
-const SCHEMA: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From each schema to the next; a new one is added at the end. The first makes a registry of an empty file.
+const STEPS: [&str; 2] = [CREATE, PAIRINGS];
+/// The newest schema.
+const SCHEMA: i64 = STEPS.len() as i64;
 
 const CREATE: &str = "
 CREATE TABLE revision (last INTEGER NOT NULL) STRICT;
@@ -31,7 +36,7 @@ const AGENT_COLUMNS: &str = "id, public_key, backend, name, hello_ctr, revoked_m
 /// [`Registry`] in a SQLite file (WAL).
 #[derive(Debug)]
 pub struct SqliteRegistry {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl SqliteRegistry {
@@ -49,13 +54,13 @@ impl SqliteRegistry {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match change.query_row("PRAGMA user_version", [], |row| row.get(0))? {
-            SCHEMA => {}
-            0 => {
-                change.execute_batch(CREATE)?;
-                change.pragma_update(None, "user_version", SCHEMA)?;
-            }
-            found => return Err(RegistryError::Newer { found, known: SCHEMA }),
+        let found: i64 = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
+        for step in &STEPS[done.ok_or(RegistryError::Newer { found, known: SCHEMA })?..] {
+            change.execute_batch(step)?;
+        }
+        if found != SCHEMA {
+            change.pragma_update(None, "user_version", SCHEMA)?;
         }
         change.commit()?;
         Ok(Self { connection })
@@ -96,13 +101,7 @@ impl Registry for SqliteRegistry {
 
     fn add_agent(&mut self, agent: &AgentRecord) -> Result<(), RegistryError> {
         self.change(|transaction, revision| {
-            let owner = agent.backend.as_str();
-            let sql = "SELECT revoked_ms FROM backend WHERE id = ?1";
-            match transaction.query_row(sql, [owner], |row| row.get::<_, Option<u64>>(0)).optional()? {
-                None => return Err(RegistryError::Unknown(format!("backend {owner}"))),
-                Some(Some(_)) => return Err(RegistryError::Revoked(owner.into())),
-                Some(None) => {}
-            }
+            good_backend(transaction, &agent.backend)?;
             let sql = "INSERT INTO agent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
             let id = agent.id.to_string();
             let added = transaction.execute(
@@ -110,7 +109,7 @@ impl Registry for SqliteRegistry {
                 params![
                     id,
                     agent.public_key,
-                    owner,
+                    agent.backend.as_str(),
                     agent.name,
                     agent.hello_ctr,
                     agent.revoked_ms,
@@ -180,7 +179,7 @@ impl Registry for SqliteRegistry {
     }
 }
 
-fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {
+pub(super) fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {
     if rows == 1 { Ok(()) } else { Err(RegistryError::Unknown(format!("{kind} {id}"))) }
 }
 
@@ -206,7 +205,7 @@ fn backend_of(row: &Row<'_>) -> rusqlite::Result<BackendRecord> {
     })
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {

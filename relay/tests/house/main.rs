@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
 mod command;
+mod http;
 mod login;
+mod pairing;
 mod traffic;
 mod world;

@@ -213,6 +213,10 @@ impl Machine {
         self.key.public_key().as_ref().try_into().unwrap()
     }
 
+    pub(crate) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.key.sign(bytes).as_ref().to_vec()
+    }
+
     /// A signed hello frame.
     pub(crate) fn hello(&mut self, nonce: &[u8], host: &str, exporter: &[u8]) -> String {
         self.hello_ctr += 1;

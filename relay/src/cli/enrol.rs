@@ -1,0 +1,122 @@
+//! `enrol`: tokens by which many agents pair without a person, each as a file for the boot partition of a card.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use spoolway_protocol::BackendId;
+use toml::{Table, Value};
+
+use super::pair::keys_of;
+use super::registry::now_ms;
+use super::{Failed, USAGE};
+use crate::auth;
+use crate::config::Config;
+use crate::paths::Directories;
+use crate::registry::{EnrolmentRecord, Pairings, SqliteRegistry};
+
+const DAY_MS: u64 = 86_400_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EnrolCommand {
+    /// Make a token; prints the file for the boot partition, once
+    Add(NewToken),
+    /// Take a token back
+    Revoke {
+        /// Its name
+        id: String,
+    },
+    /// Show every token
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewToken {
+    /// The backend that shall own the agents
+    #[arg(long)]
+    backend: BackendId,
+    /// How many agents may use it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    uses: u32,
+    /// For how many days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=366))]
+    days: u64,
+    /// Public key that the backend signs permits with (Ed25519, base64); may be given twice
+    #[arg(long, value_name = "BASE64")]
+    key: Vec<String>,
+    /// Where agents reach this relay [default: the first of relay.hosts and the port of listen.address]
+    #[arg(long, value_name = "URL")]
+    relay: Option<String>,
+    /// Authority that signed the relay's certificate [default: tls/ca.pem, if it is there]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl EnrolCommand {
+    pub(super) fn carry_out(self, config: &Config, directories: &Directories) -> Result<(), Failed> {
+        let file = config.registry_file(directories);
+        let mut registry = SqliteRegistry::open(&file).with_context(|| file.display().to_string())?;
+        match self {
+            Self::Add(token) => add(&mut registry, token, config, directories),
+            Self::Revoke { id } => {
+                registry.remove_enrolment(&id)?;
+                println!("enrolment token {id} is gone");
+                Ok(())
+            }
+            Self::List => {
+                for EnrolmentRecord { id, backend, uses_left, expires_ms, .. } in registry.enrolments()? {
+                    let days = expires_ms.saturating_sub(now_ms()).div_ceil(DAY_MS);
+                    println!("{id}\t{backend}\t{uses_left} uses left\t{days} days left");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn add(
+    registry: &mut SqliteRegistry,
+    token: NewToken,
+    config: &Config,
+    directories: &Directories,
+) -> Result<(), Failed> {
+    let NewToken { backend, uses, days, key, relay, ca } = token;
+    let keys = keys_of(&key).map_err(Failed::with(USAGE))?;
+    let usual = Some(directories.tls().join("ca.pem")).filter(|file| file.exists());
+    let ca = match ca.or(usual) {
+        Some(file) => Some(std::fs::read_to_string(&file).with_context(|| file.display().to_string())?),
+        None => None,
+    };
+    let no_randomness = |_| anyhow!("the system has no randomness");
+    let id: String =
+        auth::random::<4>().map_err(no_randomness)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = auth::new_secret().map_err(no_randomness)?;
+    let record = EnrolmentRecord {
+        id: id.clone(),
+        backend: backend.clone(),
+        secret_hash: auth::hash_of_secret(&secret),
+        uses_left: uses,
+        expires_ms: now_ms().saturating_add(days * DAY_MS),
+    };
+    registry.add_enrolment(&record)?;
+    let mut file = Table::from_iter([
+        ("relay".to_owned(), relay.unwrap_or_else(|| address(config)).into()),
+        ("backend".to_owned(), backend.as_str().into()),
+        ("token".to_owned(), format!("{id}.{secret}").into()),
+        ("keys".to_owned(), Value::Array(keys.iter().map(|key| STANDARD.encode(key).into()).collect())),
+    ]);
+    file.extend(ca.map(|ca| ("ca".to_owned(), ca.into())));
+    eprintln!(
+        "This is shown once. Save it as spoolway-enrol.toml on the boot partition of each card ({uses} in {days} days):"
+    );
+    print!("{}", toml::to_string(&file).context("the file cannot be shown")?);
+    Ok(())
+}
+
+/// Where agents reach this relay, as far as its configuration tells.
+fn address(config: &Config) -> String {
+    let port = config.listen.address.rsplit_once(':').map_or("443", |(_, port)| port);
+    format!("wss://{}:{port}", config.relay.hosts.first().map_or("localhost", String::as_str))
+}

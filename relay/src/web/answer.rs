@@ -1,0 +1,113 @@
+//! What is answered to a request: JSON, a line of text, or what is wrong with it.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use spoolway_protocol::pairing::Problem;
+
+use crate::pairing::Refused;
+use crate::registry::{DeskError, PairError, RegistryError};
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    retry_after_ms: Option<u64>,
+}
+
+impl Trouble {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after_ms: None }
+    }
+
+    pub(super) fn bad(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_field", detail)
+    }
+
+    pub(super) fn unknown() -> Self {
+        Refused::Unknown.into()
+    }
+
+    pub(super) fn too_often(wait_ms: u64) -> Self {
+        let detail = "too many tries; wait as long as Retry-After says";
+        let trouble = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        Self { retry_after_ms: Some(wait_ms), ..trouble }
+    }
+
+    pub(super) fn busy(detail: &str) -> Self {
+        let trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        Self { retry_after_ms: Some(5_000), ..trouble }
+    }
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        let (status, code) = match refused {
+            Refused::Unknown => (StatusCode::NOT_FOUND, "unknown"),
+            Refused::Expired => (StatusCode::GONE, "expired"),
+            Refused::Conflict => (StatusCode::CONFLICT, "conflict"),
+            Refused::BadNonce | Refused::TooManyKeys => (StatusCode::BAD_REQUEST, "bad_field"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<PairError> for Trouble {
+    fn from(error: PairError) -> Self {
+        match error {
+            PairError::Refused(refused) => refused.into(),
+            PairError::Full => Self::busy("too many pairings are under way"),
+            PairError::Revoked => Self::new(StatusCode::FORBIDDEN, "revoked", error.to_string()),
+            PairError::Quarantined => Self::new(StatusCode::FORBIDDEN, "quarantined", error.to_string()),
+            PairError::Registry(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegistryError> for Trouble {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Unknown(_) | RegistryError::Revoked(_) => {
+                Self::new(StatusCode::FORBIDDEN, "unauthorised", error.to_string())
+            }
+            error => {
+                tracing::error!(%error, "registry");
+                Self::busy("the registry failed")
+            }
+        }
+    }
+}
+
+impl From<DeskError> for Trouble {
+    fn from(_: DeskError) -> Self {
+        Self::busy("the registry is busy")
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let body = Problem { code: self.code.to_owned(), detail: self.detail };
+        let mut response = json(self.status, &body);
+        if let Some(wait_ms) = self.retry_after_ms {
+            // RFC 9110, section 10.2.3: whole seconds.
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1_000).max(1)));
+        }
+        response
+    }
+}
+
+/// A body of the protocol.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let text = serde_json::to_string(body).expect("protocol types have string keys, so they serialise");
+    let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (status, kind, text).into_response()
+}
+
+/// A line for people, after which the connection is closed.
+pub(super) fn text(status: StatusCode, text: &str) -> Response {
+    (status, [(header::CONNECTION, "close")], format!("{text}\n")).into_response()
+}

@@ -1,0 +1,210 @@
+//! From a request to a websocket (RFC 6455, section 4.2): who has dialled, or why not.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use spoolway_protocol::BackendId;
+use spoolway_protocol::hello::EXPORTER_BYTES;
+use spoolway_protocol::limits::NONCE_BYTES;
+use spoolway_protocol::version::PROTO;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::{Front, answer};
+use crate::auth;
+use crate::listen::Visit;
+use crate::metrics::HandshakeFailure;
+use crate::{peer, socket};
+
+/// Who has dialled, from path and headers.
+#[derive(Debug)]
+pub(crate) enum Dialled {
+    /// An agent; it still has to prove who it is.
+    Agent {
+        /// The challenge.
+        nonce: [u8; NONCE_BYTES],
+        /// The host it has dialled.
+        host: String,
+        /// Keying material of this TLS session.
+        exporter: [u8; EXPORTER_BYTES],
+    },
+    /// A backend that has shown its secret.
+    Backend {
+        /// The backend.
+        id: BackendId,
+        /// Its organisation.
+        organisation: String,
+    },
+}
+
+/// Why a request was answered with an HTTP error.
+type Refusal = (StatusCode, &'static str);
+
+pub(super) async fn agent(
+    State(front): State<Front>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    let dialled = agent_of(&front, &visit, request.headers());
+    upgrade(front, visit, request, dialled)
+}
+
+pub(super) async fn backend(
+    State(front): State<Front>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    let backend = front.backend(request.headers());
+    let dialled = backend.map(|(id, organisation)| Dialled::Backend { id, organisation });
+    let dialled = dialled.ok_or((StatusCode::UNAUTHORIZED, "a backend's credential is required"));
+    upgrade(front, visit, request, dialled)
+}
+
+fn upgrade(
+    front: Front,
+    visit: Arc<Visit>,
+    mut request: Request,
+    dialled: Result<Dialled, Refusal>,
+) -> Response {
+    let checked =
+        check(&front, request.method(), request.headers()).and_then(|accept| Ok((accept, dialled?)));
+    let (accept, dialled) = match checked {
+        Ok(checked) => checked,
+        Err((status, text)) => {
+            front.hub().metrics.handshake_failed(HandshakeFailure::Upgrade);
+            tracing::debug!(address = %visit.address, %status, "upgrade");
+            return refused(status, text);
+        }
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    front.door.clone().spawn(async move {
+        let counted = Arc::clone(&visit.counted);
+        drop(visit);
+        serve(front, upgrade, dialled).await;
+        drop(counted);
+    });
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTO)),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled) {
+    let Ok(Ok(upgraded)) = timeout(front.door.patience(), upgrade).await else { return };
+    let Some((stream, read)) = bare(upgraded) else { return };
+    let is_busy = matches!(dialled, Dialled::Backend { .. });
+    let (reader, writer) = socket::open(stream, read, is_busy).await;
+    peer::serve(Arc::clone(front.hub()), reader, writer, dialled).await;
+}
+
+/// The connection without what HTTP had around it, which would otherwise stay in memory.
+fn bare(upgraded: Upgraded) -> Option<(TlsStream<TcpStream>, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+/// The answer to the key of a request that asks for our websocket.
+fn check(front: &Front, method: &Method, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+    if front.hub().is_draining() {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "this relay is about to go"));
+    }
+    let is_websocket = method == Method::GET
+        && has_word(headers, &header::CONNECTION, "upgrade")
+        && has_word(headers, &header::UPGRADE, "websocket")
+        && has_word(headers, &header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_websocket);
+    let key = key.ok_or((StatusCode::UPGRADE_REQUIRED, "a websocket is expected here"))?;
+    if !has_word(headers, &header::SEC_WEBSOCKET_PROTOCOL, PROTO) {
+        return Err((StatusCode::BAD_REQUEST, "the websocket subprotocol spoolway.v1 is required"));
+    }
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| (StatusCode::BAD_REQUEST, "no key"))
+}
+
+/// Whether a header that is a list names this word.
+fn has_word(headers: &HeaderMap, name: &header::HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(word))
+}
+
+fn agent_of(front: &Front, visit: &Visit, headers: &HeaderMap) -> Result<Dialled, Refusal> {
+    let host = front.host(headers).ok_or(NOT_OUR_NAME)?;
+    let nonce = auth::random().map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "no randomness"))?;
+    Ok(Dialled::Agent { nonce, host, exporter: visit.exporter })
+}
+
+/// An agent signs for the host that it has dialled.
+pub(super) const NOT_OUR_NAME: Refusal =
+    (StatusCode::MISDIRECTED_REQUEST, "this relay does not go by that host name (relay.hosts)");
+
+impl Front {
+    /// The host that was dialled, if this relay goes by it.
+    pub(super) fn host(&self, headers: &HeaderMap) -> Option<String> {
+        let host = host_without_port(headers.get(header::HOST)?.to_str().ok()?);
+        self.hub().hosts.contains(&host).then_some(host)
+    }
+
+    /// The backend whose secret was shown.
+    pub(super) fn backend(&self, headers: &HeaderMap) -> Option<(BackendId, String)> {
+        let table = self.hub().desk.backends();
+        let backend = auth::backend_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?, &table)?;
+        Some((backend.id.clone(), backend.organisation.clone()))
+    }
+}
+
+fn refused(status: StatusCode, text: &str) -> Response {
+    let mut response = answer::text(status, text);
+    let more = match status {
+        StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+        StatusCode::UPGRADE_REQUIRED => (header::UPGRADE, "websocket"),
+        _ => return response,
+    };
+    response.headers_mut().insert(more.0, HeaderValue::from_static(more.1));
+    response
+}
+
+/// The host of a `Host` header (RFC 9110, section 7.2), in lower case; an IPv6 address keeps its brackets.
+fn host_without_port(host: &str) -> String {
+    let without = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.ends_with(':') => {
+            name
+        }
+        _ => host,
+    };
+    without.to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_off() {
+        for (header, host) in [
+            ("Relay.Example", "relay.example"),
+            ("relay.example:8443", "relay.example"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]:8443", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_without_port(header), host);
+        }
+    }
+
+    #[test]
+    fn words_are_found_in_lists() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
+        assert!(has_word(&headers, &header::CONNECTION, "upgrade"));
+        assert!(!has_word(&headers, &header::CONNECTION, "grade"));
+        assert!(!has_word(&headers, &header::UPGRADE, "websocket"));
+    }
+}
