@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use spoolway_protocol::AgentId;
 use spoolway_protocol::ids::KeyId;
 
-const FOLDER: &str = "identity";
+/// The folder of key and pairing, within the state folder.
+pub(crate) const FOLDER: &str = "identity";
 /// PKCS#8 (RFC 8410) in DER.
 const KEY: &str = "agent.p8";
 const COUNTER: &str = "hello_ctr";
@@ -226,8 +227,8 @@ fn read_counter(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file for its owner only, whole or not at all; it is on the disk afterwards.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     write_new(&new, bytes)?;
     fs::rename(&new, path)?;

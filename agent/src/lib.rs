@@ -9,6 +9,7 @@ pub mod desk;
 pub mod identity;
 pub mod line_journal;
 pub mod local;
+pub mod pairing;
 pub mod paths;
 pub mod preflight;
 pub mod printer;

@@ -19,12 +19,13 @@ use crate::desk::{self, Desk};
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
+use crate::pairing::Follower;
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
 use crate::service;
 use crate::spool::{Spool, SpoolOptions};
 use crate::store::{Opened, Store, StoreOptions};
 use crate::telemetry;
-use crate::uplink::{self, RelaySettings, UplinkParts, this_agent};
+use crate::uplink::{self, UplinkParts, this_agent};
 use crate::view::{LinkView, Refusal};
 
 /// How long a stopping agent waits for the backend to acknowledge its last events.
@@ -64,7 +65,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let journal = journal.context("the line journal cannot be opened")?;
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
-    let seams = Seams::new(config.relay.url.as_ref().map(ToString::to_string));
+    let (follower, relay, backend) = Follower::begin(&config);
+    let seams = Seams::new(relay.borrow().as_ref().map(|relay| relay.url.to_string()));
     let (handle, asks) = Desk::new(&printer);
     let counterpart = Counterpart {
         counter: handle,
@@ -75,25 +77,27 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
     let others = CancellationToken::new();
     let serve = tokio::spawn(local::serve(door, counterpart, others.clone()));
-    let relay = RelaySettings::of(&config.relay).zip(PrinterId::new(desk::PRINTER_ID).ok());
-    let uplink = relay.map(|(relay, printer_id)| {
-        let parts = UplinkParts {
+    let make = {
+        let (identity, clock, store) = (Arc::clone(&identity), clock.clone(), store.clone());
+        let (stop, seed) = (printer.stop.clone(), clock.now().as_micros());
+        move |relay| UplinkParts {
             relay,
-            identity: Arc::clone(&identity),
-            clock: clock.clone(),
-            store: store.clone(),
+            identity,
+            clock,
+            store,
             inbound: seams.to_desk,
-            stop: printer.stop.clone(),
+            stop,
             outbound: seams.to_relay,
             hello: seams.hello_seen,
             telemetered: seams.telemetry_seen,
             view: seams.link_out,
-            printer_id,
+            printer_id: PrinterId::new(desk::PRINTER_ID).expect("the name is a constant"),
             agent: this_agent(),
-            seed: clock.now().as_micros(),
-        };
-        tokio::spawn(uplink::run(parts, others.clone()))
-    });
+            seed,
+        }
+    };
+    let uplink = tokio::spawn(uplink::follow(make, relay, others.clone()));
+    tokio::spawn(others.clone().run_until_cancelled_owned(follower.follow()));
     let link = seams.link.clone();
     let parts = desk::Parts {
         clock,
@@ -106,7 +110,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         port: config.printer.clone(),
         preflight: config.preflight.clone(),
         bed: config.bed,
-        backend: config.backend.clone(),
+        backend,
         inbound: seams.inbound,
         outbound: seams.outbound,
         hello: seams.hello,
@@ -119,9 +123,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     drop(tokio::time::timeout(LAST_WORDS, last_words(&store, &link)).await);
     others.cancel();
     drop(serve.await);
-    if let Some(uplink) = uplink {
-        drop(uplink.await);
-    }
+    drop(uplink.await);
     store.close().await?;
     info!("agent stopped");
     ended.map(drop)

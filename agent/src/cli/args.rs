@@ -9,6 +9,7 @@ use spoolway_protocol::{Doubt, JobId};
 use super::actions::{ConfigAction, ConsoleAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
 use super::maintenance::WindowAction;
+use super::pair::PairFlags;
 use super::recover::{parse_from, parse_height};
 use super::{Failure, absolute};
 use crate::config::Flag;
@@ -50,6 +51,17 @@ pub(super) enum Command {
         /// As one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Give this agent an owner: shows a code for the backend, then four words to compare.
+    #[command(after_help = "Example:\n  sudo spoolway-agent pair --relay wss://relay.example.org")]
+    Pair(PairFlags),
+    /// Give this agent an owner by a token file, which is erased afterwards.
+    #[command(
+        after_help = "Without FILE it is spoolway-enrol.toml on the boot partition.\n\nExample:\n  sudo spoolway-agent enrol"
+    )]
+    Enrol {
+        /// The file; else spoolway-enrol.toml on the boot partition.
+        file: Option<PathBuf>,
     },
     /// Show printer, job and link at a glance.
     #[command(after_help = "Example:\n  spoolway-agent status")]

@@ -105,7 +105,9 @@ impl Failure {
 /// The exit code that a fault calls for.
 fn exit_of(fault: Option<Fault>) -> Exit {
     match fault {
-        Some(Fault::ConfigBroken | Fault::ProfileBad | Fault::ProfileUnknown) => Exit::Configuration,
+        Some(Fault::ConfigBroken | Fault::ProfileBad | Fault::ProfileUnknown | Fault::EnrolRefused) => {
+            Exit::Configuration
+        }
         Some(
             Fault::PortMissing
             | Fault::PortBusy

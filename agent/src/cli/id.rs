@@ -18,7 +18,10 @@ pub(super) fn id(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) ->
         writeln!(out, "{}", json!({"agent_id": agent_id, "public_key": public_key}))?;
         return Ok(());
     }
-    writeln!(out, "Agent  {agent_id}\nKey    {public_key}\n\nOn the relay, once:")?;
+    writeln!(
+        out,
+        "Agent  {agent_id}\nKey    {public_key}\n\nInstead of `spoolway-agent pair`, on the relay, once:"
+    )?;
     writeln!(out, "spoolway-relay agent add --id {agent_id} --key {public_key} --backend BACKEND")?;
     Ok(())
 }

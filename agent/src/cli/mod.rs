@@ -14,6 +14,7 @@ mod jobs;
 mod logs;
 mod maintenance;
 mod paint;
+mod pair;
 mod print;
 mod profiles;
 mod prompts;
@@ -77,6 +78,8 @@ where
     match arguments.command {
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
+        Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
+        Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),
         Command::Jobs { action: Some(action), .. } => jobs::change(&whereabouts, action, &mut out),

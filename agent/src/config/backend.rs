@@ -87,6 +87,12 @@ impl BackendKey {
     }
 }
 
+impl From<[u8; KEY_BYTES]> for BackendKey {
+    fn from(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// A text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an Ed25519 public key: {KEY_BYTES} bytes in base64")]

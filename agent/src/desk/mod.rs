@@ -94,7 +94,7 @@ pub struct Parts {
     /// Whether somebody has to say that the bed is clear.
     pub bed: crate::config::Bed,
     /// Whose permits are taken, and whether starts need them.
-    pub backend: crate::config::Backend,
+    pub backend: watch::Receiver<crate::config::Backend>,
     /// From the uplink.
     pub inbound: mpsc::Receiver<Inbound>,
     /// To the uplink.

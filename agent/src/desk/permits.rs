@@ -7,6 +7,7 @@ use spoolway_protocol::ids::KeyId;
 use spoolway_protocol::job::{JobState, StartArgs};
 use spoolway_protocol::usage::JobUsage;
 use spoolway_protocol::{Fault, JobId, Permit, PrinterId, SignedPermit};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::book::json;
@@ -27,7 +28,8 @@ pub(super) const TOLD_OVER_TIME: &str = "over_time";
 /// The keys, the rule and the memory.
 #[derive(Debug)]
 pub(super) struct Permits {
-    backend: Backend,
+    /// Changes when the agent is paired.
+    backend: watch::Receiver<Backend>,
     past: Past,
     /// Permits of starts that were asked for and are not made yet, by job and attempt.
     held: BTreeMap<(JobId, u32), SignedPermit>,
@@ -36,9 +38,10 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    pub(super) async fn open(backend: Backend, store: &Store) -> Result<Self, StoreError> {
+    pub(super) async fn open(backend: watch::Receiver<Backend>, store: &Store) -> Result<Self, StoreError> {
         let past = store.meta(PAST).await?.and_then(|text| serde_json::from_str(&text).ok());
-        if backend.requires_permits() && backend.keys().next().is_none() {
+        let is_keyless = backend.borrow().requires_permits() && backend.borrow().keys().next().is_none();
+        if is_keyless {
             warn!(
                 "backend.permits is \"required\" and no key is set: every start of a backend will be refused"
             );
@@ -57,16 +60,16 @@ impl Permits {
     }
 
     pub(super) fn are_required(&self) -> bool {
-        self.backend.requires_permits()
+        self.backend.borrow().requires_permits()
     }
 
     pub(super) fn view(&self) -> PermitsView {
-        let keys = self.backend.keys().map(|key| key.kid().to_string()).collect();
+        let keys = self.backend.borrow().keys().map(|key| key.kid().to_string()).collect();
         PermitsView { required: self.are_required(), keys }
     }
 
     fn signature(&self, kid: &KeyId, bytes: &[u8], sig: &[u8]) -> Signature {
-        match self.backend.keys().find(|key| key.kid() == *kid) {
+        match self.backend.borrow().keys().find(|key| key.kid() == *kid) {
             Some(key) if key.verifies(bytes, sig) => Signature::Good,
             Some(_) => Signature::Bad,
             None => Signature::UnknownKey,

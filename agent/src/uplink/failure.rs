@@ -11,8 +11,8 @@ use spoolway_protocol::hello::close;
 use spoolway_protocol::version::PROTO;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::{HeaderMap, header};
 
+use super::post::retry_after_ms;
 use crate::clock::utc;
 
 /// Longest text of a peer that is repeated to people.
@@ -28,6 +28,7 @@ pub(super) enum Stage {
     Name,
     Tcp,
     Tls,
+    Request,
     Websocket,
     Login,
     Session,
@@ -157,6 +158,7 @@ impl fmt::Display for Stage {
             Self::Name => "name",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Request => "request",
             Self::Websocket => "websocket",
             Self::Login => "login",
             Self::Session => "session",
@@ -168,12 +170,6 @@ impl fmt::Display for Stage {
 pub(super) fn plain(text: &str) -> String {
     let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     printable.take(REPEATED_CHARS).collect::<String>().trim_end().to_owned()
-}
-
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3); its other form, a date, is left aside.
-fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.saturating_mul(1_000))
 }
 
 #[cfg(test)]
@@ -220,9 +216,9 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_seconds() {
-        let mut headers = HeaderMap::new();
+        let mut headers = tokio_tungstenite::tungstenite::http::HeaderMap::new();
         assert_eq!(retry_after_ms(&headers), None);
-        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
+        headers.insert("retry-after", "7".parse().unwrap());
         assert_eq!(retry_after_ms(&headers), Some(7_000));
     }
 }

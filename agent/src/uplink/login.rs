@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use super::UplinkParts;
 use super::failure::{Failure, Stage};
 use super::socket::{Dialled, Socket};
+use super::way::signed_host;
 use crate::clock::{Clock, machine_hash};
-use crate::config::RelayUrl;
 use crate::identity::Identity;
 use crate::store::OutboxStatus;
 
@@ -63,11 +63,6 @@ pub(super) async fn login(parts: &UplinkParts, dialled: &mut Dialled) -> Result<
             }
         }
     }
-}
-
-/// The host as it stands in the `Host` header: an IPv6 address keeps its brackets (RFC 3986, section 3.2.2).
-fn signed_host(url: &RelayUrl) -> String {
-    if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() }
 }
 
 async fn send(socket: &mut Socket, frame: &Envelope) -> Result<(), Failure> {
@@ -155,13 +150,6 @@ mod tests {
         for (oldest, seq) in [(None, 9), (Some((3, 7)), 7), (Some((2, 40)), 1)] {
             let oldest = oldest.map(|(epoch, seq)| Position { epoch, seq });
             assert_eq!(cursor(&at(oldest)).oldest_unacked, Seq(seq), "{oldest:?}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_signed_with_their_brackets() {
-        for (url, host) in [("wss://[::1]:9", "[::1]"), ("wss://Relay.example:9", "relay.example")] {
-            assert_eq!(signed_host(&url.parse().unwrap()), host);
         }
     }
 }

@@ -8,12 +8,14 @@ mod failure;
 mod incoming;
 mod login;
 mod outgoing;
+mod post;
 mod session;
 mod socket;
 mod standing;
 mod stops;
 mod telemetry;
 mod tls;
+mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use standing::Standing;
 use stops::Stops;
 
 pub use login::this_agent;
+pub(crate) use post::{Answered, PostError, Poster};
 
 /// A session of this length was a good one: the next failure begins with short waits again. Less would let a relay that
 /// welcomes and drops be dialled without pause.
@@ -113,8 +116,57 @@ enum End {
     Lost(Failure),
 }
 
+/// Keeps a session with whichever relay there is at the time, until `stop`. Pairing names one, or another one, at any time.
+pub async fn follow(
+    make: impl FnOnce(RelaySettings) -> UplinkParts,
+    mut relay: watch::Receiver<Option<RelaySettings>>,
+    stop: CancellationToken,
+) {
+    let Some(first) = named(&mut relay, &stop).await else { return };
+    let mut parts = make(first);
+    loop {
+        let change = stop.child_token();
+        let mut running = std::pin::pin!(run(parts, change.clone()));
+        parts = tokio::select! {
+            // It ends by itself only when the agent does.
+            _ = &mut running => return,
+            () = changed(&mut relay) => {
+                change.cancel();
+                running.await
+            }
+        };
+        parts.view.send_replace(LinkView::default());
+        let Some(next) = named(&mut relay, &stop).await else { return };
+        parts.relay = next;
+    }
+}
+
+/// The relay, once there is one; nothing when the agent stops.
+async fn named(
+    relay: &mut watch::Receiver<Option<RelaySettings>>,
+    stop: &CancellationToken,
+) -> Option<RelaySettings> {
+    loop {
+        let now = relay.borrow_and_update().clone();
+        if now.is_some() || stop.is_cancelled() {
+            return now.filter(|_| !stop.is_cancelled());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = changed(relay) => {}
+        }
+    }
+}
+
+/// Never, when nobody is left who could change it.
+async fn changed(relay: &mut watch::Receiver<Option<RelaySettings>>) {
+    if relay.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Keeps a session with the relay until `stop`; then says goodbye and returns within a second.
-pub async fn run(parts: UplinkParts, stop: CancellationToken) {
+pub async fn run(parts: UplinkParts, stop: CancellationToken) -> UplinkParts {
     let mut jitter = Jitter::new(parts.seed);
     // A database that cannot be read leaves every stop to the desk, which then says why it cannot store it.
     let floor = parts.store.highest_command_seq().await.unwrap_or(u64::MAX);
@@ -127,7 +179,7 @@ pub async fn run(parts: UplinkParts, stop: CancellationToken) {
         parts,
         stop,
     };
-    uplink.serve().await;
+    uplink.serve().await
 }
 
 struct Uplink {
@@ -141,7 +193,7 @@ struct Uplink {
 }
 
 impl Uplink {
-    async fn serve(mut self) {
+    async fn serve(mut self) -> UplinkParts {
         while let End::Lost(failure) = self.attempt().await {
             self.standing.handle_down(&failure);
             let wait = self.wait(&failure, self.parts.clock.now());
@@ -155,6 +207,7 @@ impl Uplink {
             }
         }
         self.standing.handle_stop();
+        self.parts
     }
 
     /// One connection from its first packet to its last.

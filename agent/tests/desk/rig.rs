@@ -169,7 +169,7 @@ impl Rig {
             },
             preflight,
             bed: config::Bed { confirm },
-            backend,
+            backend: watch::channel(backend).1,
             inbound,
             outbound: to_relay,
             hello: hello_out,

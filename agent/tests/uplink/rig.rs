@@ -69,7 +69,10 @@ impl Rig {
             agent: this_agent(),
             seed: 7,
         };
-        let uplink = tokio::spawn(run(parts, stop.clone()));
+        let uplink = tokio::spawn({
+            let stop = stop.clone();
+            async move { drop(run(parts, stop).await) }
+        });
         Self {
             store,
             identity,
