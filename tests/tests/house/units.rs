@@ -5,8 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tree::{files, metadata, read, text};
 
 /// Sections and the keys of ours that belong into each.
-const UNIT: [&str; 6] =
-    ["Description", "Documentation", "After", "Wants", "StartLimitIntervalSec", "StartLimitBurst"];
+const UNIT: [&str; 7] = [
+    "Description",
+    "Documentation",
+    "After",
+    "Wants",
+    "StartLimitIntervalSec",
+    "StartLimitBurst",
+    "ConditionPathExists",
+];
 const INSTALL: [&str; 1] = ["WantedBy"];
 
 /// Keys with their values, by section. A key may stand several times.
@@ -49,7 +56,8 @@ fn programs() -> BTreeSet<String> {
 fn every_unit_can_be_read_and_starts_a_program_of_ours() {
     let programs = programs();
     let units = files("systemd", ".service");
-    assert_eq!(units, ["systemd/spoolway-agent.service", "systemd/spoolway-relay.service"]);
+    let once = "systemd/spoolway-enrol.service";
+    assert_eq!(units, ["systemd/spoolway-agent.service", once, "systemd/spoolway-relay.service"]);
     for path in units {
         let unit = parse(&path);
         assert_eq!(unit.keys().collect::<Vec<_>>(), ["Install", "Service", "Unit"], "{path}");
@@ -61,13 +69,27 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
         let started = value(service, "ExecStart").unwrap();
         let (program, arguments) = started.split_once(' ').unwrap();
         let name = program.strip_prefix("/usr/bin/").unwrap();
+        assert_eq!(value(service, "NoNewPrivileges"), Some("yes"), "{path}");
+        assert_eq!(value(service, "ProtectSystem"), Some("strict"), "{path}");
+        if path == once {
+            assert!(programs.contains(name) && arguments == "enrol", "{path}: {started}");
+            continue;
+        }
         assert!(programs.contains(name) && path.contains(name) && arguments == "run", "{path}: {started}");
         for key in ["User", "StateDirectory", "ConfigurationDirectory", "Restart", "TimeoutStopSec"] {
             assert!(value(service, key).is_some(), "{path} has no {key}");
         }
-        assert_eq!(value(service, "NoNewPrivileges"), Some("yes"), "{path}");
-        assert_eq!(value(service, "ProtectSystem"), Some("strict"), "{path}");
     }
+}
+
+#[test]
+fn a_token_is_looked_for_where_the_unit_waits_for_it() {
+    let unit = parse("systemd/spoolway-enrol.service");
+    let conditions = unit["Unit"].iter().filter(|(key, _)| key == "ConditionPathExists");
+    let paths: Vec<_> = conditions.map(|(_, path)| path.trim_start_matches('|')).collect();
+    assert_eq!(paths, spoolway_agent::pairing::TOKEN_FILES);
+    // What is refused is not tried again; the program says so with this code.
+    assert_eq!(value(&unit["Service"], "RestartPreventExitStatus"), Some("64 78"));
 }
 
 #[test]
