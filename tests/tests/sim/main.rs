@@ -4,6 +4,7 @@
 
 mod dialects;
 mod gear;
+mod pairing;
 mod printer;
 mod printer_properties;
 mod seeds;

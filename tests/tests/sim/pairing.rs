@@ -1,8 +1,6 @@
 //! The agent's machine of a pairing against the relay's, by the thousand: answers that are lost, requests that come twice, people who take
 //! their time, two backends that want one code, and a relay that sits in between.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};

@@ -1,7 +1,5 @@
 //! Pairing from end to end over TLS: an agent that nobody knows, a relay that runs, a backend that compares four words.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
