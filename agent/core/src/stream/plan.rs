@@ -15,6 +15,10 @@ use super::{Streamer, heat};
 /// repetition of one of the last two lines without a word (`queue.cpp`).
 pub(super) const PROBE: &[u8] = b"N500*999\n";
 
+/// What may go out is written in pieces of so many lines: the firmware begins with the first ones while the rest is framed.
+/// Where it answers at once, it would else wait for the agent and the agent for it, in turns.
+const LINES_A_WRITE: usize = 4;
+
 impl Streamer {
     /// Puts what may be sent now into `out`; gives the time to look again.
     pub(super) fn plan(&mut self, now: Moment) -> Option<Moment> {
@@ -70,7 +74,7 @@ impl Streamer {
     }
 
     fn fill_window(&mut self, now: Moment) {
-        loop {
+        for _ in 0..LINES_A_WRITE {
             let is_there = match self.window.replay_len() {
                 Some(length) => self.window.has_room(length),
                 None => self.pull(now),

@@ -1,6 +1,6 @@
 //! How much is on its way under each rule, and how it shrinks.
 
-use spoolway_agent_core::stream::{Event, InForce, StreamOptions};
+use spoolway_agent_core::stream::{Event, InForce, Output, StreamOptions};
 use spoolway_firmware_profiles::Window;
 
 use crate::talk::{Talk, framed, moves, refs};
@@ -113,4 +113,20 @@ fn a_number_that_skips_a_lost_acknowledgement_is_believed_once_numbers_were_exac
     assert_eq!(talk.streamer.progress().commands, 12);
     talk.say("ok N1012 P15 B0\n");
     assert_eq!(talk.streamer.progress().commands, 12, "it was said twice");
+}
+
+#[test]
+fn what_the_window_allows_goes_out_at_once_but_in_pieces_that_the_firmware_can_begin_with() {
+    let commands = moves(60);
+    let (mut talk, first) = Talk::printing_with(&refs(&commands), |options| {
+        (options.reach.rule, options.reach.lines) = (Window::UsbBackPressure, 10);
+        options.reach.bytes = 10_000;
+    });
+    assert_eq!(first.len(), 10);
+    talk.streamer.handle_bytes(talk.now, &b"ok\n".repeat(10));
+    let mut pieces = Vec::new();
+    while let Output::Write(bytes) = talk.streamer.poll_output(talk.now) {
+        pieces.push(bytes.iter().filter(|byte| **byte == b'\n').count());
+    }
+    assert_eq!(pieces, [4, 4, 2]);
 }
