@@ -116,7 +116,6 @@ async fn guesses_are_counted_and_a_right_one_does_not_show() {
         guesses += 1;
     }
     assert!((2..10).contains(&guesses), "all backends together have their measure: {guesses}");
-    assert_eq!(claim(&mut line, "farm", &code).await.status, 429);
 }
 
 #[tokio::test]
