@@ -196,10 +196,16 @@ impl Rig {
         }
     }
 
-    /// The process is gone from one moment to the next: nothing is closed, and nothing is said.
+    /// The process is gone from one moment to the next: nothing is closed, and nothing is said. A process that is gone writes
+    /// nothing any more either, so the thread of its storage is waited for.
     pub(crate) async fn kill(self) {
-        self.task.abort();
-        drop(self.task.await);
+        let Self { task, store, .. } = self;
+        let mut committed = store.subscribe();
+        drop(store);
+        task.abort();
+        drop(task.await);
+        let ends = async { while committed.changed().await.is_ok() {} };
+        tokio::time::timeout(HANG, ends).await.expect("the storage has an end");
     }
 
     /// Asks until the answer is there.
