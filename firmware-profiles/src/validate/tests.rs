@@ -1,6 +1,8 @@
 //! Every rule, each shown by the Marlin profile with the fewest keys changed.
 
-use toml::{Table, Value};
+mod telling;
+
+use toml::Table;
 
 use super::parse;
 use crate::error::{Finding, Origin, ProfileError};
@@ -351,47 +353,6 @@ fn what_a_file_is_held_against() {
         (&[("machine.tools", "0")], "machine.tools", "1 to 100"),
         (&[("machine.nozzle_mm", "-0.4")], "machine.nozzle_mm", "more than 0"),
     ]);
-}
-
-#[test]
-fn all_findings_are_told_at_once() {
-    let changes = [("flow.rx_bytes", "8"), ("schema", "9"), ("colour", "1"), ("scripts.cancel", "[]")];
-    let found = findings(&changes);
-    let keys: Vec<&str> = found.iter().map(|finding| finding.key.as_str()).collect();
-    assert_eq!(keys, ["colour", "schema", "framing.max_line_bytes", "flow.rx_bytes", "scripts.cancel"]);
-    let message = changed(&changes).unwrap_err().to_string();
-    assert!(
-        message.starts_with("profiles.d/marlin.toml: 5 findings\n  colour = 1: unknown key"),
-        "{message}"
-    );
-    assert!(message.contains("\n  flow.rx_bytes = 8: must be 16 to 65536"), "{message}");
-}
-
-#[test]
-fn findings_are_bounded_in_number_and_length() {
-    let many = Value::Array(vec![Value::from(""); 500]).to_string();
-    assert_eq!(findings(&[("scripts.connect", &many)]).len(), 64);
-    let long = format!("\"{}\"", "x".repeat(10_000));
-    let found = findings(&[("flow.window", &long)]);
-    assert!(found[0].value.as_ref().unwrap().len() < 100);
-}
-
-#[test]
-fn a_syntax_error_names_line_and_column() {
-    let text = MARLIN.replace("rx_bytes = 128", "rx_bytes = = 128");
-    let expected_line = text.lines().position(|line| line.contains("= =")).unwrap() + 1;
-    match parse(&origin(), &text).unwrap_err() {
-        error @ ProfileError::Syntax { line, column, .. } => {
-            assert_eq!((line, column), (expected_line, 12));
-            let begins = format!("profiles.d/marlin.toml, line {line}, column {column}: ");
-            assert!(error.to_string().starts_with(&begins), "{error}");
-        }
-        other => panic!("{other:?}"),
-    }
-    let twice = format!("{MARLIN}\nflavours = []\n");
-    let last = twice.lines().count();
-    assert!(matches!(parse(&origin(), &twice), Err(ProfileError::Syntax { line, .. }) if line == last));
-    assert!(matches!(parse(&origin(), "\u{fc} = \"\u{fc}"), Err(ProfileError::Syntax { line: 1, .. })));
 }
 
 #[test]

@@ -122,6 +122,15 @@ impl Bench {
         })
     }
 
+    /// Cancels a job that heats: it ends with the cancel script, ahead of any move.
+    fn cancel_and_finish(self, id: &str) {
+        self.client().job(&Request::Cancel { job_id: None }).unwrap();
+        self.until_job(id, JobState::Cancelled);
+        let executed = self.finish();
+        assert!(!executed.contains(&"G1 X10".to_owned()), "{executed:?}");
+        assert!(executed.ends_with(&CANCEL_SCRIPT.map(str::to_owned)), "{executed:?}");
+    }
+
     /// Ends everything; what the board carried out of the job and of scripts.
     fn finish(self) -> Vec<String> {
         drop(self.house);
@@ -252,11 +261,7 @@ fn cancel_during_a_heat_up_acts_at_once() {
     for emergency_parser in [true, false] {
         let bench = Bench::start(emergency_parser);
         let id = bench.heat();
-        bench.client().job(&Request::Cancel { job_id: None }).unwrap();
-        bench.until_job(&id, JobState::Cancelled);
-        let executed = bench.finish();
-        assert!(!executed.contains(&"G1 X10".to_owned()), "{emergency_parser}: {executed:?}");
-        assert!(executed.ends_with(&CANCEL_SCRIPT.map(str::to_owned)), "{emergency_parser}: {executed:?}");
+        bench.cancel_and_finish(&id);
     }
 }
 
@@ -274,11 +279,7 @@ fn pause_during_a_heat_up_acts_at_once_and_the_job_goes_on_with_the_wait() {
         if emergency_parser {
             bench.until("the wait to begin anew", || (waits() == 2).then_some(()));
         }
-        bench.client().job(&Request::Cancel { job_id: None }).unwrap();
-        bench.until_job(&id, JobState::Cancelled);
-        let executed = bench.finish();
-        assert!(!executed.contains(&"G1 X10".to_owned()), "{emergency_parser}: {executed:?}");
-        assert!(executed.ends_with(&CANCEL_SCRIPT.map(str::to_owned)), "{emergency_parser}: {executed:?}");
+        bench.cancel_and_finish(&id);
     }
 }
 

@@ -2,27 +2,20 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Write};
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, tcgetattr, tcsetattr};
-use spoolway_agent::clock::Clock;
 use spoolway_agent::config::Safety;
-use spoolway_agent::line_journal::Subject;
-use spoolway_agent::printer::{
-    Before, Handover, Order, Printer, PrinterOptions, RunEnd, RunPhase, Snapshot, Ticket, feeder,
-};
-use spoolway_agent_core::gcode::Position;
+use spoolway_agent::printer::{RunEnd, RunPhase, feeder};
 use spoolway_firmware_profiles::Registry;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 
-/// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(120);
-const BAUD: u32 = 115_200;
+use crate::thread::PrinterThread;
+
 /// The part begins at this line of the job.
 const CUE: &str = "G1 X2";
 const JOB: &str = "G1 X1\nG1 X2\nG1 X3\nG1 X4\n";
@@ -146,72 +139,31 @@ fn impatient() -> (tempfile::TempDir, Registry) {
 
 /// A printer thread at a board.
 struct Site {
-    printer: Printer,
-    clock: Clock,
+    thread: PrinterThread,
     /// The line once more, to see how it is set.
     line: OwnedFd,
     _profiles: tempfile::TempDir,
+}
+
+impl Deref for Site {
+    type Target = PrinterThread;
+
+    fn deref(&self) -> &PrinterThread {
+        &self.thread
+    }
 }
 
 impl Site {
     fn start(part: Part) -> Self {
         let (profiles, registry) = impatient();
         let (path, line) = board(part);
-        let clock = Clock::start().unwrap();
-        let options = PrinterOptions {
-            port: path.into(),
-            baud: BAUD.into(),
-            parity_workaround: false,
-            before: Before::default(),
-            root: "/".into(),
-            profile: Some("quick".to_owned()),
-            registry: Arc::new(registry),
-            safety: Safety { idle_heater_off_after_s: 0, stall_after_s: 0 },
-            dump_folder: None,
-        };
-        let printer = Printer::start(options, Handover::none(), clock.clone()).unwrap();
-        Self { printer, clock, line, _profiles: profiles }
-    }
-
-    fn until<T>(&self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
-        let hung = Instant::now() + HANG;
-        loop {
-            let now = self.printer.snapshot.borrow().clone();
-            if let Some(found) = look(&now) {
-                return found;
-            }
-            assert!(Instant::now() < hung, "waited for {what}: {now:?}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let safety = Safety { idle_heater_off_after_s: 0, stall_after_s: 0 };
+        let thread = PrinterThread::start(path, safety, registry, "quick");
+        Self { thread, line, _profiles: profiles }
     }
 
     fn print(&self) {
-        let known =
-            self.until("the printer", |now| now.known.clone().filter(|_| now.state == PrinterState::Idle));
-        let subject = Subject {
-            run: 1,
-            job_id: "j1".to_owned(),
-            attempt: 1,
-            sha256: "0".repeat(64),
-            from: Position::default(),
-            commands_before: 0,
-            preamble: 0,
-        };
-        let ticket = Ticket {
-            job_id: "j1".parse().unwrap(),
-            subject,
-            owner: "local".to_owned(),
-            file_id: "f1".parse().unwrap(),
-            size: 1,
-            name: "part.gcode".to_owned(),
-            commands: 4,
-            layers: 0,
-            started: self.clock.stamp(),
-            permit: None,
-        };
-        let feed = feeder::start(Cursor::new(JOB.as_bytes().to_vec())).unwrap();
-        let start = Order::Start { run: 1, known, ticket: Box::new(ticket), feed };
-        self.printer.orders.blocking_send(start).unwrap();
+        self.thread.print(feeder::start(Cursor::new(JOB.as_bytes().to_vec())).unwrap());
     }
 
     /// The code and the words with which the run was interrupted.
@@ -224,9 +176,7 @@ impl Site {
     }
 
     fn finish(self) {
-        self.printer.orders.blocking_send(Order::Leave).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(self.printer.join());
+        self.thread.leave();
     }
 }
 

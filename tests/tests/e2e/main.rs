@@ -21,6 +21,7 @@ mod recovery;
 mod reset;
 mod restart;
 mod safety;
+mod thread;
 mod unverified;
 mod usage;
 mod writes;

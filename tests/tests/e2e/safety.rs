@@ -2,19 +2,15 @@
 //! may send what.
 
 use std::io::Cursor;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use spoolway_agent::clock::Clock;
 use spoolway_agent::config::Safety;
-use spoolway_agent::line_journal::Subject;
 use spoolway_agent::local::TalkError;
 use spoolway_agent::local::words::{MaintenanceAction, Request};
 use spoolway_agent::printer::feeder::{self, Feed};
-use spoolway_agent::printer::{
-    Aside, Before, Cause, Handover, Order, Printer, PrinterOptions, RunEnd, RunPhase, Snapshot, Ticket,
-};
+use spoolway_agent::printer::{Aside, Cause, Order, RunEnd, RunPhase};
 use spoolway_agent::view::{MaintenanceView, Refusal};
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::allow::Role;
@@ -23,9 +19,11 @@ use spoolway_agent_core::guard::Wrong;
 use spoolway_firmware_profiles::Registry;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_tests::at_port::{AgentAtPort, BAUD, HANG, commands};
+use spoolway_tests::at_port::{AgentAtPort, BAUD, commands};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread};
 use tokio::sync::mpsc;
+
+use crate::thread::PrinterThread;
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
 /// What leaves the machine safe, by the Marlin profile.
@@ -38,80 +36,30 @@ fn board() -> PtyThread {
     PtyPrinter::open(options).unwrap().spawn().unwrap()
 }
 
-/// A printer thread and its board, without a desk that would look at a file first.
+/// A printer thread and its board.
 struct Site {
-    printer: Printer,
+    thread: PrinterThread,
     board: PtyThread,
-    clock: Clock,
+}
+
+impl Deref for Site {
+    type Target = PrinterThread;
+
+    fn deref(&self) -> &PrinterThread {
+        &self.thread
+    }
 }
 
 impl Site {
     fn start(safety: Safety, registry: Registry, profile: &str) -> Self {
-        let (board, clock) = (board(), Clock::start().unwrap());
-        let options = PrinterOptions {
-            port: board.path().to_owned().into(),
-            baud: BAUD.into(),
-            parity_workaround: false,
-            before: Before::default(),
-            root: "/".into(),
-            profile: Some(profile.to_owned()),
-            registry: Arc::new(registry),
-            safety,
-            dump_folder: None,
-        };
-        let site =
-            Self { printer: Printer::start(options, Handover::none(), clock.clone()).unwrap(), board, clock };
-        site.until("the printer", |now| (now.state == PrinterState::Idle).then_some(()));
-        site
+        let board = board();
+        let thread = PrinterThread::start(board.path().to_owned(), safety, registry, profile);
+        thread.until("the printer", |now| (now.state == PrinterState::Idle).then_some(()));
+        Self { thread, board }
     }
 
     fn marlin(safety: Safety) -> Self {
         Self::start(safety, Registry::built_in(), "marlin")
-    }
-
-    fn until<T>(&self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
-        let hung = Instant::now() + HANG;
-        loop {
-            let now = self.printer.snapshot.borrow().clone();
-            if let Some(found) = look(&now) {
-                return found;
-            }
-            assert!(Instant::now() < hung, "waited for {what}: {now:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn order(&self, order: Order) {
-        self.printer.orders.blocking_send(order).unwrap();
-    }
-
-    fn print(&self, feed: mpsc::Receiver<Feed>) {
-        let known = self.printer.snapshot.borrow().known.clone().unwrap();
-        let ticket = Box::new(self.ticket());
-        self.order(Order::Start { run: 1, known, ticket, feed });
-    }
-
-    fn ticket(&self) -> Ticket {
-        Ticket {
-            job_id: "j1".parse().unwrap(),
-            subject: Subject {
-                run: 1,
-                job_id: "j1".to_owned(),
-                attempt: 1,
-                sha256: "0".repeat(64),
-                from: Position::default(),
-                commands_before: 0,
-                preamble: 0,
-            },
-            owner: "local".to_owned(),
-            file_id: "f1".parse().unwrap(),
-            size: 1,
-            name: "part.gcode".to_owned(),
-            commands: 1,
-            layers: 0,
-            started: self.clock.stamp(),
-            permit: None,
-        }
     }
 
     fn print_text(&self, text: &str) {
@@ -145,9 +93,7 @@ impl Site {
 
     /// Ends everything; what the board carried out of the job and of scripts.
     fn finish(self) -> Vec<String> {
-        self.order(Order::Leave);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(self.printer.join());
+        self.thread.leave();
         commands(self.board.finish().unwrap().printer.executed())
     }
 }
