@@ -17,6 +17,7 @@ mod lost_database;
 mod pairing;
 mod permits;
 mod print;
+mod ready;
 mod recovery;
 mod reset;
 mod restart;

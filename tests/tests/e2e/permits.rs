@@ -18,6 +18,8 @@ use spoolway_tests::permit::Signer;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread};
 use tokio::time::timeout;
 
+use crate::ready::await_printer;
+
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
 const BAUD: u32 = 1_000_000;
 /// Only something that hangs reaches it.
@@ -36,6 +38,7 @@ impl Bench {
         let board = PtyPrinter::open(PtyOptions::instant()).unwrap().spawn().unwrap();
         let plan = PrinterPlan::Real { port: board.path().to_owned(), baud: BAUD };
         let house = House::start_signed(Path::new(DEMO), FILE, &plan, signer.public_key()).unwrap();
+        await_printer(&house);
         Self { house, board }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,6 @@ use spoolway_agent::local::Client;
 use spoolway_protocol::event::EventData;
 use spoolway_protocol::hello::split_signature;
 use spoolway_protocol::job::Outcome;
-use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::usage::{Certainty, JobUsage};
 use spoolway_protocol::{Event, Message};
 use spoolway_tests::backend::{Backend, Ending, Print, Progress};
@@ -21,12 +20,12 @@ use spoolway_tests::permit::Signer;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 use tokio::sync::mpsc;
 
+use crate::ready::await_printer;
+
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
 const BAUD: u32 = 1_000_000;
 /// Only something that hangs reaches it.
 const HANG: Duration = Duration::from_secs(240);
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Commands ahead of the first that pushes.
 const HEAD: u64 = 2;
 const PUSHES: u64 = 4_000;
@@ -58,22 +57,8 @@ impl Bench {
         let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
         let plan = PrinterPlan::Real { port: board.path().to_owned(), baud: BAUD };
         let house = House::start_signed(Path::new(DEMO), file, &plan, signer.public_key()).unwrap();
-        let bench = Self { house, _board: board, seen: Seen::default() };
-        bench.await_printer();
-        bench
-    }
-
-    /// A board that was reset takes its time, and a start that comes too early is refused.
-    fn await_printer(&self) {
-        let hung = Instant::now() + HANG;
-        let is_ready = || {
-            let status = Client::connect(&self.house.socket()).ok()?.status().ok()?;
-            (status.printer.state == PrinterState::Idle).then_some(())
-        };
-        while is_ready().is_none() {
-            assert!(Instant::now() < hung, "{}", self.house.logs());
-            std::thread::sleep(LOOK_EVERY);
-        }
+        await_printer(&house);
+        Self { house, _board: board, seen: Seen::default() }
     }
 
     /// Prints to the end; `line` hears how far it is.
