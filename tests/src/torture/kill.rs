@@ -11,8 +11,9 @@ mod waits;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, ensure};
 use spoolway_firmware_profiles::{Profile, Registry, Sequence};
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// When to kill follows from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// How many boards print at the same time, each with an agent of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub at_once: u32,
     /// Keep no descriptor: the next process has to open the port again.
     #[arg(long)]
     pub without_store: bool,
@@ -99,19 +103,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let profiles = chosen(&arguments.profile)?;
     let job = Job::read(arguments)?;
     let stop = Interrupt::watch()?;
-    let mut rng = Rng::new(arguments.seed);
-    let mut figures = Vec::new();
-    for (at, profile) in profiles.iter().enumerate() {
-        // The first ones take what cannot be divided.
-        let (whole, rest) =
-            (arguments.kills / profiles.len() as u64, arguments.kills % profiles.len() as u64);
-        let kills = whole + u64::from((at as u64) < rest);
-        if kills > 0 {
-            let orders = Orders { program: &site.agent, arguments, profile, stop: &stop };
-            figures.push(one(orders, &job, kills, rng.fork(at as u64))?);
-            stop.check()?;
-        }
-    }
+    let figures =
+        print_all(&site, &job, &stop, shares(arguments.kills, arguments.seed, &profiles), arguments)?;
     let report = Report::new(arguments, figures);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -120,6 +113,59 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let is_well = report.is_whole && (!arguments.check || report.is_within_bars);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What one dialect is to go through.
+struct Share<'a> {
+    profile: &'a Profile,
+    kills: u64,
+    rng: Rng,
+}
+
+/// The kills divided among the profiles: the first ones take what cannot be divided.
+fn shares(kills: u64, seed: u64, profiles: &[Profile]) -> Vec<Share<'_>> {
+    let mut rng = Rng::new(seed);
+    let (whole, rest) = (kills / profiles.len() as u64, kills % profiles.len() as u64);
+    let share = |(at, profile)| Share {
+        profile,
+        kills: whole + u64::from((at as u64) < rest),
+        rng: rng.fork(at as u64),
+    };
+    profiles.iter().enumerate().map(share).filter(|share| share.kills > 0).collect()
+}
+
+/// Prints of all shares, so many at the same time; their figures in the order of the shares.
+fn print_all(
+    site: &Site,
+    job: &Job,
+    stop: &Interrupt,
+    shares: Vec<Share<'_>>,
+    arguments: &Arguments,
+) -> anyhow::Result<Vec<Figures>> {
+    let waiting = Mutex::new(shares.into_iter().enumerate());
+    let ends = Mutex::new(Vec::new());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((at, Share { profile, kills, rng })) = next() {
+            let orders = Orders { program: &site.agent, arguments, profile, stop };
+            let end = stop.check().and_then(|()| one(orders, job, kills, rng));
+            let is_bad = end.is_err();
+            ends.lock().unwrap_or_else(PoisonError::into_inner).push((at, end));
+            if is_bad {
+                return stop.tell();
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..arguments.at_once {
+            scope.spawn(work);
+        }
+    });
+    // The first that failed says why; those after it were told to stop.
+    let ends = ends.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
+    let mut figures = ends.map(|(at, end)| Ok((at, end?))).collect::<anyhow::Result<Vec<_>>>()?;
+    figures.sort_by_key(|(at, _)| *at);
+    Ok(figures.into_iter().map(|(_, figures)| figures).collect())
 }
 
 fn one(orders: Orders<'_>, job: &Job, kills: u64, rng: Rng) -> anyhow::Result<Figures> {
@@ -143,13 +189,17 @@ impl Interrupt {
             let _inside = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
             });
             told.store(true, Ordering::Release);
         })?;
         Ok(Self(came))
+    }
+
+    fn tell(&self) {
+        self.0.store(true, Ordering::Release);
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -184,6 +234,14 @@ mod tests {
         assert_eq!(all.len(), 10);
         assert_eq!(chosen("marlin").unwrap().len(), 1);
         assert!(chosen("klipper").unwrap_err().to_string().contains("smoothieware"));
+    }
+
+    #[test]
+    fn every_kill_is_somebodys_share() {
+        let profiles = chosen("all").unwrap();
+        let kills: Vec<_> = shares(23, 1, &profiles).iter().map(|share| share.kills).collect();
+        assert_eq!(kills, [3, 3, 3, 2, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(shares(4, 1, &profiles).len(), 4);
     }
 
     #[test]

@@ -125,6 +125,7 @@ pub(super) struct Row {
 /// Everything.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    pub(super) at_once: u32,
     pub(super) seed: u64,
     pub(super) kills: u64,
     pub(super) min_ms: u64,
@@ -155,6 +156,7 @@ impl Report {
         // Times are those of all kills together; a part that is starved by one firmware is no better for the others.
         let holds = gone_on.is_within_bars() && rows.iter().all(|row| row.gone_on.feeds_the_planner());
         Self {
+            at_once: arguments.at_once,
             seed: arguments.seed,
             kills,
             min_ms: arguments.min_ms,
@@ -171,8 +173,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} kills, {} to {} ms apart, seed {}\n",
-            self.kills, self.min_ms, self.max_ms, self.seed
+            "{} kills, {} to {} ms apart, {} boards at once, seed {}\n",
+            self.kills, self.min_ms, self.max_ms, self.at_once, self.seed
         )?;
         let head = ["kills", "prints", "lines", "events", "usage", "opened", "refused", "dropped"];
         write!(f, "{:<15}", "profile")?;
