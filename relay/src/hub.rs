@@ -10,7 +10,7 @@ use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::mailbox::{Bounds, Class, Farewell, Frame, Refused, Slot};
-use crate::metrics::{Gauges, Metrics};
+use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::Post;
 use crate::registry::{Change, Desk, Standing};
 use crate::router::{Audience, ConnId, NoRoute, Router};
@@ -168,7 +168,7 @@ impl Hub {
                 None => return Ok(()),
                 Some(mail) => mail,
             };
-            self.metrics.waited();
+            self.metrics.count(Metric::Waits);
             post.room(mail.class, mail.frame.len()).await;
         }
     }
@@ -195,7 +195,7 @@ impl Hub {
                 Some(mail) if mail.class == Class::Bulk => mail,
                 Some(_) => return Err(NoRoute::Refused(NackCode::Busy)),
             };
-            self.metrics.waited();
+            self.metrics.count(Metric::Waits);
             post.room(mail.class, mail.frame.len()).await;
         }
     }
@@ -225,7 +225,7 @@ impl Hub {
         for post in watchers {
             let copy = Outgoing { slot: mail.slot.clone(), frame: mail.frame.clone(), ..*mail };
             if let Err((Refused::Full(_), _)) = copy.push(post, self) {
-                self.metrics.slow_peer();
+                self.metrics.count(Metric::SlowPeers);
                 post.close(SLOW, false);
             }
         }

@@ -1,4 +1,4 @@
-//! Counters of this relay, and their text for Prometheus.
+//! Counters of this relay, and their text for Prometheus. A new one is a line of [`Metric`] and a call of [`Metrics::count`].
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,23 +7,61 @@ use spoolway_protocol::hello::{NackCode, RejectCode};
 
 use crate::mailbox::{Class, Displaced};
 
-/// One counter per class, by the number of [`Class::ALL`].
-type PerClass = [AtomicU64; 3];
+/// The most words that a label has.
+const MOST_WORDS: usize = 8;
+/// Of a metric without a label.
+const NO_LABEL: (&str, &[&str]) = ("", &[""]);
+const CLASS: (&str, &[&str]) = ("class", &["reliable", "bulk", "telemetry"]);
+const FAILURE: (&str, &[&str]) = ("why", &["full", "timeout", "tls", "upgrade"]);
 
-/// Counters since the relay started. Gauges are read when somebody asks.
+/// A name and the words of its label; the help is the comment.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    label: (&'static str, &'static [&'static str]),
+}
+
+macro_rules! metrics {
+    ($(#[doc = $help:literal] $metric:ident = $name:literal, $label:expr;)*) => {
+        /// What is counted from the start on, and never goes down.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Metric {
+            $(#[doc = $help] $metric,)*
+        }
+
+        const FAMILIES: &[Family] = &[$(Family { name: $name, help: $help, label: $label }),*];
+    };
+}
+
+metrics! {
+    /// Frames received.
+    FramesIn = "frames_in_total", CLASS;
+    /// Bytes of frames received.
+    BytesIn = "bytes_in_total", CLASS;
+    /// Frames written.
+    FramesOut = "frames_out_total", CLASS;
+    /// Bytes of frames written.
+    BytesOut = "bytes_out_total", CLASS;
+    /// Frames refused.
+    Nacks = "nacks_total", ("code", NackCode::WORDS);
+    /// Hellos refused.
+    Rejects = "rejects_total", ("code", RejectCode::WORDS);
+    /// Connections that never became one.
+    HandshakeFailures = "handshake_failures_total", FAILURE;
+    /// Telemetry replaced by a later frame.
+    Coalesced = "telemetry_coalesced_total", NO_LABEL;
+    /// Telemetry lost for want of room.
+    Dropped = "telemetry_dropped_total", NO_LABEL;
+    /// Times a sender had to wait for room.
+    Waits = "sender_waits_total", NO_LABEL;
+    /// Peers closed because they did not read.
+    SlowPeers = "slow_peers_total", NO_LABEL;
+}
+
+/// Every counter by metric and word. Gauges are read when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    frames_in: PerClass,
-    bytes_in: PerClass,
-    frames_out: PerClass,
-    bytes_out: PerClass,
-    nacks: [AtomicU64; NackCode::WORDS.len()],
-    rejects: [AtomicU64; RejectCode::WORDS.len()],
-    coalesced: AtomicU64,
-    dropped: AtomicU64,
-    waits: AtomicU64,
-    slow: AtomicU64,
-    handshake_failures: [AtomicU64; HandshakeFailure::ALL.len()],
+    counters: [[AtomicU64; MOST_WORDS]; FAMILIES.len()],
     /// Sockets that are open, handshakes included.
     pub(crate) sockets: AtomicU64,
 }
@@ -41,20 +79,6 @@ pub(crate) enum HandshakeFailure {
     Upgrade,
 }
 
-impl HandshakeFailure {
-    /// Every one, in the order of its number.
-    pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Timeout, Self::Tls, Self::Upgrade];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Timeout => "timeout",
-            Self::Tls => "tls",
-            Self::Upgrade => "upgrade",
-        }
-    }
-}
-
 /// What is read at the moment of asking.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gauges {
@@ -69,88 +93,67 @@ pub(crate) struct Gauges {
 }
 
 impl Metrics {
+    /// So many more of the word with this number.
+    pub(crate) fn add(&self, metric: Metric, word: usize, more: u64) {
+        self.counters[metric as usize][word].fetch_add(more, Relaxed);
+    }
+
+    /// One more of a metric that has no label.
+    pub(crate) fn count(&self, metric: Metric) {
+        self.add(metric, 0, 1);
+    }
+
+    /// One more of this word; a word that is not on the list is not counted.
+    pub(crate) fn count_word(&self, metric: Metric, word: &str) {
+        let words = FAMILIES[metric as usize].label.1;
+        if let Some(at) = words.iter().position(|known| *known == word) {
+            self.add(metric, at, 1);
+        }
+    }
+
     /// A frame came in.
     pub(crate) fn received(&self, class: Class, bytes: usize) {
-        self.frames_in[class as usize].fetch_add(1, Relaxed);
-        self.bytes_in[class as usize].fetch_add(bytes as u64, Relaxed);
+        self.add(Metric::FramesIn, class as usize, 1);
+        self.add(Metric::BytesIn, class as usize, bytes as u64);
     }
 
     /// A frame was written.
     pub(crate) fn sent(&self, class: Class, bytes: usize) {
-        self.frames_out[class as usize].fetch_add(1, Relaxed);
-        self.bytes_out[class as usize].fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// A frame was refused.
-    pub(crate) fn nacked(&self, code: &NackCode) {
-        count_word(&self.nacks, NackCode::WORDS, code.as_str());
-    }
-
-    /// A hello was refused.
-    pub(crate) fn rejected(&self, code: &RejectCode) {
-        count_word(&self.rejects, RejectCode::WORDS, code.as_str());
+        self.add(Metric::FramesOut, class as usize, 1);
+        self.add(Metric::BytesOut, class as usize, bytes as u64);
     }
 
     /// Telemetry was replaced or lost.
     pub(crate) fn displaced(&self, displaced: Displaced) {
-        self.coalesced.fetch_add(u64::from(displaced.coalesced), Relaxed);
-        self.dropped.fetch_add(displaced.dropped as u64, Relaxed);
-    }
-
-    /// A sender had to wait for room.
-    pub(crate) fn waited(&self) {
-        self.waits.fetch_add(1, Relaxed);
-    }
-
-    /// A peer was closed because it did not read.
-    pub(crate) fn slow_peer(&self) {
-        self.slow.fetch_add(1, Relaxed);
+        self.add(Metric::Coalesced, 0, u64::from(displaced.coalesced));
+        self.add(Metric::Dropped, 0, displaced.dropped as u64);
     }
 
     /// A connection ended before it was one.
     pub(crate) fn handshake_failed(&self, why: HandshakeFailure) {
-        self.handshake_failures[why as usize].fetch_add(1, Relaxed);
+        self.add(Metric::HandshakeFailures, why as usize, 1);
     }
 
     /// The text exposition format, version 0.0.4.
     pub(crate) fn render(&self, gauges: Gauges) -> String {
-        let mut page = Page(String::with_capacity(4096));
-        page.family("sockets", "gauge", "Peers that are in, by kind.");
-        page.line("sockets", "kind", "agent", gauges.agents as u64);
-        page.line("sockets", "kind", "backend", gauges.backends as u64);
-        page.single(
-            "open_sockets",
+        let mut page = Page(String::with_capacity(8192));
+        let depth = gauges.depth.map(|depth| depth as u64);
+        let peers = [gauges.agents as u64, gauges.backends as u64];
+        page.family(
+            "sockets",
             "gauge",
-            "TCP connections, handshakes included.",
-            self.sockets.load(Relaxed),
+            "Peers that are in, by kind.",
+            ("kind", &["agent", "backend"]),
+            &peers,
         );
-        let families = [
-            ("frames_in_total", "Frames received.", &self.frames_in),
-            ("bytes_in_total", "Bytes of frames received.", &self.bytes_in),
-            ("frames_out_total", "Frames written.", &self.frames_out),
-            ("bytes_out_total", "Bytes of frames written.", &self.bytes_out),
-        ];
-        for (name, help, counters) in families {
-            page.words(name, help, "class", Class::ALL.map(Class::name).iter().zip(counters));
-        }
-        page.words("nacks_total", "Frames refused.", "code", NackCode::WORDS.iter().zip(&self.nacks));
-        page.words("rejects_total", "Hellos refused.", "code", RejectCode::WORDS.iter().zip(&self.rejects));
-        let names = HandshakeFailure::ALL.map(HandshakeFailure::name);
-        let failures = names.iter().zip(&self.handshake_failures);
-        page.words("handshake_failures_total", "Connections that never became one.", "why", failures);
-        page.family("mailbox_frames", "gauge", "Frames that wait in all mailboxes.");
-        for class in Class::ALL {
-            page.line("mailbox_frames", "class", class.name(), gauges.depth[class as usize] as u64);
-        }
+        let sockets = [self.sockets.load(Relaxed)];
+        page.family("open_sockets", "gauge", "TCP connections, handshakes included.", NO_LABEL, &sockets);
+        page.family("mailbox_frames", "gauge", "Frames that wait in all mailboxes.", CLASS, &depth);
         let help = "Reliable frames in the fullest mailbox.";
-        page.single("mailbox_deepest_frames", "gauge", help, gauges.deepest as u64);
-        for (name, help, counter) in [
-            ("telemetry_coalesced_total", "Telemetry replaced by a later frame.", &self.coalesced),
-            ("telemetry_dropped_total", "Telemetry lost for want of room.", &self.dropped),
-            ("sender_waits_total", "Times a sender had to wait for room.", &self.waits),
-            ("slow_peers_total", "Peers closed because they did not read.", &self.slow),
-        ] {
-            page.single(name, "counter", help, counter.load(Relaxed));
+        page.family("mailbox_deepest_frames", "gauge", help, NO_LABEL, &[gauges.deepest as u64]);
+        for (family, counters) in FAMILIES.iter().zip(&self.counters) {
+            let values = counters.each_ref().map(|counter| counter.load(Relaxed));
+            page.family(family.name, "counter", family.help, family.label, &values);
         }
         page.0
     }
@@ -159,37 +162,22 @@ impl Metrics {
 struct Page(String);
 
 impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let name = format_args!("spoolway_relay_{name}");
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, label: &str, word: &str, value: u64) {
-        let _ = writeln!(self.0, "spoolway_relay_{name}{{{label}=\"{word}\"}} {value}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        self.family(name, kind, help);
-        let _ = writeln!(self.0, "spoolway_relay_{name} {value}");
-    }
-
-    fn words<'a>(
+    fn family(
         &mut self,
         name: &str,
+        kind: &str,
         help: &str,
-        label: &str,
-        values: impl Iterator<Item = (&'a &'static str, &'a AtomicU64)>,
+        (label, words): (&str, &[&str]),
+        values: &[u64],
     ) {
-        self.family(name, "counter", help);
-        for (word, value) in values {
-            self.line(name, label, word, value.load(Relaxed));
+        let name = format_args!("spoolway_relay_{name}");
+        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", help.trim());
+        for (word, value) in words.iter().zip(values) {
+            let _ = match label {
+                "" => writeln!(self.0, "{name} {value}"),
+                label => writeln!(self.0, "{name}{{{label}=\"{word}\"}} {value}"),
+            };
         }
-    }
-}
-
-fn count_word(counters: &[AtomicU64], words: &[&str], word: &str) {
-    if let Some(at) = words.iter().position(|known| *known == word) {
-        counters[at].fetch_add(1, Relaxed);
     }
 }
 
@@ -201,8 +189,9 @@ mod tests {
     fn the_page_has_every_family_once_and_counts() {
         let metrics = Metrics::default();
         metrics.received(Class::Telemetry, 300);
-        metrics.nacked(&NackCode::Busy);
-        metrics.rejected(&RejectCode::Revoked);
+        metrics.count_word(Metric::Nacks, NackCode::Busy.as_str());
+        metrics.count_word(Metric::Rejects, RejectCode::Revoked.as_str());
+        metrics.count_word(Metric::Rejects, "from the future");
         metrics.displaced(Displaced { coalesced: true, dropped: 2 });
         let page = metrics.render(Gauges { agents: 3, ..Gauges::default() });
         for line in [
@@ -214,10 +203,20 @@ mod tests {
         ] {
             assert!(page.lines().any(|have| have == line), "{line}\n{page}");
         }
+        assert!(page.contains("# HELP spoolway_relay_frames_in_total Frames received.\n"), "{page}");
         let mut types: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
         let count = types.len();
         types.sort_unstable();
         types.dedup();
         assert_eq!(types.len(), count);
+    }
+
+    #[test]
+    fn every_word_of_every_label_has_a_counter_of_its_own() {
+        for family in FAMILIES {
+            assert!(family.label.1.len() <= MOST_WORDS, "{}", family.name);
+        }
+        assert_eq!(CLASS.1, Class::ALL.map(Class::name));
+        assert_eq!(FAILURE.1.len(), HandshakeFailure::Upgrade as usize + 1);
     }
 }

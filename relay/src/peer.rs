@@ -15,6 +15,7 @@ use crate::hub::{self, Hub, Outgoing};
 use crate::limits::Pace;
 use crate::login;
 use crate::mailbox::{Class, Farewell, Frame, Refused};
+use crate::metrics::Metric;
 use crate::post::Post;
 use crate::registry::Standing;
 use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
@@ -185,7 +186,7 @@ impl Peer<'_> {
             Ok(()) => Ok(()),
             Err(NoRoute::Stale) => Err(Done),
             Err(NoRoute::Refused(code)) => {
-                self.hub.metrics.nacked(&code);
+                self.hub.metrics.count_word(Metric::Nacks, code.as_str());
                 self.say(words::nack(id, code, what)).await
             }
         }
@@ -202,7 +203,7 @@ impl Peer<'_> {
             }
             Verdict::Reject { code, .. } => {
                 tracing::info!(%agent, %code, "agent rejected");
-                self.hub.metrics.rejected(code);
+                self.hub.metrics.count_word(Metric::Rejects, code.as_str());
             }
         }
         let owner = match &verdict {

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::hub::Hub;
 use crate::mailbox::{Farewell, Frame, Mail};
+use crate::metrics::Metric;
 use crate::peer::LINGER;
 use crate::post::{Next, Post};
 use crate::socket::{Carrier, Writer};
@@ -27,7 +28,7 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Wr
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return,
                     Err(_) => {
-                        hub.metrics.slow_peer();
+                        hub.metrics.count(Metric::SlowPeers);
                         let slow = Farewell { code: close::SLOW_CONSUMER, reason: "no write progress" };
                         post.close(slow, false);
                         let _ = timeout(LINGER, writer.close(slow)).await;

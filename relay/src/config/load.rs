@@ -29,15 +29,15 @@ pub enum LoadConfigError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is not TOML, or a key or a type in it is unknown.
+    /// The file is not TOML.
     #[error("configuration file {}: {detail}", file.display())]
     Parse {
         /// The file.
         file: PathBuf,
-        /// Line, key and value as the parser reports them.
+        /// Line and mistake as the parser reports them.
         detail: String,
     },
-    /// The environment or a flag names a key that does not exist.
+    /// A file, the environment or a flag names a key that does not exist.
     #[error("{origin}: there is no setting `{key}`")]
     UnknownKey {
         /// Who said it.
@@ -102,21 +102,18 @@ impl Layers {
     fn file(&mut self, file: &Path) -> Result<(), LoadConfigError> {
         let read = |source| LoadConfigError::Read { file: file.to_owned(), source };
         let text = std::fs::read_to_string(file).map_err(read)?;
-        let parse = |error: toml::de::Error| LoadConfigError::Parse {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| LoadConfigError::Parse {
             file: file.to_owned(),
             detail: error.to_string(),
-        };
-        // Once as the typed structure, whose errors carry line and key; once as a table to merge.
-        toml::from_str::<Config>(&text).map_err(parse)?;
-        let table: Table = text.parse().map_err(parse)?;
+        })?;
+        let origin = format!("configuration file {}", file.display());
         for (section, values) in table {
-            let Value::Table(values) = values else { continue };
+            let unknown = |key| LoadConfigError::UnknownKey { origin: origin.clone(), key };
+            let Value::Table(values) = values else { return Err(unknown(section)) };
             for (key, value) in values {
-                self.put(
-                    &format!("{section}.{key}"),
-                    value,
-                    format!("configuration file {}", file.display()),
-                );
+                let key = format!("{section}.{key}");
+                self.get(&key).ok_or_else(|| unknown(key.clone()))?;
+                self.put(&key, value, origin.clone())?;
             }
         }
         Ok(())
@@ -135,64 +132,48 @@ impl Layers {
     }
 
     fn set(&mut self, key: &str, text: &str, origin: String) -> Result<(), LoadConfigError> {
-        let unknown = || LoadConfigError::UnknownKey { origin: origin.clone(), key: key.to_owned() };
-        let value = match self.get(key).ok_or_else(unknown)? {
-            Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| LoadConfigError::Value {
-                origin: origin.clone(),
-                key: key.to_owned(),
-                value: text.to_owned(),
-                why: "must be a whole number".into(),
-            })?),
-            Value::Array(_) => {
+        let value = match self.get(key) {
+            None => return Err(LoadConfigError::UnknownKey { origin, key: key.to_owned() }),
+            // What is no number is refused by its type.
+            Some(Value::Integer(_)) => {
+                text.trim().parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
+            }
+            Some(Value::Array(_)) => {
                 let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
                 Value::Array(words.map(|word| Value::String(word.to_owned())).collect())
             }
-            _ => Value::String(text.to_owned()),
+            Some(_) => Value::String(text.to_owned()),
         };
-        self.put(key, value, origin);
-        Ok(())
+        self.put(key, value, origin)
     }
 
-    fn put(&mut self, key: &str, value: Value, origin: String) {
-        let Some((section, name)) = key.split_once('.') else { return };
+    /// Puts a value of the right type in place of the one before.
+    fn put(&mut self, key: &str, value: Value, origin: String) -> Result<(), LoadConfigError> {
+        let Some((section, name)) = key.split_once('.') else { return Ok(()) };
         if let Some(Value::Table(section)) = self.merged.get_mut(section) {
             section.insert(name.to_owned(), value);
             self.origins.insert(key.to_owned(), origin);
         }
-    }
-
-    fn finish(self) -> Result<Config, LoadConfigError> {
-        let origin_of = |key: &str| self.origins.get(key).cloned().unwrap_or_else(|| "default".into());
-        let config = match Value::Table(self.merged.clone()).try_into::<Config>() {
-            Ok(config) => config,
-            Err(error) => return Err(self.misfit(&error)),
-        };
-        match config.broken_rule() {
-            None => Ok(config),
-            Some((key, value, why)) => Err(LoadConfigError::Value {
-                origin: origin_of(key),
-                key: key.into(),
-                value,
-                why: why.into(),
-            }),
+        match self.merged.clone().try_into::<Config>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.misfit(key, error.message())),
         }
     }
 
-    /// Finds the single value that the typed structure refuses.
-    fn misfit(&self, error: &toml::de::Error) -> LoadConfigError {
-        let refused = self.origins.iter().find(|(key, _)| {
-            let Some((section, name)) = key.split_once('.') else { return false };
-            let Some(value) = self.get(key) else { return false };
-            let inner = Table::from_iter([(name.to_owned(), value.clone())]);
-            let alone = Table::from_iter([(section.to_owned(), Value::Table(inner))]);
-            Value::Table(alone).try_into::<Config>().is_err()
-        });
-        let (key, origin) = refused.map_or(("?", "default"), |(key, origin)| (key.as_str(), origin.as_str()));
+    fn finish(self) -> Result<Config, LoadConfigError> {
+        let config: Config = self.merged.clone().try_into().expect("each value was of its type");
+        match config.broken_rule() {
+            None => Ok(config),
+            Some((key, why)) => Err(self.misfit(&key, why)),
+        }
+    }
+
+    fn misfit(&self, key: &str, why: &str) -> LoadConfigError {
         LoadConfigError::Value {
-            origin: origin.into(),
-            key: key.into(),
+            origin: self.origins.get(key).cloned().unwrap_or_else(|| "default".into()),
+            key: key.to_owned(),
             value: self.get(key).map(ToString::to_string).unwrap_or_default(),
-            why: error.message().to_owned(),
+            why: why.to_owned(),
         }
     }
 }
@@ -209,9 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_file_equals_the_defaults_and_names_every_key() {
-        let shipped: Config = toml::from_str(DEFAULT_TOML).unwrap();
-        assert_eq!(shipped, Config::default());
+    fn the_shipped_file_is_whole_and_breaks_no_rule() {
+        assert_eq!(load(None, [], &[]).unwrap(), Config::default());
         let table: Table = DEFAULT_TOML.parse().unwrap();
         assert_eq!(Value::Table(table.clone()), Value::try_from(Config::default()).unwrap());
         assert!(table.keys().all(|section| !section.contains('_')));
@@ -245,6 +225,18 @@ mod tests {
         assert!(error.contains("relay.toml") && error.contains("session.dead_ms = 5"), "{error}");
         let error = with_file("[limits]\nmax_sockets = \"many\"\n").unwrap_err().to_string();
         assert!(error.contains("relay.toml") && error.contains("many"), "{error}");
+        let error = with_file("limits = 3\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml") && error.contains("no setting `limits`"), "{error}");
+        let error = with_file("[limits\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml") && error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn no_number_is_zero_that_would_stop_the_relay() {
+        let error = with_file("[limits]\nbulk_frames = 0\n").unwrap_err().to_string();
+        assert!(error.contains("relay.toml: limits.bulk_frames = 0: must be above 0"), "{error}");
+        let config = with_file("[limits]\nagent_frames_per_s = 0\n[drain]\nspread_ms = 0\n").unwrap();
+        assert_eq!((config.limits.agent_frames_per_s, config.drain.spread_ms), (0, 0));
     }
 
     #[test]

@@ -11,12 +11,15 @@ use crate::paths::Directories;
 
 pub use load::{LoadConfigError, Override, load};
 
-/// The text of the shipped configuration file; it equals [`Config::default`].
+/// The text of the shipped configuration file: every key with its default.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
+/// Numbers of which 0 means that there is no limit, or no time.
+const MAY_BE_ZERO: [&str; 2] = ["limits.agent_frames_per_s", "drain.spread_ms"];
+
 /// Everything an operator can set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// The public listener.
     pub listen: Listen,
@@ -44,7 +47,7 @@ pub struct Config {
 
 /// The public listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Listen {
     /// Address and port; port 0 takes a free one.
     pub address: String,
@@ -54,7 +57,7 @@ pub struct Listen {
 
 /// The private listener for health and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Loopback address and port; empty turns it off.
     pub address: String,
@@ -62,7 +65,7 @@ pub struct Admin {
 
 /// Who this relay is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Name sent in `challenge`.
     pub id: String,
@@ -72,7 +75,7 @@ pub struct Identity {
 
 /// Certificate and key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM chain, leaf first; empty takes the default place.
     pub certificate: String,
@@ -83,8 +86,8 @@ pub struct Tls {
 }
 
 /// Where agents and backends are registered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RegistryFile {
     /// SQLite file; empty takes the default place.
     pub file: String,
@@ -92,7 +95,7 @@ pub struct RegistryFile {
 
 /// Times and windows of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SessionTimes {
     /// Heartbeat that agents are asked to keep when idle.
     pub hb_ms: u64,
@@ -108,7 +111,7 @@ pub struct SessionTimes {
 
 /// Telemetry rates handed to agents in `welcome`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TelemetryRates {
     /// While idle.
     pub idle_ms: u64,
@@ -122,7 +125,7 @@ pub struct TelemetryRates {
 
 /// How strangers become agents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Pairing {
     /// Page where a person enters the code, which stands in it as `{code}`; empty takes a page of the relay's own.
     pub link: String,
@@ -138,7 +141,7 @@ pub struct Pairing {
 
 /// Bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Open sockets, handshakes included; beyond it a connection is closed at once.
     pub max_sockets: usize,
@@ -166,7 +169,7 @@ pub struct Limits {
 
 /// The goodbye.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Drain {
     /// Time in which every peer has been told and closed.
     pub within_ms: u64,
@@ -176,7 +179,7 @@ pub struct Drain {
 
 /// Logging.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     /// A `tracing` filter such as `info` or `spoolway_relay=debug`.
     pub level: String,
@@ -198,87 +201,10 @@ pub enum LogFormat {
     Journald,
 }
 
-impl Default for Listen {
+impl Default for Config {
+    /// The shipped file.
     fn default() -> Self {
-        Self { address: "0.0.0.0:8443".into(), backlog: 4096 }
-    }
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { address: "127.0.0.1:9443".into() }
-    }
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self { id: "relay-1".into(), hosts: vec!["localhost".into()] }
-    }
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self { certificate: String::new(), key: String::new(), reload_ms: 30_000 }
-    }
-}
-
-impl Default for SessionTimes {
-    fn default() -> Self {
-        Self {
-            hb_ms: 60_000,
-            dead_ms: 150_000,
-            hello_timeout_ms: 15_000,
-            window_events: 256,
-            window_bytes: 524_288,
-        }
-    }
-}
-
-impl Default for TelemetryRates {
-    fn default() -> Self {
-        Self { idle_ms: 10_000, printing_ms: 1_000, watch_ms: 250, watch_ttl_ms: 60_000 }
-    }
-}
-
-impl Default for Pairing {
-    fn default() -> Self {
-        Self {
-            link: String::new(),
-            waiting: 1_000,
-            starts_per_minute: 10,
-            wrong_codes_per_hour: 10,
-            wrong_codes_per_minute: 100,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_sockets: 20_000,
-            handshakes_at_once: 64,
-            handshake_timeout_ms: 10_000,
-            stalled_write_ms: 10_000,
-            agent_frames_per_s: 200,
-            agent_burst_frames: 1_000,
-            mailbox_frames: 256,
-            mailbox_bytes: 262_144,
-            bulk_frames: 8,
-            telemetry_slots: 4_096,
-            telemetry_bytes: 4_194_304,
-        }
-    }
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self { within_ms: 5_000, spread_ms: 30_000 }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Auto }
+        toml::from_str(DEFAULT_TOML).expect("the shipped file is whole, a test proves it")
     }
 }
 
@@ -298,50 +224,49 @@ impl Config {
         set_or(&self.registry.file, || directories.state.join("registry.db"))
     }
 
-    /// The first rule that a value breaks: its key, the value and what is wrong.
-    fn broken_rule(&self) -> Option<(&'static str, String, &'static str)> {
+    /// The first rule that a value breaks: its key and what is wrong.
+    fn broken_rule(&self) -> Option<(String, &'static str)> {
+        if let Some(key) = self.key_that_is_zero() {
+            return Some((key, "must be above 0"));
+        }
         let address = |text: &str| text.parse::<SocketAddr>().ok();
-        let limits = &self.limits;
-        let positive = [
-            ("limits.max_sockets", limits.max_sockets as u64),
-            ("limits.handshakes_at_once", limits.handshakes_at_once as u64),
-            ("limits.handshake_timeout_ms", limits.handshake_timeout_ms),
-            ("limits.stalled_write_ms", limits.stalled_write_ms),
-            ("limits.mailbox_frames", limits.mailbox_frames as u64),
-            ("limits.bulk_frames", limits.bulk_frames as u64),
-            ("limits.telemetry_slots", limits.telemetry_slots as u64),
-            ("limits.agent_burst_frames", u64::from(limits.agent_burst_frames)),
-            ("session.hb_ms", self.session.hb_ms),
-            ("session.hello_timeout_ms", self.session.hello_timeout_ms),
-            ("listen.backlog", u64::from(self.listen.backlog)),
-            ("tls.reload_ms", self.tls.reload_ms),
-            ("drain.within_ms", self.drain.within_ms),
-            ("pairing.starts_per_minute", u64::from(self.pairing.starts_per_minute)),
-            ("pairing.wrong_codes_per_hour", u64::from(self.pairing.wrong_codes_per_hour)),
-            ("pairing.wrong_codes_per_minute", u64::from(self.pairing.wrong_codes_per_minute)),
-        ];
-        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Some((key, "0".into(), "must be above 0"));
-        }
-        if address(&self.listen.address).is_none() {
-            return Some(("listen.address", self.listen.address.clone(), "must be an IP address and a port"));
-        }
         let admin = &self.admin.address;
-        if !admin.is_empty() && !address(admin).is_some_and(|admin| admin.ip().is_loopback()) {
-            return Some(("admin.address", admin.clone(), "must be a loopback address and a port, or empty"));
-        }
-        if self.relay.hosts.is_empty() || self.relay.hosts.iter().any(|host| host.trim().is_empty()) {
-            return Some(("relay.hosts", format!("{:?}", self.relay.hosts), "must name at least one host"));
-        }
-        if self.session.dead_ms <= self.session.hb_ms {
-            let why = "must be above session.hb_ms, or healthy peers are closed";
-            return Some(("session.dead_ms", self.session.dead_ms.to_string(), why));
-        }
-        if limits.mailbox_bytes < spoolway_protocol::limits::TEXT_FRAME_BYTES {
-            let why = "must hold at least one text frame of the largest size";
-            return Some(("limits.mailbox_bytes", limits.mailbox_bytes.to_string(), why));
-        }
-        None
+        let is_named = |host: &String| !host.trim().is_empty();
+        let rules = [
+            (address(&self.listen.address).is_some(), "listen.address", "must be an IP address and a port"),
+            (
+                admin.is_empty() || address(admin).is_some_and(|admin| admin.ip().is_loopback()),
+                "admin.address",
+                "must be a loopback address and a port, or empty",
+            ),
+            (
+                !self.relay.hosts.is_empty() && self.relay.hosts.iter().all(is_named),
+                "relay.hosts",
+                "must name at least one host",
+            ),
+            (
+                self.session.dead_ms > self.session.hb_ms,
+                "session.dead_ms",
+                "must be above session.hb_ms, or healthy peers are closed",
+            ),
+            (
+                self.limits.mailbox_bytes >= spoolway_protocol::limits::TEXT_FRAME_BYTES,
+                "limits.mailbox_bytes",
+                "must hold at least one text frame of the largest size",
+            ),
+        ];
+        rules.into_iter().find(|(is_kept, ..)| !is_kept).map(|(_, key, why)| (key.to_owned(), why))
+    }
+
+    /// Numbers are above 0, but for those of which 0 means that there is none.
+    fn key_that_is_zero(&self) -> Option<String> {
+        let sections = toml::Table::try_from(self).ok()?;
+        let values = sections.iter().filter_map(|(section, values)| Some((section, values.as_table()?)));
+        let mut zeros = values.flat_map(|(section, values)| {
+            let zeros = values.iter().filter(|(_, value)| value.as_integer() == Some(0));
+            zeros.map(move |(key, _)| format!("{section}.{key}"))
+        });
+        zeros.find(|key| !MAY_BE_ZERO.contains(&key.as_str()))
     }
 }
 
