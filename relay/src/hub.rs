@@ -1,7 +1,7 @@
 //! What every peer of a relay shares: the router with the peers' mailboxes, the registry's desk, counters, clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use spoolway_protocol::hello::{Drain, NackCode, close};
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
@@ -32,14 +32,13 @@ pub(crate) struct Hub {
     pub(crate) options: Options,
     /// Host names that agents may sign for.
     pub(crate) hosts: Vec<String>,
-    /// Bounds of this relay.
-    pub(crate) limits: config::Limits,
     /// Time.
     pub(crate) clock: Clock,
     /// Counters.
     pub(crate) metrics: Metrics,
     /// The registry.
     pub(crate) desk: Desk,
+    limits: RwLock<Arc<config::Limits>>,
     drain: config::Drain,
     router: Mutex<Router<Arc<Post>>>,
     next_conn: AtomicU64,
@@ -117,7 +116,7 @@ impl Hub {
         Self {
             options,
             hosts: config.relay.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-            limits: config.limits.clone(),
+            limits: RwLock::new(Arc::new(config.limits.clone())),
             clock: Clock::start(),
             metrics: Metrics::default(),
             desk,
@@ -128,6 +127,11 @@ impl Hub {
         }
     }
 
+    /// The bounds in force; a connection keeps those that it has begun with.
+    pub(crate) fn limits(&self) -> Arc<config::Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The routing table. Never held across an `await`.
     pub(crate) fn router(&self) -> MutexGuard<'_, Router<Arc<Post>>> {
         self.router.lock().unwrap_or_else(PoisonError::into_inner)
@@ -135,7 +139,7 @@ impl Hub {
 
     /// A number for a new connection and an empty mailbox for it.
     pub(crate) fn connect(&self) -> (ConnId, Arc<Post>) {
-        let limits = &self.limits;
+        let limits = self.limits();
         let bounds = Bounds {
             frames: limits.mailbox_frames,
             bytes: limits.mailbox_bytes,

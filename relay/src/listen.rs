@@ -71,7 +71,7 @@ pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener>
 
 /// Accepts until `stop`.
 pub(crate) async fn accept_until(stop: CancellationToken, listener: TcpListener, door: Door, routes: Router) {
-    let handshakes = Arc::new(Semaphore::new(door.hub.limits.handshakes_at_once));
+    let handshakes = Arc::new(Semaphore::new(door.hub.limits().handshakes_at_once));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => door.let_in(stream, address, Arc::clone(&handshakes), routes.clone()),
@@ -96,7 +96,7 @@ impl Door {
     fn let_in(&self, stream: TcpStream, address: SocketAddr, handshakes: Arc<Semaphore>, routes: Router) {
         let open = self.hub.metrics.sockets.fetch_add(1, Ordering::Relaxed);
         let counted = Arc::new(Counted(Arc::clone(&self.hub)));
-        if open >= self.hub.limits.max_sockets as u64 {
+        if open >= self.hub.limits().max_sockets as u64 {
             self.hub.metrics.handshake_failed(HandshakeFailure::Full);
             return;
         }
@@ -119,7 +119,7 @@ impl Door {
 
     /// How long each stage of getting in may take.
     pub(crate) fn patience(&self) -> Duration {
-        Duration::from_millis(self.hub.limits.handshake_timeout_ms)
+        Duration::from_millis(self.hub.limits().handshake_timeout_ms)
     }
 
     async fn handshake(

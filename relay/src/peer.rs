@@ -91,7 +91,7 @@ impl Peer<'_> {
     }
 
     async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<S>) -> Result<(), Done> {
-        let limits = &self.hub.limits;
+        let limits = self.hub.limits();
         let per_s = if matches!(self.dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
         let mut pace = Pace::new(per_s, limits.agent_burst_frames, self.hub.clock.ms());
         self.say_outputs().await?;

@@ -15,7 +15,7 @@ use crate::socket::{Carrier, Writer};
 
 /// Writes until the mailbox says farewell, the connection is gone, or the peer has stopped to read.
 pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Writer<S>) {
-    let stalled = Duration::from_millis(hub.limits.stalled_write_ms);
+    let stalled = Duration::from_millis(hub.limits().stalled_write_ms);
     loop {
         match post.next().await {
             Next::Write(batch) => {
