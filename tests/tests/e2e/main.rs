@@ -14,6 +14,7 @@ mod hotplug;
 mod isolation;
 mod kill;
 mod lost_database;
+mod modem;
 mod pairing;
 mod permits;
 mod print;
