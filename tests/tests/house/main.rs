@@ -7,6 +7,7 @@ mod refusals;
 mod rooms;
 mod sources;
 mod tables;
+mod threats;
 mod tree;
 mod units;
 mod walls;
