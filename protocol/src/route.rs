@@ -62,8 +62,7 @@ impl<'a> Route<'a> {
     /// Whether a TTL has run out after `queued_ms` more of age.
     #[must_use]
     pub fn is_expired(&self, queued_ms: u64) -> bool {
-        let age = self.age_ms.unwrap_or(0).saturating_add(queued_ms);
-        self.ttl_ms.is_some_and(|ttl| age > ttl)
+        is_over(self.ttl_ms, self.age_ms, queued_ms)
     }
 
     /// The frame again with `from` set and its age raised by `queued_ms`; every byte of the body is the same.
@@ -71,41 +70,103 @@ impl<'a> Route<'a> {
     /// Known head fields come in the order of the protocol, unknown ones behind them, the body last.
     #[must_use]
     pub fn rewrite(&self, from: &Address, queued_ms: u64) -> String {
-        let age_ms = match (self.age_ms, queued_ms) {
-            (None, 0) => None,
-            (age, queued) => Some(age.unwrap_or(0).saturating_add(queued)),
-        };
-        let mut out = String::with_capacity(self.body.len() + 256);
-        let _ = write!(out, r#"{{"v":{V},"t":"{}""#, self.t);
+        self.pass(from).into_text(queued_ms)
+    }
+
+    /// The frame again with `from` set, ready to wait for an unknown time.
+    #[must_use]
+    pub fn pass(&self, from: &Address) -> Passage {
+        let rest: usize = self.extra.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
+        let mut out = String::with_capacity(self.body.len() + rest + HEAD_ROOM_BYTES);
+        out.push_str(r#"{"v":"#);
+        let _ = write!(out, "{V}");
+        text(&mut out, "t", Some(self.t));
         text(&mut out, "to", self.to);
         text(&mut out, "key", self.key);
         text(&mut out, "lane", self.lane);
-        number(&mut out, "ttl_ms", self.ttl_ms);
-        number(&mut out, "age_ms", age_ms);
+        if let Some(ttl_ms) = self.ttl_ms {
+            let _ = write!(out, r#","ttl_ms":{ttl_ms}"#);
+        }
+        let age_at = out.len();
         text(&mut out, "id", self.id);
         let _ = write!(out, r#","from":"{from}""#);
         text(&mut out, "re", self.re);
         if let Some(ts) = self.ts {
-            let _ = write!(out, r#","ts":{}"#, ts.get());
+            raw(&mut out, "ts", ts.get());
         }
         for (name, value) in &self.extra {
-            let _ = write!(out, r#","{name}":{}"#, value.get());
+            raw(&mut out, name, value.get());
         }
-        let _ = write!(out, r#","body":{}}}"#, self.body);
-        out
+        raw(&mut out, "body", self.body);
+        out.push('}');
+        Passage { text: out, age_at, age_ms: self.age_ms, ttl_ms: self.ttl_ms }
     }
+}
+
+/// Room for the fields of a head that are no longer than usual, and for the age that the frame may get.
+const HEAD_ROOM_BYTES: usize = 320;
+
+/// A frame with its sender set, on its way from one peer to another. Its age is written when it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    text: String,
+    age_at: usize,
+    age_ms: Option<u64>,
+    ttl_ms: Option<u64>,
+}
+
+impl Passage {
+    /// Bytes of the frame, without what its age may add.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Never: a frame has at least its head.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Whether its TTL has run out after `queued_ms` more of age.
+    #[must_use]
+    pub fn is_expired(&self, queued_ms: u64) -> bool {
+        is_over(self.ttl_ms, self.age_ms, queued_ms)
+    }
+
+    /// The frame without an age.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The frame with its age raised by `queued_ms`; the body is moved at most once and never copied elsewhere.
+    #[must_use]
+    pub fn into_text(mut self, queued_ms: u64) -> String {
+        if self.age_ms.is_some() || queued_ms > 0 {
+            let age_ms = self.age_ms.unwrap_or(0).saturating_add(queued_ms);
+            self.text.insert_str(self.age_at, &format!(r#","age_ms":{age_ms}"#));
+        }
+        self.text
+    }
+}
+
+fn is_over(ttl_ms: Option<u64>, age_ms: Option<u64>, queued_ms: u64) -> bool {
+    ttl_ms.is_some_and(|ttl_ms| age_ms.unwrap_or(0).saturating_add(queued_ms) > ttl_ms)
 }
 
 /// The value needs no escaping: it was borrowed from JSON text, which is only possible without escapes.
 fn text(out: &mut String, name: &str, value: Option<&str>) {
     if let Some(value) = value {
-        let _ = write!(out, r#","{name}":"{value}""#);
+        for part in [",\"", name, "\":\"", value, "\""] {
+            out.push_str(part);
+        }
     }
 }
 
-fn number(out: &mut String, name: &str, value: Option<u64>) {
-    if let Some(value) = value {
-        let _ = write!(out, r#","{name}":{value}"#);
+fn raw(out: &mut String, name: &str, value: &str) {
+    for part in [",\"", name, "\":", value] {
+        out.push_str(part);
     }
 }
 

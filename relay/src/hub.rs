@@ -4,21 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use spoolway_protocol::hello::{Drain, NackCode, close};
-use spoolway_protocol::limits::TEXT_FRAME_BYTES;
-use spoolway_protocol::{Address, AgentId, BackendId, Route};
+use spoolway_protocol::{Address, AgentId, BackendId};
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::mailbox::{Bounds, Class, Farewell, Frame, Refused, Slot};
+use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
 use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::Post;
 use crate::registry::{Change, Desk, Standing};
 use crate::router::{Audience, ConnId, NoRoute, Router};
 use crate::session::Options;
 use crate::words;
-
-/// Room for the digits by which waiting may lengthen a frame.
-const AGE_BYTES: usize = 32;
 
 const SLOW: Farewell = Farewell { code: close::SLOW_CONSUMER, reason: "too slow for its subscription" };
 const REVOKED: Farewell = Farewell { code: close::REVOKED, reason: "revoked" };
@@ -45,50 +41,24 @@ pub(crate) struct Hub {
     draining: AtomicBool,
 }
 
-/// A frame on its way from one peer to another.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    class: Class,
-    /// Telemetry's slot.
-    slot: Option<Slot>,
-    /// Whether watchers get a copy.
-    is_watched: bool,
-    frame: Frame,
+/// What is done with a letter that finds the mailbox full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// Its sender waits for its turn.
+    Wait,
+    /// Its sender is told `busy`.
+    Busy,
 }
 
-impl Outgoing {
-    /// A text frame with its sender set; `None` when it would be too large for its receiver.
-    pub(crate) fn text(head: &Route<'_>, from: Address) -> Option<Self> {
-        let frame = head.rewrite(&from, 0);
-        if frame.len() + AGE_BYTES > TEXT_FRAME_BYTES {
-            return None;
-        }
-        let class = Class::of(head);
-        let slot = || Slot { from, key: head.key.unwrap_or_default().into() };
-        Some(Self {
-            class,
-            slot: (class == Class::Telemetry).then(slot),
-            is_watched: matches!(head.t, "telem" | "events"),
-            frame: Frame::Text(frame),
-        })
-    }
-
-    /// A chunk. Its bytes are copied, because a borrowed frame would pin the whole read buffer.
-    pub(crate) fn binary(bytes: &[u8]) -> Self {
-        Self { class: Class::Bulk, slot: None, is_watched: false, frame: Frame::Binary(bytes.to_vec()) }
-    }
-
-    fn push(self, post: &Post, hub: &Hub) -> Result<(), (Refused, Class)> {
-        let now_ms = hub.clock.ms();
-        match self.slot {
-            Some(slot) => match post.push_latest(slot, self.frame, now_ms) {
-                Ok(displaced) => hub.metrics.displaced(displaced),
-                Err(refused) => return Err((refused, self.class)),
-            },
-            None => post.push(self.class, self.frame, now_ms).map_err(|refused| (refused, self.class))?,
-        }
-        Ok(())
-    }
+/// Who gets a copy of a letter besides its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// Nobody.
+    No,
+    /// Watchers, once the owner is there: events that the owner does not get yet will come again.
+    WithOwner,
+    /// Watchers.
+    Always,
 }
 
 impl Hub {
@@ -139,143 +109,129 @@ impl Hub {
 
     /// A number for a new connection and an empty mailbox for it.
     pub(crate) fn connect(&self) -> (ConnId, Arc<Post>) {
-        let limits = self.limits();
-        let bounds = Bounds {
-            frames: limits.mailbox_frames,
-            bytes: limits.mailbox_bytes,
-            bulk_frames: limits.bulk_frames,
-            slots: limits.telemetry_slots,
-            slot_bytes: limits.telemetry_bytes,
-        };
-        (ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed)), Arc::new(Post::new(bounds)))
+        let post = Post::new(bounds_of(&self.limits()));
+        (ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed)), Arc::new(post))
     }
 
-    /// Passes a frame of an agent to its owner; waits while the owner's mailbox is full.
+    /// Passes a frame of an agent to its owner; waits while the owner's mailbox is full, so that reading an agent stops when what its
+    /// owner can take is spent.
     ///
     /// # Errors
     /// Says why it went nowhere.
     pub(crate) async fn forward_agent(
         &self,
-        agent: &AgentId,
-        conn: ConnId,
+        (agent, conn): (&AgentId, ConnId),
         to: &Address,
-        mut mail: Outgoing,
+        letter: Letter,
+        watched: Watched,
     ) -> Result<(), NoRoute> {
-        loop {
-            let Audience { server, watchers } = self.router().route_agent(agent, conn, to)?;
-            // Events that the owner does not get yet will come again, so watchers wait for that, too.
-            if (server.is_some() || mail.class == Class::Telemetry) && std::mem::take(&mut mail.is_watched) {
-                self.copy_to(&watchers, &mail);
-            }
-            let Some(post) = server else { return self.nobody_home(mail.class) };
-            mail = match self.try_push(&post, mail)? {
-                None => return Ok(()),
-                Some(mail) => mail,
-            };
-            self.metrics.count(Metric::Waits);
-            post.room(mail.class, mail.frame.len()).await;
-        }
+        let route = |router: &Router<Arc<Post>>| router.route_agent(agent, conn, to);
+        self.deliver(letter, watched, WhenFull::Wait, route).await
     }
 
-    /// Passes a frame of a backend to an agent it owns. A full mailbox is `busy`, so that one slow agent
-    /// does not hold up the others; only for chunks the backend waits.
+    /// Passes a frame of a backend to an agent it owns. A full mailbox is `busy`, so that one slow agent does not hold up the
+    /// others; only for chunks the backend waits.
     ///
     /// # Errors
     /// Says why it went nowhere.
     pub(crate) async fn forward_backend(
         &self,
-        backend: &BackendId,
-        conn: ConnId,
+        (backend, conn): (&BackendId, ConnId),
         to: &Address,
-        mut mail: Outgoing,
+        letter: Letter,
     ) -> Result<(), NoRoute> {
-        loop {
-            let post = match self.router().route_backend(backend, conn, to) {
-                Err(NoRoute::Refused(NackCode::Offline)) => return self.nobody_home(mail.class),
-                routed => routed?,
-            };
-            mail = match self.try_push(&post, mail)? {
-                None => return Ok(()),
-                Some(mail) if mail.class == Class::Bulk => mail,
-                Some(_) => return Err(NoRoute::Refused(NackCode::Busy)),
-            };
-            self.metrics.count(Metric::Waits);
-            post.room(mail.class, mail.frame.len()).await;
-        }
-    }
-
-    /// Hands the mail back when the mailbox is full.
-    fn try_push(&self, post: &Post, mail: Outgoing) -> Result<Option<Outgoing>, NoRoute> {
-        match mail.push(post, self) {
-            Ok(()) => Ok(None),
-            Err((Refused::Closed(_), class)) => self.nobody_home(class).map(|()| None),
-            Err((Refused::Full(frame), class)) => {
-                Ok(Some(Outgoing { class, slot: None, is_watched: false, frame }))
-            }
-        }
-    }
-
-    /// Telemetry for nobody is dropped without a word.
-    fn nobody_home(&self, class: Class) -> Result<(), NoRoute> {
-        if class == Class::Telemetry {
-            self.metrics.displaced(crate::mailbox::Displaced { coalesced: false, dropped: 1 });
-            return Ok(());
-        }
-        Err(NoRoute::Refused(NackCode::Offline))
-    }
-
-    /// Watchers never hold up an agent: one that is full is closed, and may subscribe again.
-    fn copy_to(&self, watchers: &[Arc<Post>], mail: &Outgoing) {
-        for post in watchers {
-            let copy = Outgoing { slot: mail.slot.clone(), frame: mail.frame.clone(), ..*mail };
-            if let Err((Refused::Full(_), _)) = copy.push(post, self) {
-                self.metrics.count(Metric::SlowPeers);
-                post.close(SLOW, false);
-            }
-        }
+        let when_full = if letter.class == Class::Bulk { WhenFull::Wait } else { WhenFull::Busy };
+        let route = |router: &Router<Arc<Post>>| router.route_backend(backend, conn, to).map(Audience::only);
+        self.deliver(letter, Watched::No, when_full, route).await
     }
 
     /// Tells the owner and the watchers that an agent is here; waits while the owner's mailbox is full.
     pub(crate) async fn announce_up(&self, agent: &AgentId) {
-        let mut is_first = true;
-        loop {
-            let Some((up, audience)) = self.router().presence(agent) else { return };
-            let mail = || Outgoing {
-                class: Class::Reliable,
-                slot: None,
-                is_watched: true,
-                frame: Frame::Text(up.to_string()),
-            };
-            if std::mem::take(&mut is_first) {
-                self.copy_to(&audience.watchers, &mail());
-            }
-            let Some(server) = audience.server else { return };
-            match self.try_push(&server, mail()) {
-                Ok(Some(mail)) => server.room(Class::Reliable, mail.frame.len()).await,
-                Ok(None) | Err(_) => return,
-            }
-        }
+        let Some((up, _)) = self.router().presence(agent) else { return };
+        let letter = Letter::own(&*up, self.clock.ms());
+        // Whoever has come in its place says so itself.
+        let route = |router: &Router<Arc<Post>>| match router.presence(agent) {
+            Some((now, audience)) if Arc::ptr_eq(&now, &up) => Ok(audience),
+            _ => Err(NoRoute::Stale),
+        };
+        // Without an owner, its next process hears it.
+        let _ = self.deliver(letter, Watched::Always, WhenFull::Wait, route).await;
     }
 
     /// Tells everybody that an agent is gone, unless it is back by then.
-    pub(crate) async fn announce_down(&self, agent: &AgentId, audience: Audience<Arc<Post>>, down: &str) {
-        let frame = || Frame::Text(down.to_owned());
-        let watched = Outgoing { class: Class::Reliable, slot: None, is_watched: true, frame: frame() };
-        self.copy_to(&audience.watchers, &watched);
-        let Some(server) = audience.server else { return };
+    pub(crate) async fn announce_down(&self, agent: &AgentId, audience: Audience<Arc<Post>>, down: String) {
+        let route = |router: &Router<Arc<Post>>| match router.agent(agent) {
+            Some(_) => Err(NoRoute::Stale),
+            None => Ok(audience.clone()),
+        };
+        let letter = Letter::own(down, self.clock.ms());
+        let _ = self.deliver(letter, Watched::Always, WhenFull::Wait, route).await;
+    }
+
+    /// Puts a letter into the mailbox to which `route` leads at that moment.
+    async fn deliver(
+        &self,
+        mut letter: Letter,
+        mut watched: Watched,
+        when_full: WhenFull,
+        route: impl Fn(&Router<Arc<Post>>) -> Result<Audience<Arc<Post>>, NoRoute>,
+    ) -> Result<(), NoRoute> {
+        let (class, mut turn) = (letter.class, None);
         loop {
-            {
-                // Under the table's lock, so that no `up` can come between the look and the push.
+            let full = {
+                // Look and push under the table's lock: what comes and goes between them would be told in the wrong order.
                 let router = self.router();
-                if router.agent(agent).is_some() {
-                    return;
+                let Audience { server, watchers } = match route(&router) {
+                    Err(NoRoute::Refused(NackCode::Offline)) => {
+                        Audience { server: None, watchers: Vec::new() }
+                    }
+                    routed => routed?,
+                };
+                if server.is_some() || watched == Watched::Always {
+                    let watched = std::mem::replace(&mut watched, Watched::No);
+                    self.copy_to(if watched == Watched::No { &[] } else { &watchers }, &letter);
                 }
-                match server.push(Class::Reliable, frame(), self.clock.ms()) {
-                    Err(Refused::Full(_)) => {}
-                    Ok(()) | Err(Refused::Closed(_)) => return,
+                let Some(post) = server else { return self.nobody_home(class) };
+                match post.push(letter, turn.as_ref()) {
+                    Ok(displaced) => return self.taken(displaced),
+                    Err(Refused::Closed) => return self.nobody_home(class),
+                    Err(Refused::Full(back)) => letter = back,
+                }
+                post
+            };
+            if when_full == WhenFull::Busy {
+                return Err(NoRoute::Refused(NackCode::Busy));
+            }
+            self.metrics.count(Metric::Waits);
+            turn = full.turn(class).await;
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is how a delivery ends")]
+    fn taken(&self, displaced: Displaced) -> Result<(), NoRoute> {
+        self.metrics.displaced(displaced);
+        Ok(())
+    }
+
+    /// Telemetry for nobody is dropped without a word.
+    fn nobody_home(&self, class: Class) -> Result<(), NoRoute> {
+        match class {
+            Class::Telemetry => self.taken(Displaced { coalesced: false, dropped: 1 }),
+            Class::Reliable | Class::Bulk => Err(NoRoute::Refused(NackCode::Offline)),
+        }
+    }
+
+    /// Watchers never hold up an agent: one that is full is closed, and may subscribe again.
+    fn copy_to(&self, watchers: &[Arc<Post>], letter: &Letter) {
+        for post in watchers {
+            match post.push(letter.clone(), None) {
+                Ok(displaced) => self.metrics.displaced(displaced),
+                Err(Refused::Closed) => {}
+                Err(Refused::Full(_)) => {
+                    self.metrics.count(Metric::SlowPeers);
+                    post.close(SLOW, false);
                 }
             }
-            server.room(Class::Reliable, down.len()).await;
         }
     }
 
@@ -318,7 +274,7 @@ impl Hub {
         let frame = words::frame(drain, None);
         for post in self.router().handles() {
             // A full mailbox hears it from the close code.
-            let _ = post.push(Class::Reliable, Frame::Text(frame.clone()), self.clock.ms());
+            let _ = post.push(Letter::own(frame.clone(), self.clock.ms()), None);
             post.close(Farewell { code: close::DRAIN, reason: "drain" }, true);
         }
     }
@@ -343,4 +299,12 @@ pub(crate) fn farewell_of(standing: Standing) -> Option<Farewell> {
         Standing::Unknown | Standing::Revoked => Some(REVOKED),
         Standing::Quarantined => Some(CLONE),
     }
+}
+
+fn bounds_of(limits: &config::Limits) -> Bounds {
+    [
+        Bound { frames: limits.mailbox_frames, bytes: limits.mailbox_bytes },
+        Bound { frames: limits.bulk_frames, bytes: usize::MAX },
+        Bound { frames: limits.telemetry_slots, bytes: limits.telemetry_bytes },
+    ]
 }

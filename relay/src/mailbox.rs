@@ -1,23 +1,30 @@
-//! What waits for one peer: three bounded queues and the rules of which of them may lose something.
+//! What waits for one peer: bounded queues by class, and the rules of which of them may lose something.
 //!
 //! | queue | holds | when full |
 //! |---|---|---|
 //! | reliable | commands, receipts, events, acks, the relay's own words | the sender waits or is told `busy` |
 //! | bulk | chunk frames and the words about them | the sender waits |
-//! | telemetry | the latest per (sender, key) | the oldest slot is lost |
+//! | telemetry | the latest per (sender, key) | the oldest is lost |
 //!
 //! Each queue keeps its order, so frames of one sender and class never overtake each other. Reliable leaves first, telemetry last.
+//! A queue takes a letter as long as it is below both of its bounds, so it may end one letter above the bytes: a large letter then
+//! never waits longer than a small one.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use spoolway_protocol::route::Passage;
 use spoolway_protocol::{Address, Route};
+use tokio_tungstenite::tungstenite::Bytes;
 
-/// Frames a writer takes at a time.
+use crate::router::ConnId;
+
+/// Letters a writer takes at a time.
 pub const BATCH_FRAMES: usize = 16;
 /// Bytes after which a writer's batch is full.
 pub const BATCH_BYTES: usize = 32 * 1024;
-/// An emptied queue that has grown beyond this gives its memory back.
-const KEEP_CAPACITY: usize = 32;
+/// An emptied queue keeps memory for so many letters: one that holds fewer is idle and one that holds more was an exception.
+const KEEP_CAPACITY: std::ops::RangeInclusive<usize> = 5..=32;
 
 /// How a frame is queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +38,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Every class, in the order of its number.
+    /// Every class, in the order of its number, which is the order of writing.
     pub const ALL: [Self; 3] = [Self::Reliable, Self::Bulk, Self::Telemetry];
 
     /// The class of a text frame, from its head alone: a `key` marks what is ephemeral, whatever its kind.
@@ -54,80 +61,94 @@ impl Class {
     }
 }
 
-/// A telemetry slot.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Slot {
-    /// The sender.
-    pub from: Address,
-    /// The sender's key; empty when it gave none.
-    pub key: Box<str>,
-}
-
-/// One frame that waits.
+/// One frame on its way to a peer, made once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
+pub struct Letter {
     /// The frame.
     pub frame: Frame,
     /// Its class.
     pub class: Class,
-    /// When it was queued, ms on the relay's own clock.
+    /// Of telemetry: what it replaces the latest of.
+    pub slot: Option<u64>,
+    /// When it came, ms on the relay's own clock.
     pub queued_ms: u64,
+    /// Who sent it; `None` for the relay itself.
+    pub sender: Option<ConnId>,
 }
 
-/// The two kinds of frame.
+/// The kinds of frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// One JSON message with `from` in place.
-    Text(String),
+    /// One JSON message of a peer, whose age is written when it leaves.
+    Passed(Passage),
+    /// One JSON message of the relay.
+    Own(String),
     /// One chunk.
-    Binary(Vec<u8>),
+    Chunk(Bytes),
 }
 
-impl Frame {
+impl Letter {
+    /// A frame of a peer with its sender set.
+    pub fn of(head: &Route<'_>, from: &Address, sender: ConnId, now_ms: u64) -> Self {
+        let class = Class::of(head);
+        let slot = (class == Class::Telemetry).then(|| {
+            let mut hasher = DefaultHasher::new();
+            (sender, head.key).hash(&mut hasher);
+            hasher.finish()
+        });
+        Self { frame: Frame::Passed(head.pass(from)), class, slot, queued_ms: now_ms, sender: Some(sender) }
+    }
+
+    /// The relay's own word.
+    pub fn own(text: impl Into<String>, now_ms: u64) -> Self {
+        let frame = Frame::Own(text.into());
+        Self { frame, class: Class::Reliable, slot: None, queued_ms: now_ms, sender: None }
+    }
+
+    /// A chunk. Its bytes are the very ones that were read: a frame of this size has a buffer of its own.
+    pub fn chunk(bytes: Bytes, sender: ConnId, now_ms: u64) -> Self {
+        let frame = Frame::Chunk(bytes);
+        Self { frame, class: Class::Bulk, slot: None, queued_ms: now_ms, sender: Some(sender) }
+    }
+
     /// Bytes of the frame.
+    #[expect(clippy::len_without_is_empty, reason = "a frame has a head")]
     pub fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+        match &self.frame {
+            Frame::Passed(passage) => passage.len(),
+            Frame::Own(text) => text.len(),
+            Frame::Chunk(bytes) => bytes.len(),
         }
     }
-
-    /// Whether it has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
-/// Bounds of one mailbox.
+/// Bounds of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Reliable frames.
+pub struct Bound {
+    /// Letters.
     pub frames: usize,
-    /// Bytes of reliable frames.
+    /// Bytes, which one letter may overstep.
     pub bytes: usize,
-    /// Bulk frames.
-    pub bulk_frames: usize,
-    /// Telemetry slots.
-    pub slots: usize,
-    /// Bytes of telemetry.
-    pub slot_bytes: usize,
 }
 
-/// Why a frame was not taken; it is handed back.
+/// Bounds of one mailbox, by the number of [`Class::ALL`].
+pub type Bounds = [Bound; Class::ALL.len()];
+
+/// Why a letter was not taken; it is handed back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
     /// No room at the moment.
-    Full(Frame),
+    Full(Letter),
     /// The peer is being closed.
-    Closed(Frame),
+    Closed,
 }
 
-/// What became of older telemetry when a frame was taken.
+/// What became of older letters when one was taken.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Displaced {
-    /// A frame of the same slot was replaced.
+    /// One of the same slot was replaced.
     pub coalesced: bool,
-    /// Slots that were lost for want of room.
+    /// So many were lost for want of room.
     pub dropped: usize,
 }
 
@@ -142,23 +163,33 @@ pub struct Farewell {
 
 #[derive(Debug, Default)]
 struct Queue {
-    mail: VecDeque<Mail>,
+    letters: VecDeque<Letter>,
     bytes: usize,
 }
 
 impl Queue {
-    fn push(&mut self, mail: Mail) {
-        self.bytes += mail.frame.len();
-        self.mail.push_back(mail);
+    fn is_below(&self, bound: Bound) -> bool {
+        self.letters.len() < bound.frames && self.bytes < bound.bytes
     }
 
-    fn pop(&mut self) -> Option<Mail> {
-        let mail = self.mail.pop_front()?;
-        self.bytes -= mail.frame.len();
-        if self.mail.is_empty() && self.mail.capacity() > KEEP_CAPACITY {
-            self.mail = VecDeque::new();
+    fn push(&mut self, letter: Letter) {
+        self.bytes += letter.len();
+        self.letters.push_back(letter);
+    }
+
+    fn replace(&mut self, at: usize, letter: Letter) {
+        self.bytes += letter.len();
+        let old = std::mem::replace(&mut self.letters[at], letter);
+        self.bytes -= old.len();
+    }
+
+    fn pop(&mut self) -> Option<Letter> {
+        let letter = self.letters.pop_front()?;
+        self.bytes -= letter.len();
+        if self.letters.is_empty() && !KEEP_CAPACITY.contains(&self.letters.capacity()) {
+            self.letters = VecDeque::new();
         }
-        Some(mail)
+        Some(letter)
     }
 }
 
@@ -166,97 +197,83 @@ impl Queue {
 #[derive(Debug)]
 pub struct Mailbox {
     bounds: Bounds,
-    reliable: Queue,
-    bulk: Queue,
-    slots: HashMap<Slot, Mail>,
-    slot_order: VecDeque<Slot>,
-    slot_bytes: usize,
+    queues: [Queue; Class::ALL.len()],
+    /// Where the latest of a slot stands, counted from the first letter of telemetry that ever was.
+    slots: HashMap<u64, usize>,
+    /// Letters of telemetry that have left.
+    left: usize,
     farewell: Option<Farewell>,
 }
 
 impl Mailbox {
     /// An empty mailbox; it holds no heap memory.
     pub fn new(bounds: Bounds) -> Self {
-        Self {
-            bounds,
-            reliable: Queue::default(),
-            bulk: Queue::default(),
-            slots: HashMap::new(),
-            slot_order: VecDeque::new(),
-            slot_bytes: 0,
-            farewell: None,
-        }
+        Self { bounds, queues: Default::default(), slots: HashMap::new(), left: 0, farewell: None }
     }
 
-    /// Whether a frame of this class and size would be taken. An empty queue takes any frame.
-    pub fn has_room(&self, class: Class, len: usize) -> bool {
-        let Bounds { frames, bytes, bulk_frames, .. } = self.bounds;
-        match class {
-            Class::Reliable => {
-                let queue = &self.reliable;
-                queue.mail.is_empty() || (queue.mail.len() < frames && queue.bytes + len <= bytes)
+    /// Whether a letter of this class would be taken.
+    pub fn has_room(&self, class: Class) -> bool {
+        class == Class::Telemetry || self.queues[class as usize].is_below(self.bounds[class as usize])
+    }
+
+    /// The relay's own words have as much room again, so that answers to a peer do not wait behind what others send it.
+    fn has_room_for(&self, letter: &Letter) -> bool {
+        let Bound { frames, bytes } = self.bounds[letter.class as usize];
+        let own = Bound { frames: frames.saturating_mul(2), bytes: bytes.saturating_mul(2) };
+        let is_own = letter.sender.is_none() && self.queues[letter.class as usize].is_below(own);
+        is_own || self.has_room(letter.class)
+    }
+
+    /// Queues a letter; telemetry at the place of the one that it replaces.
+    ///
+    /// # Errors
+    /// Hands it back when there is no room.
+    pub fn push(&mut self, letter: Letter) -> Result<Displaced, Refused> {
+        match letter.slot {
+            _ if self.farewell.is_some() => Err(Refused::Closed),
+            Some(slot) => Ok(self.push_latest(slot, letter)),
+            None if !self.has_room_for(&letter) => Err(Refused::Full(letter)),
+            None => {
+                self.queues[letter.class as usize].push(letter);
+                Ok(Displaced::default())
             }
-            Class::Bulk => self.bulk.mail.len() < bulk_frames,
-            Class::Telemetry => true,
         }
     }
 
-    /// Queues a reliable or bulk frame.
-    ///
-    /// # Errors
-    /// Hands the frame back when it is full or closed.
-    pub fn push(&mut self, class: Class, frame: Frame, now_ms: u64) -> Result<(), Refused> {
-        if self.farewell.is_some() {
-            return Err(Refused::Closed(frame));
-        }
-        if !self.has_room(class, frame.len()) {
-            return Err(Refused::Full(frame));
-        }
-        let queue = if class == Class::Bulk { &mut self.bulk } else { &mut self.reliable };
-        queue.push(Mail { frame, class, queued_ms: now_ms });
-        Ok(())
-    }
-
-    /// Queues telemetry in its slot, at the place of the frame it replaces.
-    ///
-    /// # Errors
-    /// Hands the frame back when it is closed.
-    pub fn push_latest(&mut self, slot: Slot, frame: Frame, now_ms: u64) -> Result<Displaced, Refused> {
-        if self.farewell.is_some() {
-            return Err(Refused::Closed(frame));
-        }
-        let mut displaced = Displaced::default();
-        self.slot_bytes += frame.len();
-        let mail = Mail { frame, class: Class::Telemetry, queued_ms: now_ms };
-        if let Some(old) = self.slots.get_mut(&slot) {
-            self.slot_bytes -= old.frame.len();
-            *old = mail;
+    fn push_latest(&mut self, slot: u64, letter: Letter) -> Displaced {
+        let (class, mut displaced) = (letter.class as usize, Displaced::default());
+        let queue = &mut self.queues[class];
+        if let Some(place) = self.slots.get(&slot) {
+            queue.replace(place - self.left, letter);
             displaced.coalesced = true;
         } else {
-            self.slot_order.push_back(slot.clone());
-            self.slots.insert(slot, mail);
+            self.slots.insert(slot, self.left + queue.letters.len());
+            queue.push(letter);
         }
-        while self.slots.len() > 1
-            && (self.slots.len() > self.bounds.slots || self.slot_bytes > self.bounds.slot_bytes)
-        {
-            displaced.dropped += usize::from(self.pop_latest().is_some());
+        let Bound { frames, bytes } = self.bounds[class];
+        let is_over =
+            |queue: &Queue| queue.letters.len() > 1 && (queue.letters.len() > frames || queue.bytes > bytes);
+        while is_over(&self.queues[class]) {
+            displaced.dropped += usize::from(self.pop_of(Class::ALL[class]).is_some());
         }
-        Ok(displaced)
+        displaced
     }
 
-    /// The next frame to write.
-    pub fn pop(&mut self) -> Option<Mail> {
-        self.reliable.pop().or_else(|| self.bulk.pop()).or_else(|| self.pop_latest())
+    /// The next letter to write.
+    pub fn pop(&mut self) -> Option<Letter> {
+        Class::ALL.into_iter().find_map(|class| self.pop_of(class))
     }
 
-    fn pop_latest(&mut self) -> Option<Mail> {
-        let slot = self.slot_order.pop_front()?;
-        let mail = self.slots.remove(&slot)?;
-        self.slot_bytes -= mail.frame.len();
-        if self.slots.is_empty() && self.slots.capacity() > KEEP_CAPACITY {
-            (self.slots, self.slot_order) = (HashMap::new(), VecDeque::new());
+    fn pop_of(&mut self, class: Class) -> Option<Letter> {
+        let letter = self.queues[class as usize].pop()?;
+        if let Some(slot) = letter.slot {
+            self.left += 1;
+            self.slots.remove(&slot);
+            if self.slots.is_empty() && !KEEP_CAPACITY.contains(&self.slots.capacity()) {
+                self.slots = HashMap::new();
+            }
         }
-        Some(mail)
+        Some(letter)
     }
 
     /// Takes nothing more. What waits is still written when `finish` is set, else it is gone.
@@ -276,108 +293,11 @@ impl Mailbox {
         self.farewell
     }
 
-    /// Frames that wait, by the number of [`Class::ALL`].
-    pub fn depth(&self) -> [usize; 3] {
-        [self.reliable.mail.len(), self.bulk.mail.len(), self.slots.len()]
+    /// Letters that wait, by the number of [`Class::ALL`].
+    pub fn depth(&self) -> [usize; Class::ALL.len()] {
+        std::array::from_fn(|class| self.queues[class].letters.len())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds { frames: 3, bytes: 100, bulk_frames: 2, slots: 2, slot_bytes: 50 };
-
-    fn text(text: &str) -> Frame {
-        Frame::Text(text.into())
-    }
-
-    fn slot(byte: u8, key: &str) -> Slot {
-        Slot { from: Address::Agent(spoolway_protocol::AgentId::from_bytes([byte; 16])), key: key.into() }
-    }
-
-    fn drain(mailbox: &mut Mailbox) -> Vec<String> {
-        let text = |mail: Mail| match mail.frame {
-            Frame::Text(text) => text,
-            Frame::Binary(bytes) => format!("{bytes:?}"),
-        };
-        std::iter::from_fn(|| mailbox.pop()).map(text).collect()
-    }
-
-    #[test]
-    fn reliable_is_bounded_by_count_and_bytes_and_loses_nothing() {
-        let mut mailbox = Mailbox::new(BOUNDS);
-        let big = text(&"x".repeat(500));
-        mailbox.push(Class::Reliable, big.clone(), 0).unwrap();
-        assert_eq!(mailbox.push(Class::Reliable, text("y"), 0), Err(Refused::Full(text("y"))), "bytes");
-        assert_eq!(drain(&mut mailbox).len(), 1);
-        for word in ["a", "b", "c"] {
-            mailbox.push(Class::Reliable, text(word), 0).unwrap();
-        }
-        assert_eq!(mailbox.push(Class::Reliable, text("d"), 0), Err(Refused::Full(text("d"))), "count");
-        assert_eq!(drain(&mut mailbox), ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn telemetry_keeps_the_latest_per_slot_and_drops_the_oldest() {
-        let mut mailbox = Mailbox::new(BOUNDS);
-        mailbox.push_latest(slot(1, "p0"), text("1a"), 0).unwrap();
-        mailbox.push_latest(slot(2, "p0"), text("2a"), 0).unwrap();
-        let again = mailbox.push_latest(slot(1, "p0"), text("1b"), 0).unwrap();
-        assert_eq!(again, Displaced { coalesced: true, dropped: 0 });
-        let third = mailbox.push_latest(slot(1, "p1"), text("1c"), 0).unwrap();
-        assert_eq!(third, Displaced { coalesced: false, dropped: 1 });
-        assert_eq!(drain(&mut mailbox), ["2a", "1c"]);
-        let fat = text(&"x".repeat(60));
-        mailbox.push_latest(slot(1, "p0"), text("small"), 0).unwrap();
-        assert_eq!(mailbox.push_latest(slot(2, "p0"), fat, 0).unwrap().dropped, 1);
-        assert_eq!(drain(&mut mailbox).len(), 1);
-        assert_eq!(mailbox.slot_bytes, 0);
-    }
-
-    #[test]
-    fn reliable_leaves_first_and_telemetry_last() {
-        let mut mailbox = Mailbox::new(BOUNDS);
-        mailbox.push_latest(slot(1, ""), text("telemetry"), 0).unwrap();
-        mailbox.push(Class::Bulk, text("bulk"), 0).unwrap();
-        mailbox.push(Class::Reliable, text("reliable"), 0).unwrap();
-        assert_eq!(mailbox.depth(), [1, 1, 1]);
-        assert_eq!(drain(&mut mailbox), ["reliable", "bulk", "telemetry"]);
-    }
-
-    #[test]
-    fn a_farewell_ends_the_taking() {
-        let farewell = Farewell { code: 4010, reason: "drain" };
-        let mut mailbox = Mailbox::new(BOUNDS);
-        mailbox.push(Class::Reliable, text("last words"), 0).unwrap();
-        mailbox.close(farewell, true);
-        mailbox.close(Farewell { code: 4000, reason: "other" }, false);
-        assert_eq!(mailbox.farewell(), Some(farewell));
-        assert_eq!(mailbox.push(Class::Reliable, text("x"), 0), Err(Refused::Closed(text("x"))));
-        assert_eq!(drain(&mut mailbox), ["last words"]);
-        let mut mailbox = Mailbox::new(BOUNDS);
-        mailbox.push(Class::Reliable, text("gone"), 0).unwrap();
-        mailbox.close(farewell, false);
-        assert!(drain(&mut mailbox).is_empty());
-    }
-
-    #[test]
-    fn a_busy_mailbox_gives_its_memory_back() {
-        let bounds = Bounds { frames: 1000, bytes: 1_000_000, ..BOUNDS };
-        let mut mailbox = Mailbox::new(bounds);
-        for _ in 0..1000 {
-            mailbox.push(Class::Reliable, text("x"), 0).unwrap();
-        }
-        drain(&mut mailbox);
-        assert_eq!(mailbox.reliable.mail.capacity(), 0);
-    }
-
-    #[test]
-    fn classes_come_from_the_head() {
-        let class = |text: &str| Class::of(&Route::parse(text).unwrap());
-        assert_eq!(class(r#"{"v":1,"t":"telem","body":1}"#), Class::Telemetry);
-        assert_eq!(class(r#"{"v":1,"t":"new.kind","key":"k","body":1}"#), Class::Telemetry);
-        assert_eq!(class(r#"{"v":1,"t":"chunk.end","body":1}"#), Class::Bulk);
-        assert_eq!(class(r#"{"v":1,"t":"new.kind","body":1}"#), Class::Reliable);
-    }
-}
+mod tests;

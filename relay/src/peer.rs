@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use spoolway_protocol::hello::{Binding, Hello, NackCode, Presence, close};
 use spoolway_protocol::ids::SessionId;
+use spoolway_protocol::limits::TEXT_FRAME_BYTES;
 use spoolway_protocol::session::{PresenceState, Subscribe};
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use tokio::time::{timeout, timeout_at};
+use tokio_tungstenite::tungstenite::Bytes;
 
 use crate::auth::{self, Channel};
-use crate::hub::{self, Hub, Outgoing};
+use crate::hub::{self, Hub, Watched};
 use crate::limits::Pace;
 use crate::login;
-use crate::mailbox::{Class, Farewell, Frame, Refused};
+use crate::mailbox::{Class, Farewell, Letter, Refused};
 use crate::metrics::Metric;
 use crate::post::Post;
 use crate::registry::Standing;
@@ -26,6 +28,8 @@ use crate::{words, write};
 
 /// How long a closed peer may take to answer the close frame.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
+/// Room for the digits by which waiting may lengthen a frame.
+const AGE_BYTES: usize = 32;
 const GONE: Farewell = Farewell { code: 1000, reason: "" };
 
 /// Serves a peer until it is gone.
@@ -97,8 +101,6 @@ impl Peer<'_> {
         self.say_outputs().await?;
         self.enter_backend().await?;
         loop {
-            // A peer that does not read its answers is not read either.
-            self.post.room(Class::Reliable, 0).await;
             let Some(incoming) = self.next(reader).await else {
                 self.session.handle_time(self.hub.clock.now());
                 self.say_outputs().await?;
@@ -106,7 +108,7 @@ impl Peer<'_> {
             };
             match incoming {
                 Incoming::Text(text) => self.handle_text(&text).await?,
-                Incoming::Binary(bytes) => self.handle_binary(&bytes).await?,
+                Incoming::Binary(bytes) => self.handle_binary(bytes).await?,
                 Incoming::Alive => self.session.handle_alive(self.hub.clock.now()),
                 Incoming::Closed => return Err(Done),
                 Incoming::Broken(reason) => {
@@ -149,29 +151,34 @@ impl Peer<'_> {
     }
 
     async fn forward(&mut self, head: &Route<'_>, to: &Address) -> Result<(), Done> {
-        let routed = match (Outgoing::text(head, self.address()?), &self.seat) {
-            (None, _) => Err(NoRoute::Refused(NackCode::TooLarge)),
-            (Some(mail), Seat::Agent(agent)) => self.hub.forward_agent(agent, self.conn, to, mail).await,
-            (Some(mail), Seat::Backend(backend)) => {
-                self.hub.forward_backend(backend, self.conn, to, mail).await
+        let letter = Letter::of(head, &self.address()?, self.conn, self.hub.clock.ms());
+        let routed = match &self.seat {
+            _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => Err(NoRoute::Refused(NackCode::TooLarge)),
+            Seat::Agent(agent) => {
+                let watched = match head.t {
+                    "telem" => Watched::Always,
+                    "events" => Watched::WithOwner,
+                    _ => Watched::No,
+                };
+                self.hub.forward_agent((agent, self.conn), to, letter, watched).await
             }
-            (Some(_), Seat::Nobody) => Err(NoRoute::Stale),
+            Seat::Backend(backend) => self.hub.forward_backend((backend, self.conn), to, letter).await,
+            Seat::Nobody => Err(NoRoute::Stale),
         };
         self.answer(routed, head.id, head.to.unwrap_or_default()).await
     }
 
-    async fn handle_binary(&mut self, bytes: &[u8]) -> Result<(), Done> {
+    async fn handle_binary(&mut self, bytes: Bytes) -> Result<(), Done> {
         self.session.handle_alive(self.hub.clock.now());
         self.hub.metrics.received(Class::Bulk, bytes.len());
-        let Seat::Backend(backend) = &self.seat else {
-            return self.answer(Err(NoRoute::Refused(NackCode::Unauthorised)), None, "binary frame").await;
-        };
-        let routed = match Chunk::decode(bytes) {
-            Err(_) => Err(NoRoute::Refused(NackCode::BadField)),
-            Ok(chunk) => {
+        let routed = match (&self.seat, Chunk::decode(&bytes)) {
+            (Seat::Backend(backend), Ok(chunk)) => {
                 let to = Address::Agent(AgentId::from_bytes(chunk.to));
-                self.hub.forward_backend(backend, self.conn, &to, Outgoing::binary(bytes)).await
+                let letter = Letter::chunk(bytes, self.conn, self.hub.clock.ms());
+                self.hub.forward_backend((backend, self.conn), &to, letter).await
             }
+            (Seat::Backend(_), Err(_)) => Err(NoRoute::Refused(NackCode::BadField)),
+            _ => Err(NoRoute::Refused(NackCode::Unauthorised)),
         };
         self.answer(routed, None, "chunk").await
     }
@@ -246,7 +253,7 @@ impl Peer<'_> {
                     tracing::error!(%agent, %error, "the key could not be locked");
                 }
                 let down = self.presence(PresenceState::Down, agent, None);
-                self.hub.announce_down(&agent, audience, &down).await;
+                self.hub.announce_down(&agent, audience, down).await;
                 return Err(Done);
             }
         }
@@ -333,16 +340,15 @@ impl Peer<'_> {
     }
 
     async fn say(&self, frame: String) -> Result<(), Done> {
-        let mut frame = Frame::Text(frame);
+        let mut letter = Letter::own(frame, self.hub.clock.ms());
+        let mut turn = None;
         loop {
-            match self.post.push(Class::Reliable, frame, self.hub.clock.ms()) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Closed(_)) => return Err(Done),
-                Err(Refused::Full(back)) => {
-                    self.post.room(Class::Reliable, back.len()).await;
-                    frame = back;
-                }
+            match self.post.push(letter, turn.as_ref()) {
+                Ok(_) => return Ok(()),
+                Err(Refused::Closed) => return Err(Done),
+                Err(Refused::Full(back)) => letter = back,
             }
+            turn = self.post.turn(Class::Reliable).await;
         }
     }
 
@@ -354,7 +360,7 @@ impl Peer<'_> {
                 tracing::info!(%agent, conn = self.conn.0, was_current = left.is_some(), "agent out");
                 if let Some(audience) = left {
                     let down = self.presence(PresenceState::Down, *agent, None);
-                    self.hub.announce_down(agent, audience, &down).await;
+                    self.hub.announce_down(agent, audience, down).await;
                 }
             }
             Seat::Backend(backend) => {

@@ -1,158 +1,307 @@
-//! A mailbox between tasks: senders put, one writer takes, and whoever finds it full can wait for room.
+//! A mailbox between tasks: senders put, one writer takes, and whoever finds it full queues up for room.
+//!
+//! Those who wait are let in one by one, in the order in which they came, and whoever was let in lets in the next. Nobody passes
+//! them meanwhile, so that a sender with much to say gets no more of a full mailbox than one with little.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::mailbox::{
-    BATCH_BYTES, BATCH_FRAMES, Bounds, Class, Displaced, Farewell, Frame, Mail, Mailbox, Refused, Slot,
+    BATCH_BYTES, BATCH_FRAMES, Bounds, Class, Displaced, Farewell, Letter, Mailbox, Refused,
 };
 
-/// A mailbox with the two bells that go with it.
+/// A mailbox with a bell for its writer and a line of senders before it.
 #[derive(Debug)]
 pub(crate) struct Post {
-    mailbox: Mutex<Mailbox>,
+    inside: Mutex<Inside>,
     mail: Notify,
-    room: Notify,
+}
+
+#[derive(Debug)]
+struct Inside {
+    mailbox: Mailbox,
+    /// By class; telemetry never waits.
+    lines: [Line; Class::Telemetry as usize],
+}
+
+/// Those who wait for room, in the order in which they came.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+    /// Somebody was let in and has not gone on yet.
+    is_taken: bool,
 }
 
 /// What the writer does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Write these; never empty.
-    Write(Vec<Mail>),
+    Write(Vec<Letter>),
     /// Everything was written: say farewell.
     Close(Farewell),
+}
+
+/// The right to push into a mailbox that was full. When it is dropped, the next in line gets it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    post: Arc<Post>,
+    class: Class,
 }
 
 impl Post {
     /// An empty one.
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { mailbox: Mutex::new(Mailbox::new(bounds)), mail: Notify::new(), room: Notify::new() }
+        let inside = Inside { mailbox: Mailbox::new(bounds), lines: Default::default() };
+        Self { inside: Mutex::new(inside), mail: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mailbox> {
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a reliable or bulk frame.
+    /// Queues a letter, unless others wait and this is not the sender's turn.
     ///
     /// # Errors
-    /// Hands the frame back when there is no room or the peer is being closed.
-    pub(crate) fn push(&self, class: Class, frame: Frame, now_ms: u64) -> Result<(), Refused> {
-        self.lock().push(class, frame, now_ms)?;
-        self.mail.notify_one();
-        Ok(())
-    }
-
-    /// Queues telemetry.
-    ///
-    /// # Errors
-    /// Hands the frame back when the peer is being closed.
-    pub(crate) fn push_latest(&self, slot: Slot, frame: Frame, now_ms: u64) -> Result<Displaced, Refused> {
-        let displaced = self.lock().push_latest(slot, frame, now_ms)?;
+    /// Hands it back when there is no room.
+    pub(crate) fn push(&self, letter: Letter, turn: Option<&Turn>) -> Result<Displaced, Refused> {
+        let mut inside = self.lock();
+        let is_its_turn = turn.is_some_and(|turn| std::ptr::eq(Arc::as_ptr(&turn.post), self));
+        // The relay's own words have room of their own.
+        let must_wait = !is_its_turn && letter.sender.is_some() && inside.has_line(letter.class);
+        if must_wait && inside.mailbox.farewell().is_none() {
+            return Err(Refused::Full(letter));
+        }
+        let displaced = inside.mailbox.push(letter)?;
+        drop(inside);
         self.mail.notify_one();
         Ok(displaced)
     }
 
     /// Ends it; see [`Mailbox::close`].
     pub(crate) fn close(&self, farewell: Farewell, finish: bool) {
-        self.lock().close(farewell, finish);
+        let mut inside = self.lock();
+        inside.mailbox.close(farewell, finish);
+        let lines = std::mem::take(&mut inside.lines);
+        drop(inside);
         self.mail.notify_one();
-        self.room.notify_waiters();
+        // Whoever waits hears that there is nothing to wait for.
+        drop(lines);
     }
 
-    /// Frames that wait, by class.
-    pub(crate) fn depth(&self) -> [usize; 3] {
-        self.lock().depth()
+    /// Letters that wait, by class.
+    pub(crate) fn depth(&self) -> [usize; Class::ALL.len()] {
+        self.lock().mailbox.depth()
     }
 
     /// Waits for something to write. Only the peer's own writer calls it.
-    pub(crate) async fn next(&self) -> Next {
+    pub(crate) async fn next(self: &Arc<Self>) -> Next {
         loop {
             if let Some(next) = self.try_next() {
-                self.room.notify_waiters();
                 return next;
             }
             self.mail.notified().await;
         }
     }
 
-    fn try_next(&self) -> Option<Next> {
-        let mut mailbox = self.lock();
+    fn try_next(self: &Arc<Self>) -> Option<Next> {
+        let mut inside = self.lock();
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_FRAMES && bytes < BATCH_BYTES {
-            let Some(mail) = mailbox.pop() else { break };
-            bytes += mail.frame.len();
-            batch.push(mail);
+            let Some(letter) = inside.mailbox.pop() else { break };
+            bytes += letter.len();
+            batch.push(letter);
         }
-        if batch.is_empty() { mailbox.farewell().map(Next::Close) } else { Some(Next::Write(batch)) }
+        let lines = [Class::Reliable, Class::Bulk].map(|class| (class, inside.has_line(class)));
+        let farewell = inside.mailbox.farewell();
+        drop(inside);
+        lines.iter().filter(|(_, has_line)| *has_line).for_each(|(class, _)| self.let_in(*class));
+        if batch.is_empty() { farewell.map(Next::Close) } else { Some(Next::Write(batch)) }
     }
 
-    /// Waits until a frame of this class and size would be taken, or the peer is being closed.
-    pub(crate) async fn room(&self, class: Class, len: usize) {
-        loop {
-            let mut bell = std::pin::pin!(self.room.notified());
-            // Listen before looking, or a bell in between is missed.
-            bell.as_mut().enable();
-            {
-                let mailbox = self.lock();
-                if mailbox.farewell().is_some() || mailbox.has_room(class, len) {
-                    return;
-                }
-            }
-            bell.await;
+    /// Waits behind those who wait already for room for one letter of this class; `None` once the peer is being closed.
+    pub(crate) async fn turn(self: &Arc<Self>, class: Class) -> Option<Turn> {
+        let comes = {
+            let mut inside = self.lock();
+            inside.mailbox.farewell().is_none().then_some(())?;
+            let (turn, comes) = oneshot::channel();
+            inside.lines[class as usize].waiting.push_back(turn);
+            comes
+        };
+        self.let_in(class);
+        comes.await.ok()
+    }
+
+    /// Lets in the next who still waits, if there is room and nobody is in.
+    fn let_in(self: &Arc<Self>, class: Class) {
+        let mut inside = self.lock();
+        let has_room = inside.mailbox.has_room(class);
+        let line = &mut inside.lines[class as usize];
+        while line.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            line.waiting.pop_front();
         }
+        if line.is_taken || !has_room {
+            return;
+        }
+        let Some(next) = line.waiting.pop_front() else { return };
+        line.is_taken = true;
+        drop(inside);
+        // Whoever has gone away meanwhile drops it, and it goes on to the next.
+        drop(next.send(Turn { post: Arc::clone(self), class }));
+    }
+}
+
+impl Inside {
+    /// Whether somebody waits for room, or has got it and not used it yet.
+    fn has_line(&self, class: Class) -> bool {
+        self.lines.get(class as usize).is_some_and(|line| line.is_taken || !line.waiting.is_empty())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.post.lock().lines[self.class as usize].is_taken = false;
+        self.post.let_in(self.class);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::mailbox::{Bound, Frame};
+    use crate::router::ConnId;
 
-    const BOUNDS: Bounds = Bounds { frames: 1, bytes: 100, bulk_frames: 1, slots: 1, slot_bytes: 100 };
+    fn post() -> Arc<Post> {
+        Arc::new(Post::new([Bound { frames: 1, bytes: 100 }; Class::ALL.len()]))
+    }
+
+    fn letter(sender: u64, n: u8) -> Letter {
+        Letter { class: Class::Reliable, ..Letter::chunk(vec![n].into(), ConnId(sender), 0) }
+    }
+
+    async fn send(post: &Arc<Post>, mut letter: Letter) {
+        let mut turn = None;
+        while let Err(Refused::Full(back)) = post.push(letter, turn.as_ref()) {
+            letter = back;
+            turn = post.turn(Class::Reliable).await;
+        }
+    }
+
+    async fn take(post: &Arc<Post>) -> Vec<(u64, u8)> {
+        match post.next().await {
+            Next::Write(batch) => {
+                batch.iter().map(|letter| (letter.sender.unwrap().0, byte_of(letter))).collect()
+            }
+            Next::Close(_) => Vec::new(),
+        }
+    }
+
+    fn byte_of(letter: &Letter) -> u8 {
+        let Frame::Chunk(bytes) = &letter.frame else { panic!("{letter:?}") };
+        bytes[0]
+    }
 
     #[tokio::test]
     async fn a_sender_waits_for_room_and_a_writer_for_mail() {
-        let post = Arc::new(Post::new(BOUNDS));
+        let post = post();
         let sender = tokio::spawn({
             let post = Arc::clone(&post);
             async move {
-                for n in 0..100_u8 {
-                    let mut frame = Frame::Binary(vec![n]);
-                    while let Err(Refused::Full(back)) = post.push(Class::Reliable, frame, 0) {
-                        post.room(Class::Reliable, back.len()).await;
-                        frame = back;
-                    }
+                for n in 0..100 {
+                    send(&post, letter(1, n)).await;
                 }
                 post.close(Farewell { code: 4010, reason: "done" }, true);
             }
         });
         let mut seen = Vec::new();
-        loop {
-            match post.next().await {
-                Next::Write(batch) => seen.extend(batch.into_iter().map(|mail| mail.frame)),
-                Next::Close(farewell) => break assert_eq!(farewell.code, 4010),
-            }
+        while post.lock().mailbox.farewell().is_none() || post.depth() != [0; Class::ALL.len()] {
+            seen.extend(take(&post).await);
         }
         sender.await.unwrap();
-        assert_eq!(seen, (0..100_u8).map(|n| Frame::Binary(vec![n])).collect::<Vec<_>>());
+        assert_eq!(seen, (0..100).map(|n| (1, n)).collect::<Vec<_>>());
+    }
+
+    /// One floods, many have one thing to say: each of them is heard after at most one letter of every other sender.
+    #[tokio::test]
+    async fn whoever_waits_is_let_in_in_turn_and_nobody_passes_him() {
+        let post = post();
+        let flood = tokio::spawn({
+            let post = Arc::clone(&post);
+            async move {
+                for n in 0..200 {
+                    send(&post, letter(0, n)).await;
+                }
+            }
+        });
+        let mut quiet = Vec::new();
+        let mut seen = Vec::new();
+        while seen.len() < 300 {
+            seen.extend(take(&post).await);
+            if seen.len() == 20 {
+                let send = |sender| {
+                    let post = Arc::clone(&post);
+                    async move { send(&post, letter(sender, 0)).await }
+                };
+                quiet.extend((1..=100).map(|sender| tokio::spawn(send(sender))));
+            }
+        }
+        flood.await.unwrap();
+        for sender in quiet {
+            sender.await.unwrap();
+        }
+        let of_quiet: Vec<usize> = (0..300).filter(|at| seen[*at].0 != 0).collect();
+        assert_eq!(of_quiet.len(), 100, "all were heard");
+        assert!(
+            of_quiet[99] - of_quiet[0] <= 101,
+            "with no more than a turn of the flood between them: {seen:?}"
+        );
+        assert!(!post.lock().has_line(Class::Reliable));
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_not_used_or_not_awaited_is_passed_on() {
+        let post = post();
+        post.push(letter(1, 0), None).unwrap();
+        let gives_up = tokio::spawn({
+            let post = Arc::clone(&post);
+            async move { drop(post.turn(Class::Reliable).await) }
+        });
+        let is_aborted = tokio::spawn({
+            let post = Arc::clone(&post);
+            async move { drop(post.turn(Class::Reliable).await) }
+        });
+        tokio::task::yield_now().await;
+        let sends = tokio::spawn({
+            let post = Arc::clone(&post);
+            async move { send(&post, letter(2, 7)).await }
+        });
+        tokio::task::yield_now().await;
+        is_aborted.abort();
+        assert_eq!(take(&post).await, [(1, 0)]);
+        assert_eq!(take(&post).await, [(2, 7)]);
+        gives_up.await.unwrap();
+        sends.await.unwrap();
+        assert!(is_aborted.await.unwrap_err().is_cancelled());
     }
 
     #[tokio::test]
     async fn a_close_wakes_whoever_waits_for_room() {
-        let post = Arc::new(Post::new(BOUNDS));
-        post.push(Class::Reliable, Frame::Binary(vec![1]), 0).unwrap();
-        let waiter = tokio::spawn({
-            let post = Arc::clone(&post);
-            async move { post.room(Class::Reliable, 1).await }
-        });
+        let post = post();
+        post.push(letter(1, 1), None).unwrap();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let post = Arc::clone(&post);
+                tokio::spawn(async move { drop(post.turn(Class::Reliable).await) })
+            })
+            .collect();
         tokio::task::yield_now().await;
-        post.close(Farewell { code: 4001, reason: "superseded" }, false);
-        waiter.await.unwrap();
+        post.close(Farewell { code: 4001, reason: "superseded" }, true);
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        assert_eq!(take(&post).await, [(1, 1)]);
         assert_eq!(post.next().await, Next::Close(Farewell { code: 4001, reason: "superseded" }));
     }
 }

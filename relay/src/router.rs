@@ -41,6 +41,13 @@ pub struct Audience<H> {
     pub watchers: Vec<H>,
 }
 
+impl<H> Audience<H> {
+    /// One receiver and nobody who watches.
+    pub fn only(handle: H) -> Self {
+        Self { server: Some(handle), watchers: Vec::new() }
+    }
+}
+
 /// What an agent's login did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Joined<H> {

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
-use crate::mailbox::{BATCH_BYTES, Farewell, Frame};
+use crate::mailbox::{BATCH_BYTES, Farewell};
 
 /// Per connection, so it decides how much memory an idle one costs.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -81,16 +81,12 @@ impl<S: Carrier> Reader<S> {
 }
 
 impl<S: Carrier> Writer<S> {
-    /// Writes the frames and flushes once.
+    /// Writes the messages and flushes once.
     ///
     /// # Errors
     /// The connection is gone.
-    pub(crate) async fn write(&mut self, frames: impl IntoIterator<Item = Frame>) -> Result<(), Gone> {
-        for frame in frames {
-            let message = match frame {
-                Frame::Text(text) => Message::Text(text.into()),
-                Frame::Binary(bytes) => Message::Binary(bytes.into()),
-            };
+    pub(crate) async fn write(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), Gone> {
+        for message in messages {
             self.0.feed(message).await.map_err(|_| Gone)?;
         }
         self.0.flush().await.map_err(|_| Gone)

@@ -1,30 +1,31 @@
 //! The writing side of a peer: batches from its mailbox, an age for what has waited, and an end for who does not read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_protocol::Route;
 use spoolway_protocol::hello::close;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::hub::Hub;
-use crate::mailbox::{Farewell, Frame, Mail};
+use crate::mailbox::{Farewell, Frame, Letter};
 use crate::metrics::Metric;
 use crate::peer::LINGER;
 use crate::post::{Next, Post};
 use crate::socket::{Carrier, Writer};
 
 /// Writes until the mailbox says farewell, the connection is gone, or the peer has stopped to read.
-pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Writer<S>) {
+pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut writer: Writer<S>) {
     let stalled = Duration::from_millis(hub.limits().stalled_write_ms);
     loop {
         match post.next().await {
             Next::Write(batch) => {
                 let now_ms = hub.clock.ms();
-                let frames = batch.into_iter().map(|mail| {
-                    hub.metrics.sent(mail.class, mail.frame.len());
-                    aged(mail, now_ms)
+                let messages = batch.into_iter().map(|letter| {
+                    hub.metrics.sent(letter.class, letter.len());
+                    message(letter, now_ms)
                 });
-                match timeout(stalled, writer.write(frames)).await {
+                match timeout(stalled, writer.write(messages)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return,
                     Err(_) => {
@@ -44,34 +45,30 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Post, mut writer: Wr
     }
 }
 
-/// The frame with its age raised by the time it waited here.
-fn aged(mail: Mail, now_ms: u64) -> Frame {
-    let waited_ms = now_ms.saturating_sub(mail.queued_ms);
-    match mail.frame {
-        Frame::Text(text) if waited_ms > 0 => Frame::Text(older(&text, waited_ms).unwrap_or(text)),
-        frame => frame,
+/// What leaves, its age raised by the time that it waited here.
+fn message(letter: Letter, now_ms: u64) -> Message {
+    match letter.frame {
+        Frame::Passed(passage) => passage.into_text(now_ms.saturating_sub(letter.queued_ms)).into(),
+        Frame::Own(text) => text.into(),
+        Frame::Chunk(bytes) => bytes.into(),
     }
-}
-
-fn older(text: &str, waited_ms: u64) -> Option<String> {
-    let head = Route::parse(text).ok()?;
-    let from = head.from?.parse().ok()?;
-    Some(head.rewrite(&from, waited_ms))
 }
 
 #[cfg(test)]
 mod tests {
+    use spoolway_protocol::Route;
+
     use super::*;
-    use crate::mailbox::Class;
+    use crate::router::ConnId;
 
     #[test]
     fn waiting_raises_the_age_and_changes_nothing_else() {
-        let mail =
-            |text: &str| Mail { frame: Frame::Text(text.into()), class: Class::Reliable, queued_ms: 100 };
         let frame =
             r#"{"v":1,"t":"x","to":"b:farm","ttl_ms":9,"age_ms":5,"from":"b:farm","body":{ "n":1.0 }}"#;
-        assert_eq!(aged(mail(frame), 100), Frame::Text(frame.into()));
+        let head = Route::parse(frame).unwrap();
+        let letter = Letter::of(&head, &"b:farm".parse().unwrap(), ConnId(1), 100);
+        assert_eq!(message(letter.clone(), 100), Message::text(frame));
         let older = frame.replace(r#""age_ms":5"#, r#""age_ms":12"#);
-        assert_eq!(aged(mail(frame), 107), Frame::Text(older));
+        assert_eq!(message(letter, 107), Message::text(older));
     }
 }

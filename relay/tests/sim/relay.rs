@@ -2,20 +2,18 @@
 
 use spoolway_protocol::hello::NackCode;
 use spoolway_protocol::{Address, Route, Sha256Hex};
-use spoolway_relay::mailbox::{Class, Frame, Slot};
+use spoolway_relay::mailbox::{Class, Frame, Letter, Refused};
 use spoolway_relay::router::{AgentLogin, ConnId, Joined, NoRoute};
 use spoolway_relay::session::{Heard, Output, Verdict};
 
 use crate::names::{AGENTS, Who, address, agent_id, backend_id, options, owner};
-use crate::world::{Conn, World};
+use crate::world::{Conn, NONE, World};
 
 impl World {
     pub(crate) fn relay_reads(&mut self) {
         let Some(id) = self.pick(|conn| {
             let alive = !conn.is_dead && conn.mailbox.farewell().is_none();
-            alive
-                && (conn.stuck.is_some() || !conn.wire.is_empty())
-                && conn.mailbox.has_room(Class::Reliable, 0)
+            alive && (conn.stuck.is_some() || !conn.wire.is_empty())
         }) else {
             return;
         };
@@ -87,24 +85,22 @@ impl World {
                 return;
             }
         };
-        let frame = head.rewrite(&address(who), 0);
+        let letter = Letter::of(&head, &address(who), ConnId(id), self.now_ms);
+        let (frame, slot) = (head.rewrite(&address(who), 0), letter.slot);
         self.check_receiver(who, receiver);
         let conn = self.conns.get_mut(&receiver).unwrap();
-        if class == Class::Telemetry {
-            let slot = Slot { from: address(who), key: "".into() };
-            if let Ok(displaced) =
-                conn.mailbox.push_latest(slot.clone(), Frame::Text(frame.clone()), self.now_ms)
-            {
+        match conn.mailbox.push(letter) {
+            Ok(displaced) => {
                 self.dropped += displaced.dropped;
-                conn.latest.insert(slot, frame);
+                match (class, slot) {
+                    (Class::Reliable, _) => conn.owed.push_back(frame),
+                    (_, Some(slot)) => drop(conn.latest.insert(slot, frame)),
+                    (_, None) => {}
+                }
             }
-            return;
-        }
-        match conn.mailbox.push(class, Frame::Text(frame.clone()), self.now_ms) {
-            Ok(()) if class == Class::Reliable => conn.owed.push_back(frame),
-            Ok(()) => {}
-            Err(spoolway_relay::mailbox::Refused::Closed(_)) => self.nack(id, NackCode::Offline),
-            Err(spoolway_relay::mailbox::Refused::Full(_)) => match who {
+            Err(Refused::Closed) if class == Class::Telemetry => {}
+            Err(Refused::Closed) => self.nack(id, NackCode::Offline),
+            Err(Refused::Full(_)) => match who {
                 Who::Backend(_) if class == Class::Reliable => self.nack(id, NackCode::Busy),
                 _ => self.conns.get_mut(&id).unwrap().stuck = Some((text, to)),
             },
@@ -127,7 +123,7 @@ impl World {
         *self.nacks.entry(code.to_string()).or_default() += 1;
         let conn = self.conns.get_mut(&id).unwrap();
         let text = format!(r#"{{"v":1,"t":"nack","from":"relay","body":{{"code":"{code}"}}}}"#);
-        if conn.mailbox.push(Class::Reliable, Frame::Text(text.clone()), self.now_ms).is_ok() {
+        if conn.mailbox.push(Letter::own(text.clone(), self.now_ms)).is_ok() {
             conn.owed.push_back(text);
         }
     }
@@ -137,7 +133,7 @@ impl World {
         while let Some(output) = conn.session.poll_output() {
             match output {
                 Output::Send(text) => {
-                    if conn.mailbox.push(Class::Reliable, Frame::Text(text.clone()), self.now_ms).is_ok() {
+                    if conn.mailbox.push(Letter::own(text.clone(), self.now_ms)).is_ok() {
                         conn.owed.push_back(text);
                     }
                 }
@@ -152,7 +148,7 @@ impl World {
 
     pub(crate) fn relay_writes(&mut self) {
         if let Some(id) =
-            self.pick(|conn| !conn.is_dead && !conn.is_half_open && conn.mailbox.depth() != [0; 3])
+            self.pick(|conn| !conn.is_dead && !conn.is_half_open && conn.mailbox.depth() != NONE)
         {
             self.write_to(id);
         }
@@ -160,22 +156,25 @@ impl World {
 
     pub(crate) fn write_to(&mut self, id: u64) {
         let conn = self.conns.get_mut(&id).unwrap();
-        let Some(mail) = conn.mailbox.pop() else { return };
-        let Frame::Text(text) = mail.frame else { panic!("only text here") };
+        let Some(letter) = conn.mailbox.pop() else { return };
+        let text = match letter.frame {
+            Frame::Passed(passage) => passage.into_text(0),
+            Frame::Own(text) => text,
+            Frame::Chunk(_) => panic!("only text here"),
+        };
         self.delivered += 1;
         let head = Route::parse(&text).unwrap();
-        match mail.class {
-            Class::Reliable => {
+        match (letter.class, letter.slot) {
+            (Class::Reliable, _) => {
                 assert_eq!(conn.owed.pop_front().as_deref(), Some(text.as_str()), "all, in order, as taken")
             }
-            Class::Telemetry => {
-                let slot = Slot { from: head.from.unwrap().parse().unwrap(), key: "".into() };
+            (_, Some(slot)) => {
                 assert_eq!(conn.latest.remove(&slot), Some(text.clone()), "the latest and no other");
             }
-            Class::Bulk => {}
+            (_, None) => {}
         }
         if let Some((sender, number)) = stamp_of(head.body) {
-            let last = conn.seen.insert((sender, mail.class), number);
+            let last = conn.seen.insert((sender, letter.class), number);
             assert!(last.is_none_or(|last| last < number), "frames of one sender keep their order");
             let (who, me) = (self.conns[&sender].who, self.conns[&id].who);
             assert_eq!(

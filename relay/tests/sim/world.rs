@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use spoolway_protocol::Address;
 use spoolway_relay::clock::Now;
-use spoolway_relay::mailbox::{Bounds, Class, Farewell, Mailbox, Slot};
+use spoolway_relay::mailbox::{Bound, Bounds, Class, Farewell, Mailbox};
 use spoolway_relay::router::Router;
 use spoolway_relay::session::Session;
 
 use crate::names::{AGENTS, Dice, Who};
 
-const BOUNDS: Bounds = Bounds { frames: 4, bytes: 4_000, bulk_frames: 2, slots: 1, slot_bytes: 4_000 };
+const BOUNDS: Bounds =
+    [Bound { frames: 4, bytes: 4_000 }, Bound { frames: 2, bytes: 4_000 }, Bound { frames: 1, bytes: 4_000 }];
+
+/// Nothing waits.
+pub(crate) const NONE: [usize; Class::ALL.len()] = [0; Class::ALL.len()];
 
 /// One connection: the relay's parts of it, and the client behind.
 pub(crate) struct Conn {
@@ -29,7 +33,7 @@ pub(crate) struct Conn {
     /// Reliable frames that were taken for this receiver and not yet read by it.
     pub(crate) owed: VecDeque<String>,
     /// The latest telemetry taken for this receiver, by slot.
-    pub(crate) latest: HashMap<Slot, String>,
+    pub(crate) latest: HashMap<u64, String>,
     /// The highest number seen from a sender's connection, by class.
     pub(crate) seen: HashMap<(u64, Class), u64>,
 }
@@ -139,7 +143,7 @@ impl World {
     /// Everybody reads again: whatever was taken for a live peer arrives.
     pub(crate) fn settle(&mut self) {
         for id in self.conns.keys().copied().collect::<Vec<_>>() {
-            while self.conns[&id].mailbox.depth() != [0; 3] {
+            while self.conns[&id].mailbox.depth() != NONE {
                 self.write_to(id);
             }
             assert!(self.conns[&id].owed.is_empty(), "a reliable frame was lost");
