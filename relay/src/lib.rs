@@ -6,8 +6,6 @@
 
 mod admin;
 pub mod auth;
-pub mod certs;
-pub mod cli;
 pub mod clock;
 pub mod config;
 mod hub;
@@ -24,6 +22,7 @@ mod post;
 pub mod registry;
 pub mod router;
 pub mod run;
+pub mod serve;
 pub mod session;
 mod socket;
 mod tls;

@@ -119,16 +119,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_certificates_load_and_a_renewal_is_taken_over() {
+    fn a_certificate_loads_and_a_renewal_is_taken_over() {
         let dir = tempfile::tempdir().unwrap();
-        let files = crate::certs::init(&dir.path().join("a"), &["localhost".into()]).unwrap();
-        let certificate = Certificate::load(&files.server, &files.server_key).unwrap();
+        let (file, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+        let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let made = make();
+        std::fs::write(&file, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let certificate = Certificate::load(&file, &key).unwrap();
         let before = certificate.current.read().unwrap().cert.clone();
-        let renewed = crate::certs::init(&dir.path().join("b"), &["localhost".into()]).unwrap();
-        std::fs::copy(&renewed.server, &files.server).unwrap();
+        let renewed = make();
+        std::fs::write(&file, renewed.cert.pem()).unwrap();
         assert!(matches!(certificate.reload(), Err(LoadTlsError::Pair { .. })));
         assert_eq!(certificate.current.read().unwrap().cert, before);
-        std::fs::copy(&renewed.server_key, &files.server_key).unwrap();
+        std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
         certificate.reload().unwrap();
         assert_ne!(certificate.current.read().unwrap().cert, before);
     }

@@ -48,7 +48,7 @@ impl AgentAtPort {
     /// The process cannot be made.
     #[must_use]
     pub fn start_in(dir: tempfile::TempDir, program: &Path, port: &Path, profile: &str) -> Self {
-        spoolway_relay::certs::init(&dir.path().join("tls"), &["localhost".to_owned()])
+        spoolway_relay_tools::certs::init(&dir.path().join("tls"), &["localhost".to_owned()])
             .expect("certificates can be made");
         let (program, port) = (program.to_owned(), port.to_owned());
         let mut agent = Self { program, dir, port, profile: profile.to_owned(), process: None };

@@ -10,7 +10,6 @@ use spoolway_protocol::AgentId;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
-use spoolway_relay::{auth, certs};
 
 use super::roles::PrinterReport;
 use super::safety::Safety;
@@ -281,7 +280,8 @@ impl House {
 
 /// What the backend logs in with.
 pub(crate) fn new_token() -> anyhow::Result<String> {
-    Ok(format!("{BACKEND}.{}", auth::new_secret().ok().context("the system has no randomness")?))
+    let secret = spoolway_relay::auth::new_secret().ok().context("the system has no randomness")?;
+    Ok(format!("{BACKEND}.{secret}"))
 }
 
 /// The port of `HOST:PORT`.
@@ -293,7 +293,7 @@ pub(crate) fn port_of(listens: &str) -> anyhow::Result<u16> {
 /// Certificates, the backend and the agent with a new key.
 pub(crate) fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
     let directories = Directories::at(dir.join("relay"));
-    certs::init(&directories.tls(), &[HOST.to_owned()])?;
+    spoolway_relay_tools::certs::init(&directories.tls(), &[HOST.to_owned()])?;
     let identity = Identity::open(&dir.join("agent"))?;
     let mut registry = SqliteRegistry::open(&Config::default().registry_file(&directories))?;
     let secret = token.rsplit('.').next().unwrap_or_default();
@@ -301,7 +301,7 @@ pub(crate) fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
         id: BACKEND.parse()?,
         organisation: "demo".to_owned(),
         name: String::new(),
-        secret_hash: auth::hash_of_secret(secret),
+        secret_hash: spoolway_relay::auth::hash_of_secret(secret),
         revoked_ms: None,
     })?;
     registry.add_agent(&AgentRecord {

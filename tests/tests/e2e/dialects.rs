@@ -132,7 +132,7 @@ fn file_for(profile: &Profile, dir: &Path) -> PathBuf {
 }
 
 fn start_agent(dir: &Path, device: &Path, profile: &str) -> ChildProcess {
-    spoolway_relay::certs::init(&dir.join("tls"), &["localhost".to_owned()]).unwrap();
+    spoolway_relay_tools::certs::init(&dir.join("tls"), &["localhost".to_owned()]).unwrap();
     let words = [
         "agent".to_owned(),
         format!("--folder={}", dir.display()),

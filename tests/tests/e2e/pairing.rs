@@ -12,11 +12,12 @@ use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, p
 use spoolway_agent::uplink::RelaySettings;
 use spoolway_protocol::pairing::{PairInfo, PairStarted};
 use spoolway_protocol::{BackendId, Fault};
+use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::registry::{BackendRecord, EnrolmentRecord, Pairings, Registry, SqliteRegistry};
 use spoolway_relay::run::{Bound, run_with};
-use spoolway_relay::{auth, certs};
+use spoolway_relay_tools::certs;
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
 use spoolway_tests::dial::{Dialler, Relay};
 use spoolway_tests::pairing::Approver;

@@ -83,7 +83,8 @@ fn every_crate_knows_what_the_table_says_and_nothing_else() {
         let known = manifest.normal.iter().filter_map(|name| manifests.get(name));
         let known: BTreeSet<_> = known.map(|known| known.folder.clone()).collect();
         assert_eq!(known, wall.knows, "{} does not know what the table says", wall.folder);
-        assert_eq!(manifest.normal.contains("tokio"), wall.tokio, "tokio in {}", wall.folder);
+        // Who may use it may also do so through another crate only.
+        assert!(wall.tokio || !manifest.normal.contains("tokio"), "tokio in {}", wall.folder);
     }
 }
 

@@ -12,10 +12,10 @@ use toml::{Table, Value};
 use super::pair::keys_of;
 use super::registry::now_ms;
 use super::{Failed, USAGE};
-use crate::auth;
-use crate::config::Config;
-use crate::paths::Directories;
-use crate::registry::{EnrolmentRecord, Pairings, SqliteRegistry};
+use spoolway_relay::auth;
+use spoolway_relay::config::Config;
+use spoolway_relay::paths::Directories;
+use spoolway_relay::registry::{EnrolmentRecord, Pairings, SqliteRegistry};
 
 const DAY_MS: u64 = 86_400_000;
 

@@ -3,7 +3,6 @@
 mod enrol;
 mod pair;
 mod registry;
-mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,9 +10,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-
-use crate::config::{Config, LoadConfigError, Override, load};
-use crate::paths::Directories;
+use spoolway_relay::config::{Config, LoadConfigError, Override, load};
+use spoolway_relay::paths::Directories;
+use spoolway_relay::serve::{self, ServeError};
 
 /// Exit codes; 64 and above are those of sysexits.h.
 const RUNTIME: u8 = 1;
@@ -100,6 +99,15 @@ struct Failed {
 }
 
 impl Failed {
+    fn of_serving(error: ServeError) -> Self {
+        let (code, error) = match error {
+            ServeError::Setting(error) => (CONFIG, error),
+            ServeError::Address(error) => (UNAVAILABLE, error),
+            ServeError::Failed(error) => (RUNTIME, error),
+        };
+        Self { code, error }
+    }
+
     fn with(code: u8) -> impl FnOnce(anyhow::Error) -> Self {
         move |error| Self { code, error }
     }
@@ -145,7 +153,7 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
     }
     let config = settings.load(&directories)?;
     match command {
-        Command::Run { .. } => serve::run(config, &directories),
+        Command::Run { .. } => serve::run(config, &directories).map_err(Failed::of_serving),
         Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Pair(command) => command.carry_out(&config.registry_file(&directories)),

@@ -1,5 +1,6 @@
-//! `run`: the process around a relay: log, runtime, signals, service manager.
+//! The process around a relay: log, runtime, signals, service manager.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,15 +9,31 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CONFIG, Failed, UNAVAILABLE};
 use crate::config::Config;
 use crate::paths::Directories;
 use crate::run::{Bound, run_with};
 use crate::tls::LoadTlsError;
 
+/// Why a relay does not run; the texts say which part and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration or a certificate cannot be used.
+    #[error("{0:#}")]
+    Setting(anyhow::Error),
+    /// An address cannot be listened on.
+    #[error("{0:#}")]
+    Address(anyhow::Error),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
 /// Runs until SIGTERM or SIGINT. One thread carries all peers: that is faster than spreading them.
-pub(super) fn run(config: Config, directories: &Directories) -> Result<(), Failed> {
-    crate::log::init(&config.log).map_err(Failed::with(CONFIG))?;
+///
+/// # Errors
+/// It could not be started, or has failed.
+pub fn run(config: Config, directories: &Directories) -> Result<(), ServeError> {
+    crate::log::init(&config.log).map_err(ServeError::Setting)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -39,13 +56,12 @@ pub(super) fn run(config: Config, directories: &Directories) -> Result<(), Faile
     })
 }
 
-fn failure(error: anyhow::Error) -> Failed {
-    let code = match error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        _ if error.is::<LoadTlsError>() => CONFIG,
-        Some(std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable) => UNAVAILABLE,
-        _ => return Failed::from(error),
-    };
-    Failed { code, error }
+fn failure(error: anyhow::Error) -> ServeError {
+    match error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        _ if error.is::<LoadTlsError>() => ServeError::Setting(error),
+        Some(ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => ServeError::Address(error),
+        _ => ServeError::Failed(error),
+    }
 }
 
 /// Tells the service manager when the relay is up, and that it is alive for as long as this runtime turns.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    spoolway_relay::cli::main()
+    spoolway_relay_tools::cli::main()
 }

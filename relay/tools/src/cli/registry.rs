@@ -10,8 +10,8 @@ use clap::Subcommand;
 use spoolway_protocol::{AgentId, BackendId};
 
 use super::{Failed, USAGE};
-use crate::auth;
-use crate::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
+use spoolway_relay::auth;
+use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
