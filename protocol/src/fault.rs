@@ -119,8 +119,22 @@ faults! {
         "Check the relay's address; behind an intercepting proxy, add the proxy's certificate authority to the configuration.";
     TlsClock = "tls.clock", "The relay's certificate is not valid at the time that this machine's clock shows.",
         "Set the clock or let it synchronise (timedatectl); the agent never ignores a certificate's dates.";
+    TlsFailed = "tls.failed", "The TLS handshake with the relay did not come about.",
+        "Often a firewall looks into TLS and breaks it off, or another service has this port: check relay.url, and have the network's administrators let the relay's name and port through.";
+    NetworkDns = "network.dns", "A name on the way to the relay cannot be resolved.",
+        "Check the spelling of relay.url and the network's name server (`resolvectl query NAME`); where only a proxy reaches the internet, set relay.proxy, and the proxy resolves the relay's name.";
+    NetworkTcp = "network.tcp", "Nothing answers at the relay's address and port.",
+        "Check that the network is up, the relay runs and no firewall closes its port; where only a proxy reaches the internet, set relay.proxy.";
+    NetworkCaptivePortal = "network.captive_portal", "The network answers in the relay's place: somebody has to log in on a web page first.",
+        "Log in from this machine or have its network address (MAC) let through by the network's administrators; the agent goes on by itself.";
+    ProxyUnreachable = "proxy.unreachable", "The proxy on the way to the relay does not answer.",
+        "Check host and port in relay.proxy, or HTTPS_PROXY where it is not set; `none` there goes without a proxy.";
+    ProxyAuth = "proxy.auth", "The proxy wants another user name or password.",
+        "Put the user into relay.proxy (http://USER@host:port) and the password into the file that relay.proxy_password_file names; a proxy that takes only NTLM or Kerberos has to except this machine.";
+    ProxyRefused = "proxy.refused", "The proxy does not let the agent through to the relay.",
+        "Have the proxy's administrators allow CONNECT to the relay's name and port; check that relay.proxy is an HTTP proxy.";
     RelayUnreachable = "relay.unreachable", "The relay cannot be reached.",
-        "Check the network, name resolution and firewall for the relay's address; printing goes on without it.";
+        "Read what it says, and look at the relay; printing goes on without it.";
     RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
         "Pair the agent with its backend: `spoolway-agent pair`.";
     PairExpired = "pair.expired", "The pairing was not brought to its end in time.",

@@ -114,6 +114,9 @@ fn exit_of(fault: Option<Fault>) -> Exit {
             | Fault::PortPermission
             | Fault::PortLost
             | Fault::FirmwareSilent
+            | Fault::NetworkDns
+            | Fault::NetworkTcp
+            | Fault::ProxyUnreachable
             | Fault::RelayUnreachable,
         ) => Exit::Unavailable,
         _ => Exit::Runtime,

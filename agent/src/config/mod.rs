@@ -4,16 +4,20 @@ mod backend;
 mod load;
 mod nearest;
 mod preflight;
+mod proxy;
+mod relay;
 mod settings;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
 pub use preflight::{BedOrigin, Preflight};
+pub(crate) use proxy::ProxyAddress;
+pub use proxy::{Proxy, ProxyChoice, ProxyUrl, ProxyUrlError};
+pub use relay::{Relay, RelayUrl, RelayUrlError};
 pub use settings::keys;
 
 use crate::paths::Paths;
@@ -169,26 +173,6 @@ impl BedConfirm {
     }
 }
 
-/// The relay and how far it is trusted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Relay {
-    /// Where it is; without it the agent is used on its own machine only.
-    pub url: Option<RelayUrl>,
-    /// PEM bundle trusted besides the system's roots.
-    pub ca_file: Option<PathBuf>,
-    /// Whether a login that is not bound to the TLS connection is accepted.
-    pub allow_unbound: bool,
-}
-
-/// `wss://host[:port]`: no path, no query and nobody's password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayUrl {
-    /// Name or address, as the certificate has to say it; an IPv6 address without its brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
 /// Bounds of the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spool {
@@ -302,96 +286,6 @@ impl fmt::Display for ProfileChoice {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Id(id) => f.write_str(id),
-        }
-    }
-}
-
-/// Why a text is not the address of a relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RelayUrlError {
-    /// Another scheme, or none.
-    #[error("must begin with wss:// (the link is always encrypted)")]
-    Scheme,
-    /// Something stands behind the port.
-    #[error("must be wss://host or wss://host:port and nothing more")]
-    More,
-    /// The host is empty or holds a character that no host has.
-    #[error("names no host")]
-    Host,
-    /// The port is not one.
-    #[error("has a port that is not a number from 1 to 65535")]
-    Port,
-}
-
-/// The port of `wss` (RFC 6455, section 3).
-const WSS_PORT: u16 = 443;
-
-impl FromStr for RelayUrl {
-    type Err = RelayUrlError;
-
-    fn from_str(text: &str) -> Result<Self, RelayUrlError> {
-        let rest = text.strip_prefix("wss://").ok_or(RelayUrlError::Scheme)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '?', '#', '@']) {
-            return Err(RelayUrlError::More);
-        }
-        let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or(RelayUrlError::More)?)),
-            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
-        };
-        let is_ip6 = rest.starts_with('[');
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-') || (is_ip6 && c == ':');
-        if !(1..=253).contains(&host.len()) || !host.chars().all(allowed) {
-            return Err(RelayUrlError::Host);
-        }
-        let port = match port {
-            None => WSS_PORT,
-            Some(port) => port.parse().ok().filter(|&port| port != 0).ok_or(RelayUrlError::Port)?,
-        };
-        Ok(Self { host: host.to_ascii_lowercase(), port })
-    }
-}
-
-impl fmt::Display for RelayUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "wss://{open}{}{close}", self.host)?;
-        if self.port == WSS_PORT { Ok(()) } else { write!(f, ":{}", self.port) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relay_addresses_are_read_and_written() {
-        for (text, host, port, shown) in [
-            ("wss://Relay.example", "relay.example", 443, "wss://relay.example"),
-            ("wss://relay.example:8443/", "relay.example", 8443, "wss://relay.example:8443"),
-            ("wss://[::1]:9", "::1", 9, "wss://[::1]:9"),
-            ("wss://[fe80::1]", "fe80::1", 443, "wss://[fe80::1]"),
-        ] {
-            let url: RelayUrl = text.parse().unwrap();
-            assert_eq!((url.host.as_str(), url.port, url.to_string().as_str()), (host, port, shown));
-        }
-    }
-
-    #[test]
-    fn other_addresses_are_refused_with_a_reason() {
-        for (text, why) in [
-            ("ws://relay.example", RelayUrlError::Scheme),
-            ("relay.example", RelayUrlError::Scheme),
-            ("wss://", RelayUrlError::Host),
-            ("wss://a b", RelayUrlError::Host),
-            ("wss://relay.example/path", RelayUrlError::More),
-            ("wss://me:secret@relay.example", RelayUrlError::More),
-            ("wss://[::1]9", RelayUrlError::More),
-            ("wss://relay.example:0", RelayUrlError::Port),
-            ("wss://relay.example:70000", RelayUrlError::Port),
-        ] {
-            assert_eq!(text.parse::<RelayUrl>(), Err(why), "{text}");
         }
     }
 }

@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice, preflight,
+    proxy,
 };
 
 /// A value as it was given.
@@ -131,6 +132,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.relay.allow_unbound.to_string(),
     },
+    proxy::PROXY,
+    proxy::PASSWORD_FILE,
     Setting {
         key: "backend.key",
         take: |config, given| {
@@ -228,6 +231,7 @@ impl Given {
             Self::Switch(switch) => switch.to_string(),
             Self::Other(text) | Self::Bare(text) => text.clone(),
         };
+        let whole = proxy::without_password(&whole);
         match whole.char_indices().nth(MOST_CHARS) {
             Some((end, _)) => format!("{}...", &whole[..end]),
             None => whole,
@@ -267,7 +271,7 @@ impl Given {
         }
     }
 
-    fn path(&self) -> Result<Option<PathBuf>, String> {
+    pub(super) fn path(&self) -> Result<Option<PathBuf>, String> {
         let path = PathBuf::from(self.text()?);
         match path.as_os_str().is_empty() {
             true => Ok(None),

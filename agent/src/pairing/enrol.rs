@@ -15,7 +15,7 @@ use spoolway_protocol::{B64, BackendId, Fault, Raw};
 use super::kept::{Kept, KeptError};
 use super::run::body_of;
 use crate::clock::Clock;
-use crate::config::{BackendKey, BackendKeyError, RelayUrl};
+use crate::config::{BackendKey, BackendKeyError, Proxy, RelayUrl};
 use crate::identity::{FOLDER, Identity, replace};
 use crate::uplink::{Poster, RelaySettings};
 
@@ -113,11 +113,16 @@ impl TokenFile {
 /// It did not come about; or it did and cannot be kept.
 pub async fn enrol(
     (state_dir, identity, clock): (&Path, &Identity, &Clock),
-    file: &TokenFile,
+    (file, proxy): (&TokenFile, &Proxy),
     info: PairInfo,
 ) -> Result<Kept, EnrolError> {
     let ca_file = place(state_dir, file.ca.as_deref())?;
-    let relay = RelaySettings { url: file.relay.clone(), ca_file: ca_file.clone(), allow_unbound: false };
+    let relay = RelaySettings {
+        url: file.relay.clone(),
+        ca_file: ca_file.clone(),
+        allow_unbound: false,
+        proxy: proxy.clone(),
+    };
     let body = Enrol {
         pubkey: B64(identity.public_key().to_vec()),
         info: info.cleaned(),

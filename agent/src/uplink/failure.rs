@@ -22,11 +22,12 @@ const RATE_LIMITED_MS: u64 = 30_000;
 
 /// How far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Settings,
     Store,
     Name,
     Tcp,
+    Proxy,
     Tls,
     Request,
     Websocket,
@@ -57,15 +58,34 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn new(stage: Stage, fault: Fault, text: impl Into<String>) -> Self {
         let retry = match fault {
-            Fault::RelayUnpaired | Fault::RelayRevoked | Fault::RelayCloneSuspected => Retry::Slowly(None),
+            // A proxy may lock an account whose password is wrong too often.
+            Fault::RelayUnpaired | Fault::RelayRevoked | Fault::RelayCloneSuspected | Fault::ProxyAuth => {
+                Retry::Slowly(None)
+            }
             _ => Retry::Backoff(None),
         };
         Self { stage, fault, text: text.into(), retry }
     }
 
-    /// The relay cannot be had, for a reason that time may heal.
+    /// The relay cannot be had, for a reason that time may heal; the fault is that of the stage.
     pub(super) fn unreachable(stage: Stage, text: impl Into<String>) -> Self {
-        Self::new(stage, Fault::RelayUnreachable, text)
+        let fault = match stage {
+            Stage::Name => Fault::NetworkDns,
+            Stage::Tcp => Fault::NetworkTcp,
+            Stage::Proxy => Fault::ProxyRefused,
+            Stage::Tls => Fault::TlsFailed,
+            _ => Fault::RelayUnreachable,
+        };
+        Self::new(stage, fault, text)
+    }
+
+    /// What failed on the way to the relay's own address is to be said of the proxy.
+    pub(super) fn at_proxy(mut self, proxy: &str) -> Self {
+        if self.fault == Fault::NetworkTcp {
+            self.fault = Fault::ProxyUnreachable;
+        }
+        self.text = format!("the proxy {proxy}: {}", self.text);
+        self
     }
 
     /// The peer wants to be left alone for so long, in ms.
@@ -78,8 +98,15 @@ impl Failure {
         self
     }
 
-    /// TLS failed; what the clock shows is part of the story.
-    pub(super) fn tls(error: &io::Error, clock_ms: u64) -> Self {
+    /// TLS failed; what came first from the other end and what the clock shows are part of the story.
+    pub(super) fn tls(error: &io::Error, first: &[u8], clock_ms: u64) -> Self {
+        if is_web(first) {
+            return Self::new(
+                Stage::Tls,
+                Fault::NetworkCaptivePortal,
+                "a web page answered in the relay's place",
+            );
+        }
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
             return Self::unreachable(Stage::Tls, format!("the TLS handshake failed: {error}"));
@@ -157,6 +184,7 @@ impl fmt::Display for Stage {
             Self::Store => "store",
             Self::Name => "name",
             Self::Tcp => "tcp",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Request => "request",
             Self::Websocket => "websocket",
@@ -164,6 +192,14 @@ impl fmt::Display for Stage {
             Self::Session => "session",
         })
     }
+}
+
+/// Whether this is how an answer of a web server begins that was not spoken to in HTTP.
+pub(super) fn is_web(first: &[u8]) -> bool {
+    let first = first.trim_ascii_start();
+    [b"HTTP/".as_slice(), b"<!DOC", b"<html"]
+        .iter()
+        .any(|start| first.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start)))
 }
 
 /// A peer's words without what could draw on a terminal or break a log line, and not too many of them.
@@ -177,7 +213,11 @@ mod tests {
     use super::*;
 
     fn of(reason: CertificateError) -> Failure {
-        Failure::tls(&io::Error::other(rustls::Error::InvalidCertificate(reason)), 1_767_225_600_000)
+        Failure::tls(
+            &io::Error::other(rustls::Error::InvalidCertificate(reason)),
+            b"\x16\x03",
+            1_767_225_600_000,
+        )
     }
 
     #[test]
@@ -192,8 +232,24 @@ mod tests {
             assert_eq!(of(reason.clone()).fault, fault, "{reason:?}");
         }
         assert!(of(CertificateError::NotValidYet).text.contains("2026-01-01T"));
-        let other = Failure::tls(&io::Error::from(io::ErrorKind::ConnectionReset), 0);
-        assert_eq!((other.stage, other.fault), (Stage::Tls, Fault::RelayUnreachable));
+        let reset = |first| Failure::tls(&io::Error::from(io::ErrorKind::ConnectionReset), first, 0);
+        assert_eq!((reset(b"").stage, reset(b"").fault), (Stage::Tls, Fault::TlsFailed));
+        for first in [b"HTTP/1.1 302 Found".as_slice(), b"http/", b"\r\n<!doctype html>", b"<HTML>"] {
+            assert_eq!(reset(first).fault, Fault::NetworkCaptivePortal);
+        }
+        assert_eq!(reset(b"SSH-2.0-OpenSSH").fault, Fault::TlsFailed);
+    }
+
+    #[test]
+    fn a_relay_that_has_no_time_is_left_alone_as_long_as_it_asks() {
+        use tokio_tungstenite::tungstenite::http::Response;
+        for status in [429, 503] {
+            let response = Response::builder().status(status).header("retry-after", "7");
+            let response = response.body(Some(b"busy\x07".to_vec())).unwrap();
+            let failure = Failure::websocket(&WsError::Http(Box::new(response)));
+            assert_eq!(failure.retry, Retry::Backoff(Some(7_000)), "{failure}");
+            assert!(failure.text.contains(&status.to_string()) && failure.text.ends_with("busy"));
+        }
     }
 
     #[test]

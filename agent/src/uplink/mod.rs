@@ -5,10 +5,13 @@
 
 mod events;
 mod failure;
+mod first_bytes;
 mod incoming;
 mod login;
+mod no_proxy;
 mod outgoing;
 mod post;
+mod proxy;
 mod session;
 mod socket;
 mod standing;
@@ -30,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
 use crate::clock::Clock;
-use crate::config::{Relay, RelayUrl};
+use crate::config::{Proxy, Relay, RelayUrl};
 use crate::identity::Identity;
 use crate::printer::EmergencyStop;
 use crate::store::Store;
@@ -62,6 +65,8 @@ pub struct RelaySettings {
     pub ca_file: Option<PathBuf>,
     /// Whether a login that is not bound to the TLS connection is accepted.
     pub allow_unbound: bool,
+    /// Through which proxy it is reached.
+    pub proxy: Proxy,
 }
 
 impl RelaySettings {
@@ -72,6 +77,7 @@ impl RelaySettings {
             url: relay.url.clone()?,
             ca_file: relay.ca_file.clone(),
             allow_unbound: relay.allow_unbound,
+            proxy: relay.proxy.clone(),
         })
     }
 }
@@ -251,7 +257,7 @@ impl Uplink {
 
 /// Dials and logs in.
 async fn enter(parts: &UplinkParts) -> Result<(Socket, Box<Welcome>), Failure> {
-    let mut dialled: Dialled = socket::dial(&parts.relay, &parts.clock).await?;
+    let mut dialled: Dialled = socket::dial(&parts.relay, &parts.clock, &mut ()).await?;
     let welcome = login::login(parts, &mut dialled).await?;
     Ok((dialled.socket, welcome))
 }

@@ -4,8 +4,6 @@ use spoolway_protocol::Fault;
 use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::BINARY_FRAME_BYTES;
 use spoolway_protocol::version::{AGENT_PATH, PROTO};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
@@ -14,12 +12,12 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::RelaySettings;
 use super::failure::{Failure, Stage};
-use super::way::{self, Secured, in_time};
+use super::way::{self, Listener, Secured, Stream, in_time};
 use crate::clock::Clock;
 use crate::config::RelayUrl;
 
 /// A websocket over TLS.
-pub(super) type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<Stream>;
 
 /// A read takes at most this much at a time; the default of the library is made for servers.
 const READ_BYTES: usize = 16 * 1024;
@@ -32,11 +30,16 @@ pub(super) struct Dialled {
 }
 
 /// Goes all the way, or says where it ended.
-pub(super) async fn dial(relay: &RelaySettings, clock: &Clock) -> Result<Dialled, Failure> {
-    let Secured { stream, exporter } = way::go(relay, clock).await?;
+pub(super) async fn dial(
+    relay: &RelaySettings,
+    clock: &Clock,
+    listener: &mut impl Listener,
+) -> Result<Dialled, Failure> {
+    let Secured { stream, exporter } = way::go(relay, clock, listener).await?;
     let upgrade = client_async_with_config(request(&relay.url)?, stream, Some(frame_bounds()));
     let upgraded = in_time(Stage::Websocket, upgrade).await?;
     let (socket, _) = upgraded.map_err(|error| Failure::websocket(&error))?;
+    listener.passed(Stage::Websocket, format_args!("it speaks {PROTO}"));
     Ok(Dialled { socket, exporter })
 }
 

@@ -1,5 +1,7 @@
-//! The way to the relay: name, TCP to whichever address answers first, TLS. What is then spoken on it is another's matter.
+//! The way to the relay: name, TCP to whichever address answers first, the tunnel of a proxy, TLS. What is then spoken on it is
+//! another's matter.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,10 +14,13 @@ use spoolway_protocol::Fault;
 use spoolway_protocol::hello::{EXPORTER_BYTES, EXPORTER_LABEL};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::RelaySettings;
 use super::failure::{Failure, Stage};
+use super::first_bytes::FirstBytes;
+use super::proxy::Proxy;
 use super::tls;
 use crate::clock::Clock;
 use crate::config::RelayUrl;
@@ -31,32 +36,97 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMES: u32 = 4;
 
+/// Hears of every step that was made, and what was found on it.
+pub(super) trait Listener {
+    /// This step is made.
+    fn passed(&mut self, stage: Stage, found: fmt::Arguments<'_>);
+}
+
+/// Nobody.
+impl Listener for () {
+    fn passed(&mut self, _: Stage, _: fmt::Arguments<'_>) {}
+}
+
+/// TLS over what a connection to the relay or its proxy carries.
+pub(super) type Stream = TlsStream<FirstBytes<TcpStream>>;
+
 /// A TLS connection to the relay.
 pub(super) struct Secured {
-    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) stream: Stream,
     /// Keying material of the TLS session.
     pub(super) exporter: [u8; EXPORTER_BYTES],
 }
 
 /// Goes all the way, or says where it ended.
-pub(super) async fn go(relay: &RelaySettings, clock: &Clock) -> Result<Secured, Failure> {
-    let connector = {
-        let (ca_file, clock) = (relay.ca_file.clone(), clock.clone());
-        let load = tokio::task::spawn_blocking(move || tls::connector(ca_file.as_deref(), clock));
-        let loaded = load.await.map_err(|error| Failure::unreachable(Stage::Settings, error.to_string()))?;
-        loaded.map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?
+pub(super) async fn go(
+    relay: &RelaySettings,
+    clock: &Clock,
+    listener: &mut impl Listener,
+) -> Result<Secured, Failure> {
+    let (connector, proxy) = prepared(relay, clock).await?;
+    let tcp = match &proxy {
+        None => {
+            let tcp = reach(&relay.url.host, relay.url.port, listener).await?;
+            listener.passed(Stage::Proxy, format_args!("none is set for this relay"));
+            tcp
+        }
+        Some(proxy) => {
+            let tcp = reach(&proxy.url.host, proxy.url.port, listener).await;
+            let tcp = tcp.map_err(|failure| failure.at_proxy(&proxy.url.host))?;
+            let tcp = proxy.tunnel(tcp, &relay.url).await?;
+            listener.passed(
+                Stage::Proxy,
+                format_args!("{} lets it through (set by {})", proxy.url, proxy.named_by),
+            );
+            tcp
+        }
     };
-    let addresses = resolve(&relay.url).await?;
-    let tcp = connect(addresses).await?;
-    let name = ServerName::try_from(relay.url.host.clone())
-        .map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?;
-    let tls = in_time(Stage::Tls, connector.connect(name, tcp)).await?;
-    let stream = tls.map_err(|error| Failure::tls(&error, clock.unix_ms()))?;
-    let exporter =
-        stream.get_ref().1.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL.as_bytes(), None);
+    let stream = secure(&connector, tcp, &relay.url, clock).await?;
+    let session = stream.get_ref().1;
+    let exporter = session.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL.as_bytes(), None);
     let exporter =
         exporter.map_err(|error| Failure::unreachable(Stage::Tls, format!("no keying material: {error}")))?;
+    let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+    listener
+        .passed(Stage::Tls, format_args!("{version}, and the certificate is good for {}", relay.url.host));
     Ok(Secured { stream, exporter })
+}
+
+/// Whom to trust, and which way to take: what has to be read from files first.
+async fn prepared(relay: &RelaySettings, clock: &Clock) -> Result<(TlsConnector, Option<Proxy>), Failure> {
+    let (relay, clock) = (relay.clone(), clock.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let connector = tls::connector(relay.ca_file.as_deref(), clock);
+        let connector = connector
+            .map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?;
+        Ok((connector, Proxy::of(&relay)?))
+    });
+    read.await.map_err(|error| Failure::unreachable(Stage::Settings, error.to_string()))?
+}
+
+/// Name and TCP.
+async fn reach(host: &str, port: u16, listener: &mut impl Listener) -> Result<TcpStream, Failure> {
+    let addresses = resolve(host, port).await?;
+    let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    listener.passed(Stage::Name, format_args!("{host} is {}", shown.join(", ")));
+    let tcp = connect(addresses).await?;
+    if let Ok(peer) = tcp.peer_addr() {
+        listener.passed(Stage::Tcp, format_args!("{peer} answers"));
+    }
+    Ok(tcp)
+}
+
+async fn secure(
+    connector: &TlsConnector,
+    tcp: TcpStream,
+    url: &RelayUrl,
+    clock: &Clock,
+) -> Result<Stream, Failure> {
+    let name = ServerName::try_from(url.host.clone())
+        .map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?;
+    let shaken = connector.connect(name, FirstBytes::of(tcp)).into_fallible();
+    let shaken = in_time(Stage::Tls, shaken).await?;
+    shaken.map_err(|(error, stream)| Failure::tls(&error, stream.seen(), clock.unix_ms()))
 }
 
 /// The host as it stands in the `Host` header: an IPv6 address keeps its brackets (RFC 3986, section 3.2.2).
@@ -64,13 +134,14 @@ pub(super) fn signed_host(url: &RelayUrl) -> String {
     if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() }
 }
 
-async fn resolve(url: &RelayUrl) -> Result<Vec<SocketAddr>, Failure> {
-    let found = in_time(Stage::Name, lookup_host((url.host.as_str(), url.port))).await?;
-    let found: Vec<SocketAddr> = found
-        .map_err(|error| Failure::unreachable(Stage::Name, format!("its name cannot be resolved: {error}")))?
-        .collect();
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let failed = |why: &dyn fmt::Display| {
+        Failure::unreachable(Stage::Name, format!("{host} cannot be resolved: {why}"))
+    };
+    let found = in_time(Stage::Name, lookup_host((host, port))).await?;
+    let found: Vec<SocketAddr> = found.map_err(|error| failed(&error))?.collect();
     match found.is_empty() {
-        true => Err(Failure::unreachable(Stage::Name, "its name has no address")),
+        true => Err(failed(&"it has no address")),
         false => Ok(interleaved(&found)),
     }
 }
@@ -154,8 +225,45 @@ mod tests {
         let tcp = connect(vec![closed, good]).await.unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), good);
         let failure = connect(vec![closed]).await.unwrap_err();
-        assert_eq!(failure.stage, Stage::Tcp);
+        assert_eq!((failure.stage, failure.fault), (Stage::Tcp, Fault::NetworkTcp));
+        assert_eq!(failure.at_proxy("p").fault, Fault::ProxyUnreachable);
+        let failure = connect(vec![closed]).await.unwrap_err();
         assert!(failure.text.contains(&closed.to_string()), "{failure}");
+    }
+
+    /// An address that takes no connection and refuses none, as one behind a black hole: its queue is full.
+    async fn silent() -> (std::os::fd::OwnedFd, Vec<TcpStream>, SocketAddr) {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&fd, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        listen(&fd, 0).unwrap();
+        let address = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
+        let mut queued = Vec::new();
+        while let Ok(Ok(tcp)) = timeout(HEAD_START, TcpStream::connect(address)).await {
+            queued.push(tcp);
+        }
+        (fd, queued, address)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_holds_up_nobody() {
+        let (_listening, _queued, dead) = silent().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        tokio::select! {
+            biased;
+            waited = open(dead) => panic!("the good address was not tried before {waited:?}"),
+            tcp = connect(vec![dead, good]) => assert_eq!(tcp.unwrap().peer_addr().unwrap(), good),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_is_named() {
+        // No label of the DNS is that long (RFC 1035, section 2.3.4), so that no server is asked.
+        let name = "a".repeat(64);
+        let failure = resolve(&name, 443).await.unwrap_err();
+        assert_eq!((failure.stage, failure.fault), (Stage::Name, Fault::NetworkDns));
+        assert!(failure.text.starts_with(&format!("{name} cannot be resolved: ")), "{failure}");
     }
 
     #[test]

@@ -88,7 +88,7 @@ async fn a_relay_that_is_away_is_named_with_its_address() {
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut rig = Rig::start_with(&relay, |settings| settings.url.port = away);
     let fault = rig.fault().await;
-    assert_eq!(fault.code, "relay.unreachable");
+    assert_eq!(fault.code, "network.tcp");
     assert!(fault.text.contains("127.0.0.1") && fault.text.contains("refused"), "{} {port}", fault.text);
     assert!(rig.stopped().await.borrow().fault.is_none());
 }

@@ -6,3 +6,4 @@ mod carry;
 mod login;
 mod relay;
 mod rig;
+mod ways;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::Route;
 use spoolway_protocol::hello::{EXPORTER_LABEL, signed_bytes, split_signature};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -49,6 +50,11 @@ impl FakeRelay {
 
     /// The same with another certificate.
     pub(crate) async fn start_for(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::start_at("127.0.0.1:0", change).await
+    }
+
+    /// The same at another address.
+    pub(crate) async fn start_at(address: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -65,7 +71,7 @@ impl FakeRelay {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), port, dir }
     }
@@ -79,6 +85,19 @@ impl FakeRelay {
         loop {
             let (tcp, _) = self.listener.accept().await.unwrap();
             let _refused = self.acceptor.accept(tcp).await;
+        }
+    }
+
+    /// Answers every request over TLS with the same words, for as long as it is polled.
+    pub(crate) async fn answer_all(&self, words: &str) {
+        loop {
+            let (tcp, _) = self.listener.accept().await.unwrap();
+            let mut stream = self.acceptor.accept(tcp).await.unwrap();
+            let mut heard = [0; 4_096];
+            assert!(stream.read(&mut heard).await.unwrap() > 0);
+            stream.write_all(words.as_bytes()).await.unwrap();
+            // Whoever has heard enough has hung up.
+            let _ = stream.shutdown().await;
         }
     }
 
@@ -135,13 +154,18 @@ impl Peer {
 
     /// Takes the hello and checks its signature with or without the exporter; returns its body.
     pub(crate) async fn hello(&mut self, public_key: &[u8], is_bound: bool) -> Value {
+        self.hello_at("localhost", public_key, is_bound).await
+    }
+
+    /// The same from an agent that dialled another host.
+    pub(crate) async fn hello_at(&mut self, host: &str, public_key: &[u8], is_bound: bool) -> Value {
         let text = self.text().await;
         let route = Route::parse(&text).unwrap();
         assert_eq!(route.t, "hello");
         let (unsigned, sig) = split_signature(route.body).expect("the hello is signed");
         let digest: [u8; 32] = Sha256::digest(&unsigned).into();
         let exporter = is_bound.then_some(self.exporter.as_slice());
-        let signed = signed_bytes(&NONCE, "localhost", exporter, &digest);
+        let signed = signed_bytes(&NONCE, host, exporter, &digest);
         UnparsedPublicKey::new(&ED25519, public_key).verify(&signed, &sig).expect("the signature fits");
         serde_json::from_str(route.body).unwrap()
     }

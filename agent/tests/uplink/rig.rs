@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use spoolway_agent::clock::Clock;
+use spoolway_agent::config::Proxy;
 use spoolway_agent::identity::Identity;
 use spoolway_agent::printer::EmergencyStop;
 use spoolway_agent::store::{
@@ -45,7 +46,12 @@ impl Rig {
         let (store, _) = Store::open(dir.path(), &options).unwrap();
         let identity = Arc::new(Identity::open(dir.path()).unwrap());
         let url = format!("wss://localhost:{}", relay.port).parse().unwrap();
-        let mut settings = RelaySettings { url, ca_file: Some(relay.ca_file()), allow_unbound: false };
+        let mut settings = RelaySettings {
+            url,
+            ca_file: Some(relay.ca_file()),
+            allow_unbound: false,
+            proxy: Proxy::default(),
+        };
         change(&mut settings);
         let (to_desk, inbound) = mpsc::channel(INBOUND);
         let (outbound, from_desk) = mpsc::channel(OUTBOUND);

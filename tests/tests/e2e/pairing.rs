@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spoolway_agent::clock::Clock;
+use spoolway_agent::config::Proxy;
 use spoolway_agent::identity::Identity;
 use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, pair};
 use spoolway_agent::uplink::RelaySettings;
@@ -78,7 +79,12 @@ impl Bench {
     }
 
     fn settings(&self) -> RelaySettings {
-        RelaySettings { url: self.url().parse().unwrap(), ca_file: Some(self.ca()), allow_unbound: false }
+        RelaySettings {
+            url: self.url().parse().unwrap(),
+            ca_file: Some(self.ca()),
+            allow_unbound: false,
+            proxy: Proxy::default(),
+        }
     }
 
     fn approver(&self) -> Approver {
@@ -268,7 +274,8 @@ async fn a_token_on_the_card_is_used_and_erased() {
     for _ in 0..2 {
         let token = TokenFile::read(&file).unwrap_or_else(|error| panic!("{error}"));
         let state = bench.agent();
-        let enrolled = enrol((&state, &identity, &clock), &token, PairInfo::default()).await;
+        let enrolled =
+            enrol((&state, &identity, &clock), (&token, &Proxy::default()), PairInfo::default()).await;
         let kept = enrolled.unwrap_or_else(|error| panic!("the same agent again: {error}"));
         assert_eq!((kept.owner.as_str(), kept.keys.as_slice()), ("farm", [KEY.into()].as_slice()));
     }

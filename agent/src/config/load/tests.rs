@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{BaudChoice, DEFAULT_TOML, PortChoice, ProfileChoice};
+use crate::config::{BaudChoice, DEFAULT_TOML, PortChoice, ProfileChoice, ProxyChoice};
 
 fn paths_in(dir: &Path) -> Paths {
     Paths { config: dir.join("etc"), state: dir.join("state"), runtime: dir.join("run") }
@@ -141,4 +141,22 @@ fn errors_name_variable_and_flag() {
     let flags = [Flag { key: "printer.bauds".into(), value: "1".into() }];
     let text = load(&paths, None, [], &flags).unwrap_err().to_string();
     assert!(text.starts_with("command line: there is no setting `printer.bauds`"), "{text}");
+}
+
+#[test]
+fn no_message_repeats_the_password_of_a_proxy() {
+    for key in ["relay.proxy", "relay.proxi", "relay.url"] {
+        for value in ["http://me:s3cret@proxy.example:3128", "me:s3cret@proxy.example:3128"] {
+            let (above, name) = key.split_once('.').unwrap();
+            let error = load_text(&format!("[{above}]\n{name} = \"{value}\"\n")).unwrap_err();
+            assert!(
+                error.contains(key) && error.contains("me:...@proxy") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+    }
+    let config = load_text("[relay]\nproxy = \"http://me@proxy.example:3128\"\n").unwrap();
+    assert!(matches!(config.relay.proxy.choice, ProxyChoice::At(url) if url.user.as_deref() == Some("me")));
+    let config = load_text("[relay]\nproxy = \"none\"\n").unwrap();
+    assert_eq!(config.relay.proxy.choice, ProxyChoice::Straight);
 }
