@@ -46,7 +46,7 @@ impl Bar {
         Self { what: what.into(), measured, wanted: format!("at most {bar}"), is_met: measured <= bar }
     }
 
-    fn none(what: impl Into<String>, measured: u64) -> Self {
+    pub(super) fn none(what: impl Into<String>, measured: u64) -> Self {
         Self {
             what: what.into(),
             measured: measured as f64,

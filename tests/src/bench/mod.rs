@@ -9,6 +9,7 @@ mod peers;
 mod plans;
 mod preflight;
 mod raw;
+mod relay;
 mod report;
 mod sender;
 mod startup;
@@ -49,6 +50,8 @@ enum Command {
     Preflight(preflight::Arguments),
     /// What reaches the disk: for each byte of a job, for each byte of an event, for each day of printing.
     Storage(storage::Arguments),
+    /// The relay beside mosquitto, NATS and Node.js with the same work, each alone on one core.
+    Relay(relay::Arguments),
     #[command(flatten)]
     Part(BenchRole),
     #[command(flatten)]
@@ -68,6 +71,12 @@ pub enum BenchRole {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// A server under load.
+    #[command(hide = true)]
+    Server(relay::server::Arguments),
+    /// The relay as its own program runs it.
+    #[command(hide = true)]
+    RelayProgram(relay::ProgramArguments),
 }
 
 impl BenchRole {
@@ -79,6 +88,8 @@ impl BenchRole {
         match self {
             Self::Board(arguments) => board::play(&arguments).map(|()| ExitCode::SUCCESS),
             Self::AgentProgram { words } => agent_program::play(words).map_err(Into::into),
+            Self::Server(arguments) => relay::server::play(&arguments),
+            Self::RelayProgram(arguments) => relay::play(&arguments),
         }
     }
 }
@@ -112,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Stream(arguments) => until_interrupted(stream::run(&arguments)),
         Command::Preflight(arguments) => preflight::run(&arguments),
         Command::Storage(arguments) => until_interrupted(storage::run(&arguments)),
+        Command::Relay(arguments) => until_interrupted(relay::run(&arguments)),
         Command::Part(role) => role.play(),
         Command::House(role) => roles::play(role).map(|()| ExitCode::SUCCESS),
     };

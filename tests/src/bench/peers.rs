@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -68,21 +68,17 @@ impl Peers {
     /// # Errors
     /// There is no Python, or no way to PyPI; the text says how to go without.
     pub(super) fn install(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let folder = folder.map_or_else(cache, |folder| Ok(folder.to_owned()))?;
+        let folder = match folder {
+            Some(folder) => folder.to_owned(),
+            None => cache("octoprint-1.11.8-printrun-2.2.0").context("say --venv")?,
+        };
         let python = folder.join("bin").join("python");
         let peers = Self { python };
         if peers.are_there() {
             return Ok(peers);
         }
-        eprintln!("installing {OCTOPRINT} and {PRINTRUN} into {}", folder.display());
         let advice = "the other hosts cannot be installed; --peers none leaves them out";
-        let made = Command::new(PYTHON).args(["-m", "venv"]).arg(&folder).stdin(Stdio::null()).output();
-        succeeded(made.with_context(|| format!("{PYTHON} is not to be had: {advice}"))?).context(advice)?;
-        for words in [&[OCTOPRINT][..], &["--no-deps", PRINTRUN]] {
-            let mut pip = Command::new(&peers.python);
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(words);
-            succeeded(pip.stdin(Stdio::null()).output()?).context(advice)?;
-        }
+        make_venv(&folder, &[&[OCTOPRINT], &["--no-deps", PRINTRUN]]).context(advice)?;
         ensure!(peers.are_there(), "{advice}: {} lacks them", folder.display());
         Ok(peers)
     }
@@ -138,15 +134,29 @@ async fn heard(driver: &ChildProcess) -> io::Result<String> {
     }
 }
 
-/// Outside the tree, and named after what is in it.
-fn cache() -> anyhow::Result<PathBuf> {
-    let given = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-    let cache = given.or_else(home).context("there is neither XDG_CACHE_HOME nor HOME; say --venv")?;
-    Ok(cache.join("spoolway-bench").join("octoprint-1.11.8-printrun-2.2.0"))
+/// A virtual environment in which everything is installed: a `pip install` for each of the lists.
+pub(super) fn make_venv(folder: &Path, installs: &[&[&str]]) -> anyhow::Result<()> {
+    eprintln!("installing {} into {}", installs.concat().join(" "), folder.display());
+    let made = Command::new(PYTHON).args(["-m", "venv"]).arg(folder).stdin(Stdio::null()).output();
+    succeeded(made.with_context(|| format!("{PYTHON} is not to be had"))?)?;
+    for words in installs {
+        let mut pip = Command::new(folder.join("bin").join("python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(*words);
+        succeeded(pip.stdin(Stdio::null()).output()?)?;
+    }
+    Ok(())
 }
 
-fn succeeded(output: std::process::Output) -> anyhow::Result<()> {
+/// A folder in the user's cache, outside the tree, and named after what is in it.
+pub(super) fn cache(what: &str) -> anyhow::Result<PathBuf> {
+    let given = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let cache = given.or_else(home).context("there is neither XDG_CACHE_HOME nor HOME")?;
+    Ok(cache.join("spoolway-bench").join(what))
+}
+
+/// The end of what a program has said, when it has failed.
+pub(super) fn succeeded(output: Output) -> anyhow::Result<()> {
     if output.status.success() {
         return Ok(());
     }

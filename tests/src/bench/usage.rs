@@ -54,6 +54,19 @@ pub(super) fn peak_memory_bytes(pid: u32) -> anyhow::Result<u64> {
     peak_of(&text).with_context(|| format!("{path} is not understood"))
 }
 
+/// The memory of a process that is resident now, in bytes (proc_pid_smaps(5)).
+pub(super) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    kibibytes(&text, "Rss:").with_context(|| format!("{path} is not understood"))
+}
+
+/// From now on the peak is counted anew (proc_pid_clear_refs(5)).
+pub(super) fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    std::fs::write(&path, "5").context(path)
+}
+
 /// What a process has sent towards a device: pages that it made dirty and that the kernel will write (proc_pid_io(5)),
 /// without the file system's own journal.
 pub(super) fn written_bytes(pid: u32) -> anyhow::Result<u64> {
@@ -77,7 +90,11 @@ fn written_sectors(stat: &str) -> Option<u64> {
 }
 
 fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    kibibytes(status, "VmHWM:")
+}
+
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1_024)
 }
@@ -92,6 +109,7 @@ mod tests {
         assert_eq!(running_time(""), None);
         assert_eq!(peak_of("VmPeak:\t  900 kB\nVmHWM:\t   12 kB\nVmRSS:\t 8 kB\n"), Some(12_288));
         assert!(peak_memory_bytes(std::process::id()).unwrap() > 100_000);
+        assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
         let stat = "  100 1 2048 30 77 5 4096 60 0 80 90 0 0 0 0\n";
         assert_eq!(written_sectors(stat), Some(4096));
         assert_eq!(written_sectors("1 2"), None);

@@ -328,7 +328,7 @@ fn job(dir: &Path) -> PathBuf {
 /// Port 0 takes a free one; the first line says which.
 pub(crate) fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess> {
     let words = [
-        "relay".to_owned(),
+        "demo-relay".to_owned(),
         format!("--folder={}", dir.join("relay").display()),
         format!("--listen=127.0.0.1:{port}"),
     ];

@@ -32,7 +32,7 @@ const KEEP_LINES: usize = 4_000_000;
 #[derive(Debug, Subcommand)]
 pub enum Role {
     /// The relay; says `HOST:PORT` once it listens.
-    #[command(hide = true)]
+    #[command(name = "demo-relay", hide = true)]
     Relay {
         /// Configuration, certificates and registry.
         #[arg(long)]

@@ -20,6 +20,7 @@ mod permits;
 mod print;
 mod ready;
 mod recovery;
+mod relay_bench;
 mod reset;
 mod restart;
 mod safety;
