@@ -43,6 +43,7 @@ pub mod queue;
 pub mod raw;
 pub mod route;
 pub mod schema;
+pub mod security;
 pub mod session;
 pub mod telemetry;
 pub mod transfer;

@@ -3,6 +3,7 @@
 use crate::command::{Command, CommandReceipt};
 use crate::event::{EventAck, Events};
 use crate::hello::{Challenge, Hello, Reject, Welcome};
+use crate::security::SecurityEvent;
 use crate::session::{Bye, Drain, Heartbeat, HeartbeatAck, Nack, Presence, Subscribe};
 use crate::telemetry::Telemetry;
 use crate::transfer::{ChunkEnd, ChunkErr, ChunkGet};
@@ -20,6 +21,8 @@ kinds!(
         Reject(Reject) = "reject",
         /// The relay tells a backend that an agent came or went.
         Presence(Box<Presence>) = "presence",
+        /// The relay tells a backend of an event of security.
+        Security(Box<SecurityEvent>) = "security",
         /// A backend asks for the frames of agents.
         Subscribe(Subscribe) = "subscribe",
         /// A sign of life.

@@ -1,5 +1,6 @@
 //! What every peer of a relay shares: the router with the peers' mailboxes, the registry's desk, counters, clock.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -10,9 +11,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
 use crate::metrics::{Gauges, Metric, Metrics};
-use crate::post::Post;
+use crate::post::{Caller, Post};
 use crate::registry::{Change, Desk, Standing};
 use crate::router::{Audience, ConnId, NoRoute, Router};
+use crate::security::Gathered;
 use crate::session::Options;
 use crate::words;
 
@@ -39,6 +41,9 @@ pub(crate) struct Hub {
     router: Mutex<Router<Arc<Post>>>,
     next_conn: AtomicU64,
     draining: AtomicBool,
+    gathered: Mutex<Gathered>,
+    /// When the certificate in use ends, unix ms; 0 when nobody knows.
+    pub(crate) certificate_ends_ms: AtomicU64,
 }
 
 /// What is done with a letter that finds the mailbox full.
@@ -94,6 +99,8 @@ impl Hub {
             router: Mutex::default(),
             next_conn: AtomicU64::new(1),
             draining: AtomicBool::new(false),
+            gathered: Mutex::default(),
+            certificate_ends_ms: AtomicU64::new(0),
         }
     }
 
@@ -102,14 +109,25 @@ impl Hub {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Other bounds, from now on.
+    pub(crate) fn set_limits(&self, limits: config::Limits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// Events of security that nobody was told of yet.
+    pub(crate) fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The routing table. Never held across an `await`.
     pub(crate) fn router(&self) -> MutexGuard<'_, Router<Arc<Post>>> {
         self.router.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number for a new connection and an empty mailbox for it.
-    pub(crate) fn connect(&self) -> (ConnId, Arc<Post>) {
-        let post = Post::new(bounds_of(&self.limits()));
+    pub(crate) fn connect(&self, address: SocketAddr) -> (ConnId, Arc<Post>) {
+        let mut post = Post::new(bounds_of(&self.limits()));
+        post.caller = Some(Caller { address, since_ms: self.clock.now().unix_ms });
         (ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed)), Arc::new(post))
     }
 
@@ -283,7 +301,8 @@ impl Hub {
     pub(crate) fn gauges(&self) -> Gauges {
         let router = self.router();
         let (agents, backends) = router.counts();
-        let mut gauges = Gauges { agents, backends, ..Gauges::default() };
+        let certificate_ends_s = self.certificate_ends_ms.load(Ordering::Relaxed) / 1000;
+        let mut gauges = Gauges { agents, backends, certificate_ends_s, ..Gauges::default() };
         for depth in router.handles().map(|post| post.depth()) {
             gauges.depth.iter_mut().zip(depth).for_each(|(sum, depth)| *sum += depth);
             gauges.deepest = gauges.deepest.max(depth[Class::Reliable as usize]);

@@ -71,8 +71,14 @@ pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener>
 
 /// Accepts until `stop`.
 pub(crate) async fn accept_until(stop: CancellationToken, listener: TcpListener, door: Door, routes: Router) {
-    let handshakes = Arc::new(Semaphore::new(door.hub.limits().handshakes_at_once));
+    let mut places = door.hub.limits().handshakes_at_once;
+    let mut handshakes = Arc::new(Semaphore::new(places));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let wanted = door.hub.limits().handshakes_at_once;
+        if wanted != std::mem::replace(&mut places, wanted) {
+            // Those under way keep their place among the old ones.
+            handshakes = Arc::new(Semaphore::new(places));
+        }
         match accepted {
             Ok((stream, address)) => door.let_in(stream, address, Arc::clone(&handshakes), routes.clone()),
             Err(error) => {

@@ -1,11 +1,13 @@
 //! From a hello to a verdict: registry, signature, counter.
 
 use spoolway_protocol::hello::RejectCode;
+use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
 
 use crate::auth::{Channel, is_signed_by};
 use crate::hub::Hub;
 use crate::registry::Standing;
+use crate::security::Alarm;
 use crate::session::{Claim, Verdict};
 
 /// How long an agent stays away when the relay is too busy to look at it.
@@ -26,26 +28,30 @@ pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Ver
     let Some(record) = record else {
         return reject(RejectCode::Unpaired, None, "this agent is not registered here");
     };
+    let alarm = |kind: SecurityKind, detail: &'static str| {
+        hub.alarm(Alarm::of_agent(kind, record.id, record.backend.clone(), detail));
+        detail
+    };
     if !is_signed_by(claim, channel, &record.public_key) {
-        return reject(RejectCode::BadSig, None, "the signature does not fit the registered key");
+        let text = alarm(SecurityKind::AuthFailure, "the signature does not fit the registered key");
+        return reject(RejectCode::BadSig, None, text);
     }
     match Standing::of(Some(&record)) {
         Standing::Good => {}
         Standing::Unknown | Standing::Revoked => {
-            return reject(RejectCode::Revoked, None, "the key was revoked");
+            let text = alarm(SecurityKind::AuthFailure, "the key was revoked");
+            return reject(RejectCode::Revoked, None, text);
         }
         Standing::Quarantined => {
-            return reject(
-                RejectCode::CloneSuspected,
-                None,
-                "two machines use this key; a person has to release it",
-            );
+            let text = "two machines use this key; a person has to release it";
+            return reject(RejectCode::CloneSuspected, None, alarm(SecurityKind::CloneSuspected, text));
         }
     }
     match hub.desk.raise_hello_ctr(hello.agent_id, hello.hello_ctr).await {
         Err(_) => busy(),
         Ok(false) => {
-            reject(RejectCode::CloneSuspected, None, "the hello counter went back: an older copy of the key")
+            let text = "the hello counter went back: an older copy of the key";
+            reject(RejectCode::CloneSuspected, None, alarm(SecurityKind::CloneSuspected, text))
         }
         Ok(true) => Verdict::Welcome { owner: record.backend },
     }

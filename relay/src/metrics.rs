@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use spoolway_protocol::hello::{NackCode, RejectCode};
+use spoolway_protocol::security::SecurityKind;
 
 use crate::mailbox::{Class, Displaced};
 
@@ -56,6 +57,10 @@ metrics! {
     Waits = "sender_waits_total", NO_LABEL;
     /// Peers closed because they did not read.
     SlowPeers = "slow_peers_total", NO_LABEL;
+    /// Events of security, each counted, whether it was told or gathered.
+    Security = "security_events_total", ("kind", SecurityKind::WORDS);
+    /// Messages about security that a backend had no room for.
+    SecurityLost = "security_lost_total", NO_LABEL;
 }
 
 /// Every counter by metric and word. Gauges are read when somebody asks.
@@ -90,6 +95,8 @@ pub(crate) struct Gauges {
     pub(crate) depth: [usize; 3],
     /// Reliable frames in the fullest mailbox.
     pub(crate) deepest: usize,
+    /// End of the certificate, unix seconds; 0 when it is not known.
+    pub(crate) certificate_ends_s: u64,
 }
 
 impl Metrics {
@@ -151,6 +158,8 @@ impl Metrics {
         page.family("mailbox_frames", "gauge", "Frames that wait in all mailboxes.", CLASS, &depth);
         let help = "Reliable frames in the fullest mailbox.";
         page.family("mailbox_deepest_frames", "gauge", help, NO_LABEL, &[gauges.deepest as u64]);
+        let help = "When the certificate ends, in unix time.";
+        page.family("certificate_ends_seconds", "gauge", help, NO_LABEL, &[gauges.certificate_ends_s]);
         for (family, counters) in FAMILIES.iter().zip(&self.counters) {
             let values = counters.each_ref().map(|counter| counter.load(Relaxed));
             page.family(family.name, "counter", family.help, family.label, &values);

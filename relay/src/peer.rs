@@ -1,11 +1,13 @@
 //! One task per peer: it carries frames between socket, session, router and mailbox.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_protocol::hello::{Binding, Hello, NackCode, Presence, close};
 use spoolway_protocol::ids::SessionId;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
+use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::session::{PresenceState, Subscribe};
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
@@ -21,8 +23,9 @@ use crate::metrics::Metric;
 use crate::post::Post;
 use crate::registry::Standing;
 use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
+use crate::security::Alarm;
 use crate::session::{Heard, Output, Session, Verdict};
-use crate::socket::{Carrier, Incoming, Reader, Writer};
+use crate::socket::{Carrier, FRAME_TOO_LARGE, Incoming, Reader, Writer};
 use crate::web::Dialled;
 use crate::{words, write};
 
@@ -38,9 +41,10 @@ pub(crate) async fn serve<S: Carrier>(
     mut reader: Reader<S>,
     writer: Writer<S>,
     dialled: Dialled,
+    address: SocketAddr,
 ) {
     let Ok(session) = session_for(&hub, &dialled) else { return };
-    let (conn, post) = hub.connect();
+    let (conn, post) = hub.connect(address);
     let mut peer = Peer { hub: &hub, conn, post, dialled, session, seat: Seat::Nobody };
     let own_post = Arc::clone(&peer.post);
     let mut write = std::pin::pin!(write::write_all(&hub, &own_post, writer));
@@ -112,11 +116,15 @@ impl Peer<'_> {
                 Incoming::Alive => self.session.handle_alive(self.hub.clock.now()),
                 Incoming::Closed => return Err(Done),
                 Incoming::Broken(reason) => {
+                    if reason == FRAME_TOO_LARGE {
+                        self.alarm(SecurityKind::OversizeFrame, reason);
+                    }
                     self.post.close(Farewell { code: close::PROTOCOL, reason }, true);
                     return Err(Done);
                 }
             }
             while let Err(wait_ms) = pace.take(self.hub.clock.ms()) {
+                self.alarm(SecurityKind::RateTrip, "frames faster than limits.agent_frames_per_s");
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
         }
@@ -131,6 +139,9 @@ impl Peer<'_> {
     }
 
     async fn handle_text(&mut self, text: &str) -> Result<(), Done> {
+        if text.len() > TEXT_FRAME_BYTES {
+            self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
+        }
         let heard = self.session.handle_text(self.hub.clock.now(), text);
         match heard {
             Heard::Nothing => self.hub.metrics.received(Class::Reliable, text.len()),
@@ -231,7 +242,7 @@ impl Peer<'_> {
         let organisation = self.hub.desk.backends().get(&owner).map(|owner| owner.organisation.clone());
         let login = AgentLogin {
             agent,
-            owner,
+            owner: owner.clone(),
             organisation: organisation.unwrap_or_default(),
             boot_id: hello.boot_id.clone(),
             machine_hash: hello.machine_hash,
@@ -246,9 +257,15 @@ impl Peer<'_> {
                 }
             }
             Joined::Clone { other, audience } => {
-                tracing::warn!(%agent, "two machines use one key; both are closed and the key is locked");
                 other.close(hub::CLONE, false);
                 self.post.close(hub::CLONE, true);
+                let kind = SecurityKind::CloneSuspected;
+                self.hub.alarm(Alarm::of_agent(
+                    kind,
+                    agent,
+                    owner,
+                    "two machines use one key; both are closed",
+                ));
                 if let Err(error) = self.hub.desk.quarantine(agent, self.hub.clock.now().unix_ms) {
                     tracing::error!(%agent, %error, "the key could not be locked");
                 }
@@ -324,6 +341,10 @@ impl Peer<'_> {
             extra: Default::default(),
         };
         words::frame(Box::new(presence), None)
+    }
+
+    fn alarm(&self, kind: SecurityKind, detail: &str) {
+        self.hub.alarm_about(self.address().ok(), &self.post, kind, detail);
     }
 
     async fn say_outputs(&mut self) -> Result<(), Done> {

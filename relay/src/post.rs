@@ -4,6 +4,7 @@
 //! them meanwhile, so that a sender with much to say gets no more of a full mailbox than one with little.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -17,6 +18,17 @@ use crate::mailbox::{
 pub(crate) struct Post {
     inside: Mutex<Inside>,
     mail: Notify,
+    /// Whose it is, as far as that is known ahead of any frame.
+    pub(crate) caller: Option<Caller>,
+}
+
+/// Who has called, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// From where.
+    pub(crate) address: SocketAddr,
+    /// Unix ms.
+    pub(crate) since_ms: u64,
 }
 
 #[derive(Debug)]
@@ -54,7 +66,7 @@ impl Post {
     /// An empty one.
     pub(crate) fn new(bounds: Bounds) -> Self {
         let inside = Inside { mailbox: Mailbox::new(bounds), lines: Default::default() };
-        Self { inside: Mutex::new(inside), mail: Notify::new() }
+        Self { inside: Mutex::new(inside), mail: Notify::new(), caller: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -248,6 +248,17 @@ impl<H: Clone> Router<H> {
             .flat_map(|(backend, processes)| processes.iter().map(move |process| (backend, &process.handle)))
     }
 
+    /// One connection of each backend that is wanted.
+    pub fn one_process_each(&self, is_wanted: impl Fn(&BackendId) -> bool) -> impl Iterator<Item = &H> {
+        let wanted = self.backends.iter().filter(move |(backend, _)| is_wanted(backend));
+        wanted.filter_map(|(_, processes)| Some(&processes.first()?.handle))
+    }
+
+    /// Whose agent it is, while it is connected.
+    pub fn owner(&self, agent: &AgentId) -> Option<&BackendId> {
+        self.agents.get(agent).map(|seat| &seat.login.owner)
+    }
+
     /// Every connection.
     pub fn handles(&self) -> impl Iterator<Item = &H> {
         self.agents.values().map(|seat| &seat.handle).chain(self.processes().map(|(_, handle)| handle))

@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::listen::{self, Door};
 use crate::paths::Directories;
 use crate::registry::{Change, Desk, SqliteRegistry};
+use crate::reload::Renewal;
 use crate::tls::{self, Certificate};
 use crate::web;
 
@@ -50,6 +51,21 @@ pub async fn run_with(
     stop: CancellationToken,
     ready: Option<oneshot::Sender<Bound>>,
 ) -> anyhow::Result<()> {
+    let (_, never) = mpsc::channel(1);
+    run_reloadable(config, directories, stop, ready, never).await
+}
+
+/// The same for a relay whose settings may change while it runs: `reloads` brings the new ones.
+///
+/// # Errors
+/// As [`run_with`].
+pub async fn run_reloadable(
+    config: Config,
+    directories: &Directories,
+    stop: CancellationToken,
+    ready: Option<oneshot::Sender<Bound>>,
+    reloads: mpsc::Receiver<Config>,
+) -> anyhow::Result<()> {
     let certificate =
         Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
     let tls = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&certificate))?));
@@ -73,7 +89,10 @@ pub async fn run_with(
     let services = CancellationToken::new();
     let side = TaskTracker::new();
     side.spawn(services.clone().run_until_cancelled_owned(act_on_changes(Arc::clone(&hub), changes)));
-    side.spawn(services.clone().run_until_cancelled_owned(renew(certificate, config.tls.reload_ms)));
+    side.spawn(services.clone().run_until_cancelled_owned(tell_gathered(Arc::clone(&hub))));
+    let renewal = Renewal { hub: Arc::clone(&hub), certificate };
+    let watch = renewal.watch(config.clone(), reloads);
+    side.spawn(services.clone().run_until_cancelled_owned(watch));
     if let Some(admin) = admin {
         let served = admin::serve(services.clone(), admin, Arc::clone(&hub));
         side.spawn(async move {
@@ -124,23 +143,13 @@ async fn act_on_changes(hub: Arc<Hub>, mut changes: mpsc::Receiver<Change>) {
     }
 }
 
-/// Takes over a renewed certificate; connected peers keep their session.
-async fn renew(certificate: Arc<Certificate>, every_ms: u64) {
-    let mut seen = certificate.written_at();
+/// Time between two looks at what was gathered.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+async fn tell_gathered(hub: Arc<Hub>) {
     loop {
-        tokio::time::sleep(Duration::from_millis(every_ms)).await;
-        let written = certificate.written_at();
-        if written == seen {
-            continue;
-        }
-        match certificate.reload() {
-            Ok(()) => {
-                seen = written;
-                tracing::info!("certificate renewed");
-            }
-            // Certificate and key may be written one after the other: look again next time.
-            Err(error) => tracing::warn!(%error, "the old certificate stays"),
-        }
+        tokio::time::sleep(TELL_EVERY).await;
+        hub.tell_gathered();
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, LoadConfigError};
 use crate::paths::Directories;
-use crate::run::{Bound, run_with};
+use crate::run::{Bound, run_reloadable};
 use crate::tls::LoadTlsError;
 
 /// Why a relay does not run; the texts say which part and why.
@@ -28,11 +28,15 @@ pub enum ServeError {
     Failed(#[from] anyhow::Error),
 }
 
-/// Runs until SIGTERM or SIGINT. One thread carries all peers: that is faster than spreading them.
+/// Runs until SIGTERM or SIGINT; at SIGHUP the settings are loaded anew. One thread carries all peers: that is faster than spreading them.
 ///
 /// # Errors
 /// It could not be started, or has failed.
-pub fn run(config: Config, directories: &Directories) -> Result<(), ServeError> {
+pub fn run(
+    config: Config,
+    directories: &Directories,
+    load: impl Fn() -> Result<Config, LoadConfigError> + Send + 'static,
+) -> Result<(), ServeError> {
     crate::log::init(&config.log).map_err(ServeError::Setting)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     runtime.block_on(async {
@@ -52,8 +56,25 @@ pub fn run(config: Config, directories: &Directories) -> Result<(), ServeError> 
         });
         let (ready, bound) = oneshot::channel();
         tokio::spawn(report(bound));
-        run_with(config, directories, stop, Some(ready)).await.map_err(failure)
+        let (changes, reloads) = mpsc::channel(1);
+        let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+        tokio::spawn(reload(hangup, load, changes));
+        run_reloadable(config, directories, stop, Some(ready), reloads).await.map_err(failure)
     })
+}
+
+async fn reload(
+    mut hangup: Signal,
+    load: impl Fn() -> Result<Config, LoadConfigError>,
+    changes: mpsc::Sender<Config>,
+) {
+    while hangup.recv().await.is_some() {
+        match load() {
+            // It ends with the relay.
+            Ok(config) => drop(changes.send(config).await),
+            Err(error) => tracing::error!(%error, "the settings in force stay"),
+        }
+    }
 }
 
 fn failure(error: anyhow::Error) -> ServeError {

@@ -14,6 +14,9 @@ use crate::mailbox::{BATCH_BYTES, Farewell};
 /// Per connection, so it decides how much memory an idle one costs.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
+/// Why a frame beyond every bound ends the connection.
+pub(crate) const FRAME_TOO_LARGE: &str = "frame too large";
+
 /// A stream that can carry a websocket.
 pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
@@ -71,7 +74,7 @@ impl<S: Carrier> Reader<S> {
                 // Reading on sends the answer to the close frame and then ends.
                 Some(Ok(Message::Close(_) | Message::Frame(_))) => continue,
                 Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                    Incoming::Broken("frame too large")
+                    Incoming::Broken(FRAME_TOO_LARGE)
                 }
                 Some(Err(Error::Protocol(_) | Error::Utf8(_))) => Incoming::Broken("websocket framing"),
                 Some(Err(_)) | None => Incoming::Closed,

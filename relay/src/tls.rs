@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use rustls::ServerConfig;
 use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -65,6 +67,13 @@ impl Certificate {
         Ok(())
     }
 
+    /// When the certificate in use ends, unix ms; `None` when that cannot be read from it.
+    pub(crate) fn ends_ms(&self) -> Option<u64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let ends = not_after(current.end_entity_cert().ok()?).ok()?;
+        u64::try_from(ends.as_millis()).ok()
+    }
+
     /// When the two files were last written; `None` while one of them is missing.
     pub(crate) fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
         let modified = |file: &Path| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
@@ -92,6 +101,24 @@ pub(crate) fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfi
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The end of a certificate's validity (RFC 5280, section 4.1), from 1970 on.
+fn not_after(certificate: &[u8]) -> der::Result<Duration> {
+    let mut whole = SliceReader::new(AnyRef::from_der(certificate)?.value())?;
+    let mut to_be_signed = SliceReader::new(AnyRef::decode(&mut whole)?.value())?;
+    // A version may stand before serial number, algorithm and issuer.
+    let has_version = to_be_signed.peek_tag()?.is_context_specific();
+    for _ in 0..3 + usize::from(has_version) {
+        AnyRef::decode(&mut to_be_signed)?;
+    }
+    let mut validity = SliceReader::new(AnyRef::decode(&mut to_be_signed)?.value())?;
+    AnyRef::decode(&mut validity)?;
+    let end = AnyRef::decode(&mut validity)?;
+    match end.tag() {
+        Tag::UtcTime => Ok(end.decode_as::<UtcTime>()?.to_unix_duration()),
+        _ => Ok(end.decode_as::<GeneralizedTime>()?.to_unix_duration()),
+    }
 }
 
 fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, LoadTlsError> {
@@ -135,6 +162,22 @@ mod tests {
         std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
         certificate.reload().unwrap();
         assert_ne!(certificate.current.read().unwrap().cert, before);
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_from_it() {
+        let ends = |year: i32| {
+            let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 3, 1);
+            let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            not_after(made.der()).unwrap().as_secs()
+        };
+        // The first is written as UTCTime, the second as GeneralizedTime; `date -u +%s -d 2049-03-01`.
+        assert_eq!(ends(2049), 2_498_169_600);
+        assert_eq!(ends(2051), 2_561_241_600);
+        for wrong in [&[][..], &[0x30, 0], &[0x30, 2, 0x30, 0], &[0xff; 40]] {
+            assert!(not_after(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

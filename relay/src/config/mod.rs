@@ -15,7 +15,7 @@ pub use load::{LoadConfigError, Override, load};
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
 /// Numbers of which 0 means that there is no limit, or no time.
-const MAY_BE_ZERO: [&str; 2] = ["limits.agent_frames_per_s", "drain.spread_ms"];
+const MAY_BE_ZERO: [&str; 3] = ["limits.agent_frames_per_s", "drain.spread_ms", "tls.warn_days"];
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,8 @@ pub struct Tls {
     pub key: String,
     /// How often the two files are looked at for a renewal.
     pub reload_ms: u64,
+    /// So many days before the certificate ends backends are warned; 0 is never.
+    pub warn_days: u64,
 }
 
 /// Where agents and backends are registered.

@@ -3,14 +3,16 @@
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use spoolway_protocol::BackendId;
 use spoolway_protocol::pairing::{PairApprove, PairClaim, PairCode, PairSeen};
+use spoolway_protocol::security::SecurityKind;
+use spoolway_protocol::{Address, BackendId};
 
 use super::answer::{self, Trouble};
 use super::pair::{body_of, key};
 use super::{Front, pair};
 use crate::pairing::{Act, By, Claim, Refused};
 use crate::registry::PairError;
+use crate::security::{Alarm, Hearer};
 
 pub(super) async fn claim(State(front): State<Front>, request: Request) -> Response {
     respond(front.claim(request).await)
@@ -57,11 +59,17 @@ impl Front {
     async fn claim(&self, request: Request) -> Result<PairSeen, Trouble> {
         let (backend, organisation) = self.who(request.headers())?;
         let now = self.hub().clock.now();
-        {
+        let looked = {
             let tries = self.tries();
-            tries.wrong_codes.look(&backend, now.ms).map_err(Trouble::too_often)?;
-            tries.all_wrong_codes.look(&(), now.ms).map_err(Trouble::too_often)?;
-        }
+            let looked = tries.wrong_codes.look(&backend, now.ms);
+            looked.and_then(|()| tries.all_wrong_codes.look(&(), now.ms))
+        };
+        looked.map_err(|wait_ms| {
+            let (about, hearer) = (Some(Address::Backend(backend.clone())), Hearer::Owner(backend.clone()));
+            let detail = "too many wrong pairing codes".to_owned();
+            self.hub().alarm(Alarm { kind: SecurityKind::RateTrip, about, from: None, hearer, detail });
+            Trouble::too_often(wait_ms)
+        })?;
         let body = body_of(request).await?;
         let asked: PairClaim =
             serde_json::from_str(&body).map_err(|error| Trouble::bad(error.to_string()))?;

@@ -1,5 +1,6 @@
 //! From a request to a websocket (RFC 6455, section 4.2): who has dialled, or why not.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
@@ -7,10 +8,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use spoolway_protocol::BackendId;
 use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::NONCE_BYTES;
+use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
+use spoolway_protocol::{Address, BackendId};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +22,7 @@ use super::{Front, answer};
 use crate::auth;
 use crate::listen::Visit;
 use crate::metrics::HandshakeFailure;
+use crate::security::{Alarm, Hearer};
 use crate::{peer, socket};
 
 /// Who has dialled, from path and headers.
@@ -61,6 +64,9 @@ pub(super) async fn backend(
     request: Request,
 ) -> Response {
     let backend = front.backend(request.headers());
+    if backend.is_none() {
+        front.alarm_of_credential(request.headers(), visit.address.ip());
+    }
     let dialled = backend.map(|(id, organisation)| Dialled::Backend { id, organisation });
     let dialled = dialled.ok_or((StatusCode::UNAUTHORIZED, "a backend's credential is required"));
     upgrade(front, visit, request, dialled)
@@ -84,9 +90,9 @@ fn upgrade(
     };
     let upgrade = hyper::upgrade::on(&mut request);
     front.door.clone().spawn(async move {
-        let counted = Arc::clone(&visit.counted);
+        let (counted, address) = (Arc::clone(&visit.counted), visit.address);
         drop(visit);
-        serve(front, upgrade, dialled).await;
+        serve(front, upgrade, dialled, address).await;
         drop(counted);
     });
     let headers = [
@@ -98,12 +104,12 @@ fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled) {
+async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, address: SocketAddr) {
     let Ok(Ok(upgraded)) = timeout(front.door.patience(), upgrade).await else { return };
     let Some((stream, read)) = bare(upgraded) else { return };
     let is_busy = matches!(dialled, Dialled::Backend { .. });
     let (reader, writer) = socket::open(stream, read, is_busy).await;
-    peer::serve(Arc::clone(front.hub()), reader, writer, dialled).await;
+    peer::serve(Arc::clone(front.hub()), reader, writer, dialled, address).await;
 }
 
 /// The connection without what HTTP had around it, which would otherwise stay in memory.
@@ -157,6 +163,19 @@ impl Front {
         let table = self.hub().desk.backends();
         let backend = auth::backend_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?, &table)?;
         Some((backend.id.clone(), backend.organisation.clone()))
+    }
+}
+
+impl Front {
+    /// Somebody has shown no credential, or a wrong one: whose it should be hears of it.
+    fn alarm_of_credential(&self, headers: &HeaderMap, from: IpAddr) {
+        let claimed = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
+        let claimed =
+            claimed.and_then(auth::claimed_backend).filter(|id| self.hub().desk.backends().contains_key(id));
+        let about = claimed.clone().map(Address::Backend);
+        let hearer = claimed.map_or(Hearer::Nobody, Hearer::Owner);
+        let detail = "a backend's credential is missing or wrong".to_owned();
+        self.hub().alarm(Alarm { kind: SecurityKind::AuthFailure, about, from: Some(from), hearer, detail });
     }
 }
 

@@ -153,7 +153,10 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
     }
     let config = settings.load(&directories)?;
     match command {
-        Command::Run { .. } => serve::run(config, &directories).map_err(Failed::of_serving),
+        Command::Run { .. } => {
+            let places = directories.clone();
+            serve::run(config, &directories, move || settings.load(&places)).map_err(Failed::of_serving)
+        }
         Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Pair(command) => command.carry_out(&config.registry_file(&directories)),

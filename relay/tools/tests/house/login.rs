@@ -176,6 +176,9 @@ async fn two_machines_with_one_key_are_both_closed_until_a_person_releases_it() 
     let mut two = world.agent(&mut machine).await;
     assert_eq!(one.close_code().await, 4090);
     assert_eq!(two.close_code().await, 4090);
+    let security = backend.json().await;
+    assert_eq!((&security["t"], &security["body"]["kind"]), (&"security".into(), &"clone_suspected".into()));
+    assert_eq!(security["body"]["severity"], "critical");
     assert_eq!(backend.json().await["body"]["state"], "down");
     let third = rejected(&world, |nonce, exporter| machine.hello(nonce, "localhost", exporter)).await;
     assert_eq!(third, ("clone_suspected".into(), 4090));

@@ -6,5 +6,6 @@ mod command;
 mod http;
 mod login;
 mod pairing;
+mod security;
 mod traffic;
 mod world;

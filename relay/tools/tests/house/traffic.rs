@@ -107,6 +107,7 @@ async fn frames_that_are_too_large_are_refused() {
     // The relay may close before everything is sent.
     let _ = agent.socket.send(Message::Text(frame(200_000).into())).await;
     assert_eq!(agent.close_code().await, 4000);
+    assert_eq!(backend.json().await["t"], "security");
     assert_eq!(backend.json().await["body"]["state"], "down");
 }
 

@@ -1,0 +1,108 @@
+//! What changes while a relay runs: a renewed certificate, and other limits. Connected peers keep their session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use toml::Table;
+
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::tls::Certificate;
+
+const DAY_MS: u64 = 86_400_000;
+/// The settings that are taken over without a new start.
+const LIVE: &str = "limits";
+
+/// Two files, and the relay that uses them.
+pub(crate) struct Renewal {
+    /// Whose limits they are.
+    pub(crate) hub: Arc<Hub>,
+    /// The certificate in use.
+    pub(crate) certificate: Arc<Certificate>,
+}
+
+impl Renewal {
+    /// Looks at the certificate every `tls.reload_ms`, and takes over what `reloads` brings.
+    pub(crate) async fn watch(self, mut config: Config, mut reloads: mpsc::Receiver<Config>) {
+        let mut seen = self.certificate.written_at();
+        let mut told_days = None;
+        loop {
+            self.look_at_its_end(config.tls.warn_days, &mut told_days);
+            tokio::select! {
+                () = sleep(Duration::from_millis(config.tls.reload_ms)) => {
+                    let written = self.certificate.written_at();
+                    if written != seen && self.reload_certificate() {
+                        (seen, told_days) = (written, None);
+                    }
+                }
+                Some(new) = reloads.recv() => {
+                    self.take_over(&mut config, new);
+                    let written = self.certificate.written_at();
+                    if self.reload_certificate() {
+                        (seen, told_days) = (written, None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Certificate and key may be written one after the other: what does not fit together yet is looked at again.
+    fn reload_certificate(&self) -> bool {
+        let reloaded = self.certificate.reload();
+        match &reloaded {
+            Ok(()) => tracing::info!("certificate loaded"),
+            Err(error) => tracing::warn!(%error, "the old certificate stays"),
+        }
+        reloaded.is_ok()
+    }
+
+    fn take_over(&self, config: &mut Config, new: Config) {
+        for section in differing(config, &new) {
+            if section == LIVE {
+                config.limits = new.limits.clone();
+                self.hub.set_limits(new.limits.clone());
+                tracing::info!("limits taken over");
+            } else {
+                tracing::warn!(section, "what has changed there waits for the next start");
+            }
+        }
+    }
+
+    /// It is told once a day.
+    fn look_at_its_end(&self, warn_days: u64, told_days: &mut Option<u64>) {
+        let Some(ends_ms) = self.certificate.ends_ms() else {
+            return tracing::debug!("it cannot be read from the certificate when it ends");
+        };
+        self.hub.certificate_ends_ms.store(ends_ms, Ordering::Relaxed);
+        let left_ms = ends_ms.saturating_sub(self.hub.clock.now().unix_ms);
+        let days = left_ms / DAY_MS;
+        if days < warn_days && told_days.replace(days) != Some(days) {
+            self.hub.certificate_ends_soon(days);
+        }
+    }
+}
+
+/// Sections in which two configurations differ.
+fn differing(one: &Config, other: &Config) -> Vec<String> {
+    let table = |config| Table::try_from(config).unwrap_or_default();
+    let (one, other) = (table(one), table(other));
+    one.keys().filter(|section| one.get(*section) != other.get(*section)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_that_differ_are_named() {
+        let config = Config::default();
+        let mut other = config.clone();
+        assert_eq!(differing(&config, &other), [""; 0]);
+        other.limits.max_sockets += 1;
+        other.drain.spread_ms += 1;
+        assert_eq!(differing(&config, &other), ["drain", "limits"]);
+    }
+}
