@@ -16,6 +16,7 @@ use crate::registry::{Change, Desk, Standing};
 use crate::router::{Audience, ConnId, NoRoute, Router};
 use crate::security::Gathered;
 use crate::session::Options;
+use crate::tail::Tail;
 use crate::words;
 
 const SLOW: Farewell = Farewell { code: close::SLOW_CONSUMER, reason: "too slow for its subscription" };
@@ -37,6 +38,8 @@ pub(crate) struct Hub {
     /// The registry.
     pub(crate) desk: Desk,
     limits: RwLock<Arc<config::Limits>>,
+    /// Who watches.
+    pub(crate) tail: Tail,
     drain: config::Drain,
     router: Mutex<Router<Arc<Post>>>,
     next_conn: AtomicU64,
@@ -68,7 +71,7 @@ pub(crate) enum Watched {
 
 impl Hub {
     /// A relay without peers.
-    pub(crate) fn new(config: &Config, desk: Desk) -> Self {
+    pub(crate) fn new(config: &Config, desk: Desk, tail: Tail) -> Self {
         let session = &config.session;
         let telem = spoolway_protocol::telemetry::TelemConfig {
             idle_ms: config.telemetry.idle_ms,
@@ -95,6 +98,7 @@ impl Hub {
             clock: Clock::start(),
             metrics: Metrics::default(),
             desk,
+            tail,
             drain: config.drain.clone(),
             router: Mutex::default(),
             next_conn: AtomicU64::new(1),

@@ -1,21 +1,26 @@
-//! Where log lines go: people, JSON or the journal. No line ever holds a body or a secret.
+//! Where log lines go: people, JSON or the journal, and to whoever watches. No line ever holds a body or a secret.
 
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Log, LogFormat};
+use crate::tail::Tail;
 
 /// Installs the process-wide subscriber.
 ///
 /// # Errors
 /// The filter is not one, the journal cannot be reached, or a subscriber is installed already.
-pub(crate) fn init(log: &Log) -> anyhow::Result<()> {
+pub(crate) fn init(log: &Log, tail: &Tail) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?}", log.level))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let (lines, watched) = (tail.clone(), tail.clone());
+    let tailed = tracing_subscriber::fmt::layer().json().with_writer(move || lines.clone());
+    let tailed = tailed.with_filter(dynamic_filter_fn(move |_, _| watched.is_watched()));
+    let registry = tracing_subscriber::registry().with(filter).with(tailed);
     match format_of(log.format) {
         LogFormat::Journald => {
             registry.with(tracing_journald::layer().context("log.format = journald")?).try_init()?;

@@ -293,6 +293,13 @@ impl Mailbox {
         self.farewell
     }
 
+    /// Bytes of all that waits, and when the oldest was queued that may not be lost, ms.
+    pub fn backlog(&self) -> (usize, Option<u64>) {
+        let fronts = self.queues.iter().filter_map(|queue| queue.letters.front());
+        let oldest_ms = fronts.filter(|letter| letter.slot.is_none()).map(|letter| letter.queued_ms).min();
+        (self.queues.iter().map(|queue| queue.bytes).sum(), oldest_ms)
+    }
+
     /// Letters that wait, by the number of [`Class::ALL`].
     pub fn depth(&self) -> [usize; Class::ALL.len()] {
         std::array::from_fn(|class| self.queues[class].letters.len())

@@ -37,6 +37,11 @@ impl Directories {
         self.configuration.join("tls")
     }
 
+    /// The socket at which a relay that runs can be asked.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.state.join("admin.sock")
+    }
+
     /// The configuration file.
     pub fn config_file(&self) -> PathBuf {
         self.configuration.join("relay.toml")

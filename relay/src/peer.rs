@@ -162,7 +162,9 @@ impl Peer<'_> {
     }
 
     async fn forward(&mut self, head: &Route<'_>, to: &Address) -> Result<(), Done> {
-        let letter = Letter::of(head, &self.address()?, self.conn, self.hub.clock.ms());
+        let (from, now) = (self.address()?, self.hub.clock.now());
+        let letter = Letter::of(head, &from, self.conn, now.ms);
+        self.hub.tail.frame(now.unix_ms, &from, head, letter.len());
         let routed = match &self.seat {
             _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => Err(NoRoute::Refused(NackCode::TooLarge)),
             Seat::Agent(agent) => {

@@ -102,6 +102,11 @@ impl Post {
         drop(lines);
     }
 
+    /// See [`Mailbox::backlog`].
+    pub(crate) fn backlog(&self) -> (usize, Option<u64>) {
+        self.lock().mailbox.backlog()
+    }
+
     /// Letters that wait, by class.
     pub(crate) fn depth(&self) -> [usize; Class::ALL.len()] {
         self.lock().mailbox.depth()

@@ -241,11 +241,21 @@ impl<H: Clone> Router<H> {
         self.agents.get(agent).map(|seat| &seat.handle)
     }
 
+    /// Every agent that is in.
+    pub fn seats(&self) -> impl Iterator<Item = (&AgentLogin, &H)> {
+        self.agents.values().map(|seat| (&seat.login, &seat.handle))
+    }
+
+    /// Every process of a backend, with the number of agents that it serves.
+    pub fn loads(&self) -> impl Iterator<Item = (&BackendId, &H, usize)> {
+        let processes = |(backend, processes)| std::iter::repeat(backend).zip::<&Vec<Process<H>>>(processes);
+        let all = self.backends.iter().flat_map(processes);
+        all.map(|(backend, process)| (backend, &process.handle, process.load))
+    }
+
     /// Every connection of a backend.
     pub fn processes(&self) -> impl Iterator<Item = (&BackendId, &H)> {
-        self.backends
-            .iter()
-            .flat_map(|(backend, processes)| processes.iter().map(move |process| (backend, &process.handle)))
+        self.loads().map(|(backend, handle, _)| (backend, handle))
     }
 
     /// One connection of each backend that is wanted.

@@ -13,11 +13,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::config::Config;
+use crate::console;
 use crate::hub::Hub;
 use crate::listen::{self, Door};
 use crate::paths::Directories;
 use crate::registry::{Change, Desk, SqliteRegistry};
 use crate::reload::Renewal;
+use crate::tail::Tail;
 use crate::tls::{self, Certificate};
 use crate::web;
 
@@ -51,20 +53,29 @@ pub async fn run_with(
     stop: CancellationToken,
     ready: Option<oneshot::Sender<Bound>>,
 ) -> anyhow::Result<()> {
-    let (_, never) = mpsc::channel(1);
-    run_reloadable(config, directories, stop, ready, never).await
+    let (_, reloads) = mpsc::channel(1);
+    run_from(config, directories, stop, ready, Outside { reloads, tail: Tail::default() }).await
 }
 
-/// The same for a relay whose settings may change while it runs: `reloads` brings the new ones.
+/// What reaches a running relay from the process around it.
+#[derive(Debug)]
+pub struct Outside {
+    /// New settings.
+    pub reloads: mpsc::Receiver<Config>,
+    /// Where its log is watched.
+    pub tail: Tail,
+}
+
+/// The same with a process around it.
 ///
 /// # Errors
 /// As [`run_with`].
-pub async fn run_reloadable(
+pub async fn run_from(
     config: Config,
     directories: &Directories,
     stop: CancellationToken,
     ready: Option<oneshot::Sender<Bound>>,
-    reloads: mpsc::Receiver<Config>,
+    Outside { reloads, tail }: Outside,
 ) -> anyhow::Result<()> {
     let certificate =
         Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
@@ -85,7 +96,7 @@ pub async fn run_reloadable(
         admin: admin.as_ref().map(TcpListener::local_addr).transpose()?,
     };
     raise_descriptor_limit();
-    let hub = Arc::new(Hub::new(&config, desk));
+    let hub = Arc::new(Hub::new(&config, desk, tail));
     let services = CancellationToken::new();
     let side = TaskTracker::new();
     side.spawn(services.clone().run_until_cancelled_owned(act_on_changes(Arc::clone(&hub), changes)));
@@ -100,6 +111,12 @@ pub async fn run_reloadable(
                 tracing::error!(%error, "admin listener");
             }
         });
+    }
+    let socket = directories.admin_socket();
+    match console::bind(&socket) {
+        Ok(console) => drop(side.spawn(console::serve(services.clone(), console, Arc::clone(&hub)))),
+        // Peers are served all the same.
+        Err(error) => tracing::error!(socket = %socket.display(), %error, "nobody can ask this relay"),
     }
     tracing::info!(public = %bound.public, admin = ?bound.admin, "relay is up");
     if let Some(ready) = ready {

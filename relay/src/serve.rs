@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LoadConfigError};
 use crate::paths::Directories;
-use crate::run::{Bound, run_reloadable};
+use crate::run::{Bound, Outside, run_from};
+use crate::tail::Tail;
 use crate::tls::LoadTlsError;
 
 /// Why a relay does not run; the texts say which part and why.
@@ -37,7 +38,8 @@ pub fn run(
     directories: &Directories,
     load: impl Fn() -> Result<Config, LoadConfigError> + Send + 'static,
 ) -> Result<(), ServeError> {
-    crate::log::init(&config.log).map_err(ServeError::Setting)?;
+    let tail = Tail::default();
+    crate::log::init(&config.log, &tail).map_err(ServeError::Setting)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -59,7 +61,7 @@ pub fn run(
         let (changes, reloads) = mpsc::channel(1);
         let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
         tokio::spawn(reload(hangup, load, changes));
-        run_reloadable(config, directories, stop, Some(ready), reloads).await.map_err(failure)
+        run_from(config, directories, stop, Some(ready), Outside { reloads, tail }).await.map_err(failure)
     })
 }
 

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and which exit code says how it went.
 
+mod ask;
 mod enrol;
 mod pair;
 mod registry;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use spoolway_relay::config::{Config, LoadConfigError, Override, load};
+use spoolway_relay::console::Ask;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::serve::{self, ServeError};
 
@@ -53,6 +55,14 @@ enum Command {
         #[arg(long, value_name = "ADDRESS:PORT")]
         admin: Option<String>,
     },
+    /// How the relay that runs is
+    Status(ask::Form),
+    /// Agents that are in: since when, from where, what waits for them
+    Agents(ask::Form),
+    /// Processes of backends that are in
+    Backends(ask::Form),
+    /// Heads of frames and lines of the log as they pass, until Ctrl-C
+    Tail(ask::Form),
     /// Certificates of one's own
     #[command(subcommand)]
     Certs(CertsCommand),
@@ -89,7 +99,10 @@ enum CertsCommand {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Load everything and say what is in force
-    Check,
+    Check {
+        /// The file to look at [default: the one that `run` would take]
+        file: Option<PathBuf>,
+    },
 }
 
 /// A failure with its exit code.
@@ -148,8 +161,21 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
             settings.set.extend(value.clone().map(|value| Override { key: key.into(), value }));
         }
     }
+    if let Command::Config(ConfigCommand::Check { file: file @ Some(_) }) = &command {
+        settings.config.clone_from(file);
+    }
     if let Command::Certs(CertsCommand::Init { dir, host }) = command {
         return init_certs(&dir.unwrap_or_else(|| directories.tls()), &host);
+    }
+    let question = match &command {
+        Command::Status(form) => Some((Ask::Status, form)),
+        Command::Agents(form) => Some((Ask::Agents, form)),
+        Command::Backends(form) => Some((Ask::Backends, form)),
+        Command::Tail(form) => Some((Ask::Tail, form)),
+        _ => None,
+    };
+    if let Some((question, form)) = question {
+        return ask::ask(question, form, &directories.admin_socket());
     }
     let config = settings.load(&directories)?;
     match command {
@@ -161,11 +187,12 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Pair(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Enrol(command) => command.carry_out(&config, &directories),
-        Command::Config(ConfigCommand::Check) => {
+        Command::Config(ConfigCommand::Check { .. }) => {
             print!("{}", toml::to_string(&config).context("the configuration cannot be shown")?);
             Ok(())
         }
-        Command::Certs(_) => Ok(()),
+        // Those were carried out above.
+        _ => Ok(()),
     }
 }
 

@@ -25,6 +25,12 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(code_of(folder, &["config", "check"]).0, 0);
     let (code, error) = code_of(folder, &["config", "check", "--set", "limits.max_sockets=0"]);
     assert!(code == 78 && error.contains("limits.max_sockets"), "{code} {error}");
+    std::fs::write(folder.join("other.toml"), "[drain]\nwithin_ms = 0\n").unwrap();
+    let (code, error) =
+        code_of(folder, &["config", "check", &folder.join("other.toml").display().to_string()]);
+    assert!(code == 78 && error.contains("other.toml: drain.within_ms = 0"), "{code} {error}");
+    let (code, error) = code_of(folder, &["status"]);
+    assert!(code == 69 && error.contains("admin.sock"), "{code} {error}");
     let (code, error) = code_of(folder, &["run"]);
     assert!(code == 78 && error.contains("certs init"), "{code} {error}");
     assert_eq!(code_of(folder, &["certs", "init", "--host", "relay.example", "192.0.2.1"]).0, 0);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
 mod command;
+mod console;
 mod http;
 mod login;
 mod pairing;

@@ -124,10 +124,16 @@ impl World {
 
     /// Runs the command line in a process of its own, on this relay's registry.
     pub(crate) fn cli(&self, args: &[&str]) -> (i32, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-relay"));
-        let output = command.arg("--folder").arg(self.dir.path()).args(args).output().unwrap();
+        let output = self.command().args(args).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    /// The program, for this relay.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-relay"));
+        command.arg("--folder").arg(self.dir.path());
+        command
     }
 
     pub(crate) async fn tls(&self) -> TlsStream<TcpStream> {
