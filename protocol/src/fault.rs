@@ -134,7 +134,7 @@ faults! {
     ProxyRefused = "proxy.refused", "The proxy does not let the agent through to the relay.",
         "Have the proxy's administrators allow CONNECT to the relay's name and port; check that relay.proxy is an HTTP proxy.";
     RelayUnreachable = "relay.unreachable", "The relay cannot be reached.",
-        "Read what it says, and look at the relay; printing goes on without it.";
+        "Read what it says and look at the relay; `spoolway-agent doctor` walks the way to it. Printing goes on without it.";
     RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
         "Pair the agent with its backend: `spoolway-agent pair`.";
     PairExpired = "pair.expired", "The pairing was not brought to its end in time.",

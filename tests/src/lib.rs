@@ -13,6 +13,7 @@ pub mod pairing;
 pub mod permit;
 pub mod printer;
 pub mod process;
+pub mod proxy;
 pub mod pty;
 pub mod rng;
 pub mod torture;

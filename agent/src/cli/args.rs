@@ -63,6 +63,15 @@ pub(super) enum Command {
         /// The file; else spoolway-enrol.toml on the boot partition.
         file: Option<PathBuf>,
     },
+    /// Walk the way to the relay, and name the step that fails and what mends it.
+    #[command(
+        after_help = "The running agent keeps its session. Exit code 0 where no step failed.\n\nExample:\n  sudo spoolway-agent doctor\n  sudo spoolway-agent doctor --json"
+    )]
+    Doctor {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show printer, job and link at a glance.
     #[command(after_help = "Example:\n  spoolway-agent status")]
     Status {

@@ -72,6 +72,18 @@ impl Failure {
         self.exit
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    pub(super) fn help(&self) -> &str {
+        &self.help
+    }
+
     /// Whether the reader has simply gone, as `head` does; that is no failure.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent
@@ -103,7 +115,7 @@ impl Failure {
 }
 
 /// The exit code that a fault calls for.
-fn exit_of(fault: Option<Fault>) -> Exit {
+pub(super) fn exit_of(fault: Option<Fault>) -> Exit {
     match fault {
         Some(Fault::ConfigBroken | Fault::ProfileBad | Fault::ProfileUnknown | Fault::EnrolRefused) => {
             Exit::Configuration

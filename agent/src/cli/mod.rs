@@ -8,6 +8,7 @@ mod check;
 mod console;
 mod detect;
 mod disk;
+mod doctor;
 mod fail;
 mod id;
 mod jobs;
@@ -80,6 +81,7 @@ where
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
         Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
+        Command::Doctor { json } => doctor::doctor(&whereabouts, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),
         Command::Jobs { action: Some(action), .. } => jobs::change(&whereabouts, action, &mut out),

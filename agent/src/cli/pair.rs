@@ -108,16 +108,7 @@ impl Here {
     fn find(whereabouts: &Whereabouts, flags: &[Flag]) -> Result<Self, Failure> {
         let loaded = whereabouts.load(flags)?;
         let socket = whereabouts.find_socket()?;
-        // The system's agent is meant; a pairing made here would be nobody's.
-        if socket == Path::new(SYSTEM_SOCKET) && loaded.config.socket != socket {
-            let text = "this machine's agent belongs to the system";
-            return Err(Failure::new(
-                Exit::Runtime,
-                text,
-                None,
-                "Say it as root: `sudo spoolway-agent ...`.",
-            ));
-        }
+        refuse_for_the_systems(&socket, &loaded)?;
         let identity = Identity::open(&loaded.config.state_dir)?;
         let clock = Clock::start()
             .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
@@ -149,7 +140,16 @@ impl Here {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+/// Where the system's agent is meant, its settings and its pairing are not those of this user.
+pub(super) fn refuse_for_the_systems(socket: &Path, loaded: &Loaded) -> Result<(), Failure> {
+    if socket != Path::new(SYSTEM_SOCKET) || loaded.config.socket == socket {
+        return Ok(());
+    }
+    let text = "this machine's agent belongs to the system";
+    Err(Failure::new(Exit::Runtime, text, None, "Say it as root: `sudo spoolway-agent ...`."))
+}
+
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(work);
     // Somebody may still be asked; nobody waits for the answer.

@@ -350,7 +350,7 @@ mod tests {
             "Open      The maintenance window is open for 15 min 0 s, by uid 1000: PID\n",
             "Link      down for 1 min 0 s, wss://relay.example\n",
             "          relay.example: connection refused [relay.unreachable]\n",
-            "          Try: Check the network",
+            "          Try: Read what it says",
             "Waiting   2 jobs, 1 event\n",
             "Storage   files 12.3 MB of 4294 MB, database 1.2 MB of 268 MB\n",
             "          3100 MB free, reserve 268 MB; writes 34 MB a day beyond files\n",

@@ -71,7 +71,11 @@ async fn send(socket: &mut Socket, frame: &Envelope) -> Result<(), Failure> {
 }
 
 /// The next envelope; `None` when the time is up or something else came.
-async fn receive(socket: &mut Socket, clock: &Clock, until: Moment) -> Result<Option<Envelope>, Failure> {
+pub(super) async fn receive(
+    socket: &mut Socket,
+    clock: &Clock,
+    until: Moment,
+) -> Result<Option<Envelope>, Failure> {
     let patience = until.since(clock.now());
     let Ok(next) = tokio::time::timeout(patience, socket.next()).await else { return Ok(None) };
     match next {

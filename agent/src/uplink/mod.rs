@@ -11,6 +11,7 @@ mod login;
 mod no_proxy;
 mod outgoing;
 mod post;
+mod probe;
 mod proxy;
 mod session;
 mod socket;
@@ -45,8 +46,10 @@ use socket::{Dialled, Socket};
 use standing::Standing;
 use stops::Stops;
 
+pub(crate) use failure::Stage;
 pub use login::this_agent;
 pub(crate) use post::{Answered, PostError, Poster};
+pub(crate) use probe::{Walk, walk};
 
 /// A session of this length was a good one: the next failure begins with short waits again. Less would let a relay that
 /// welcomes and drops be dialled without pause.

@@ -109,10 +109,12 @@ impl Proxy {
                 Failure::new(Stage::Proxy, Fault::ProxyAuth, self.asked(headers))
             }
             // Some networks ask for their login this way (RFC 6585, section 6).
-            StatusCode::NETWORK_AUTHENTICATION_REQUIRED => captive(&format!("it answers HTTP {status}")),
+            StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+                captive(&format!("the proxy's address answers HTTP {status}"))
+            }
             _ if status.is_redirection() => {
                 let to = word(headers, &LOCATION).unwrap_or_else(|| "nowhere".to_owned());
-                captive(&plain(&format!("it answers HTTP {status} and leads to {to}")))
+                captive(&plain(&format!("the proxy's address answers HTTP {status} and leads to {to}")))
             }
             _ => {
                 let text = format!("the proxy does not let through to {target}: HTTP {status}");

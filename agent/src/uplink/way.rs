@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rustix::net::sockopt;
+use rustls::ProtocolVersion;
 use rustls_pki_types::ServerName;
 use spoolway_protocol::Fault;
 use spoolway_protocol::hello::{EXPORTER_BYTES, EXPORTER_LABEL};
@@ -86,7 +87,10 @@ pub(super) async fn go(
     let exporter = session.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL.as_bytes(), None);
     let exporter =
         exporter.map_err(|error| Failure::unreachable(Stage::Tls, format!("no keying material: {error}")))?;
-    let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS 1.2",
+    };
     listener
         .passed(Stage::Tls, format_args!("{version}, and the certificate is good for {}", relay.url.host));
     Ok(Secured { stream, exporter })

@@ -9,7 +9,7 @@ use crate::relay::{FakeRelay, in_time};
 use crate::rig::Rig;
 
 /// A port that hears something, says the same to everybody and hangs up.
-async fn saying(words: &'static str) -> u16 {
+pub(crate) async fn saying(words: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

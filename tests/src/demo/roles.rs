@@ -135,7 +135,8 @@ pub fn play(role: Role) -> anyhow::Result<()> {
         Role::Relay { folder, listen } => relay(&folder, listen),
         Role::Agent { folder, relay, ca, port, baud, profile, backend_key } => {
             let paths = Paths { config: folder.clone(), state: folder.clone(), runtime: folder };
-            let mut config = spoolway_agent::config::Config::new(&paths);
+            // What is not said below may be said by the environment, such as a proxy.
+            let mut config = spoolway_agent::config::load(&paths, None, std::env::vars_os(), &[])?.config;
             config.relay.url = Some(relay.parse().context("--relay")?);
             config.relay.ca_file = Some(ca);
             config.printer.port = port.into();

@@ -15,6 +15,7 @@ mod isolation;
 mod kill;
 mod lost_database;
 mod modem;
+mod networks;
 mod pairing;
 mod permits;
 mod print;
