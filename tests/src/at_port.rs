@@ -1,6 +1,7 @@
 //! An agent's process at one port, whose relay nobody answers, and a patient look at it: for tests of what happens at the
 //! machine.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use spoolway_agent::view::{JobView, Status};
 use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
 
+use crate::descriptor_store::DescriptorStore;
 use crate::printer::Executed;
 use crate::process::ChildProcess;
 
@@ -30,6 +32,8 @@ pub struct AgentAtPort {
     port: PathBuf,
     profile: String,
     process: Option<ChildProcess>,
+    /// Keeps the port open from one process to the next, where somebody does.
+    store: Option<DescriptorStore>,
 }
 
 impl AgentAtPort {
@@ -48,10 +52,31 @@ impl AgentAtPort {
     /// The process cannot be made.
     #[must_use]
     pub fn start_in(dir: tempfile::TempDir, program: &Path, port: &Path, profile: &str) -> Self {
+        Self::build(dir, program, port, profile, None)
+    }
+
+    /// Like [`AgentAtPort::start`], and its port is kept open between one process and the next, as systemd does it.
+    ///
+    /// # Panics
+    /// The process or its folder cannot be made.
+    #[must_use]
+    pub fn start_kept(program: &Path, port: &Path, profile: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let store = DescriptorStore::open(dir.path(), "printer").expect("a socket can be made");
+        Self::build(dir, program, port, profile, Some(store))
+    }
+
+    fn build(
+        dir: tempfile::TempDir,
+        program: &Path,
+        port: &Path,
+        profile: &str,
+        store: Option<DescriptorStore>,
+    ) -> Self {
         spoolway_relay_tools::certs::init(&dir.path().join("tls"), &["localhost".to_owned()])
             .expect("certificates can be made");
         let (program, port) = (program.to_owned(), port.to_owned());
-        let mut agent = Self { program, dir, port, profile: profile.to_owned(), process: None };
+        let mut agent = Self { program, dir, port, profile: profile.to_owned(), process: None, store };
         agent.start_again();
         agent
     }
@@ -72,7 +97,13 @@ impl AgentAtPort {
             format!("--profile={}", self.profile),
         ];
         let log = self.folder().join("agent.log");
-        let process = ChildProcess::spawn("agent", &self.program, &words, &log);
+        let process = match &mut self.store {
+            Some(store) => store.command(&self.program, &words).and_then(|mut command| {
+                command.stderr(File::options().create(true).append(true).open(&log)?);
+                ChildProcess::spawn_command("agent", command, log)
+            }),
+            None => ChildProcess::spawn("agent", &self.program, &words, &log),
+        };
         self.process = Some(process.expect("the program is there"));
     }
 

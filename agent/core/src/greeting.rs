@@ -11,7 +11,7 @@ use crate::Moment;
 const LINE_BYTES_MAX: usize = 1024;
 /// Most banner lines that are kept.
 const BANNERS_MAX: usize = 32;
-/// An answered question without a name: the firmware does not know M115.
+/// So many questions that were answered without a name: the firmware does not know M115.
 const NAMELESS_ANSWERS_MAX: u32 = 2;
 
 /// How patient a greeting is.
@@ -21,7 +21,7 @@ pub struct GreetingOptions {
     pub boot_wait: Duration,
     /// Time between two questions.
     pub retry: Duration,
-    /// Quiet after a banner, or after an answer, before going on.
+    /// Quiet after a banner, or after an answer without a name, before going on.
     pub quiet: Duration,
     /// Questions without any answer after the boot wait.
     pub tries_max: u32,
@@ -83,6 +83,8 @@ pub struct Greeting {
     tries: u32,
     asked: u32,
     question: Question,
+    /// An acknowledgement came and no name, which may be owed to whoever held the port before.
+    answered: bool,
     nameless: u32,
     heard: Heard,
     line: Vec<u8>,
@@ -129,6 +131,7 @@ impl Greeting {
             tries: 0,
             asked: 0,
             question: Question::Name,
+            answered: false,
             nameless: 0,
             heard: Heard::Nothing,
             line: Vec::new(),
@@ -168,6 +171,11 @@ impl Greeting {
     }
 
     fn ask(&mut self, now: Moment) -> GreetingOutput {
+        self.nameless += u32::from(std::mem::take(&mut self.answered));
+        if self.nameless >= NAMELESS_ANSWERS_MAX {
+            self.step = Step::Done;
+            return GreetingOutput::Greeted(std::mem::take(&mut self.found));
+        }
         if now >= self.began + self.options.boot_wait {
             self.tries += 1;
         }
@@ -211,7 +219,7 @@ impl Greeting {
             Step::Named { .. } if answered => self.step = Step::Done,
             Step::Named { .. } if learnt => self.step = Step::Named { quiet: now + self.options.retry },
             Step::Asked { .. } if answered && self.question == Question::Build => self.step = Step::Done,
-            Step::Asked { .. } if answered => self.take_nameless(),
+            Step::Asked { .. } if answered => self.take_nameless(now),
             Step::Asked { .. } if is_refusal(text) && self.question == Question::Name => {
                 self.question = Question::Build;
                 self.step = Step::Ask { at: now };
@@ -228,11 +236,11 @@ impl Greeting {
         self.found.report.name.is_some() || self.found.report.machine_type.is_some()
     }
 
-    fn take_nameless(&mut self) {
-        self.nameless += 1;
-        if self.nameless >= NAMELESS_ANSWERS_MAX {
-            self.step = Step::Done;
-        }
+    /// The name is still to come where the port's former holder had asked for something else: several acknowledgements are
+    /// no answer to one question.
+    fn take_nameless(&mut self, now: Moment) {
+        self.answered = true;
+        self.step = Step::Asked { again: now + self.options.quiet };
     }
 
     /// A firmware that has just started forgets what was asked before: ask when it has finished its say.
@@ -354,8 +362,20 @@ mod tests {
         let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
         assert!(asked(&mut greeting, 0));
         greeting.handle_bytes(at(5), b"ok\n");
-        assert!(asked(&mut greeting, 2000));
-        greeting.handle_bytes(at(2005), b"ok\n");
-        assert_eq!(greeting.poll_output(at(2005)), GreetingOutput::Greeted(Greeted::default()));
+        assert_eq!(greeting.poll_output(at(6)), GreetingOutput::Wait(at(205)));
+        assert!(asked(&mut greeting, 205));
+        greeting.handle_bytes(at(210), b"ok\n");
+        assert_eq!(greeting.poll_output(at(410)), GreetingOutput::Greeted(Greeted::default()));
+    }
+
+    #[test]
+    fn what_the_former_holder_of_the_port_is_owed_is_no_answer() {
+        let mut greeting = Greeting::new(GreetingOptions::default(), at(0));
+        assert!(asked(&mut greeting, 0));
+        greeting.handle_bytes(at(1), b"ok\nok\nok T:20.0 /0.0\n");
+        assert_eq!(greeting.poll_output(at(2)), GreetingOutput::Wait(at(201)));
+        greeting.handle_bytes(at(150), M115);
+        let GreetingOutput::Greeted(found) = greeting.poll_output(at(150)) else { panic!() };
+        assert_eq!(found.report.name.as_deref(), Some("Marlin 2.1"));
     }
 }

@@ -19,6 +19,7 @@ use super::port::Port;
 use super::rates::Rates;
 use super::task::Bench;
 use super::{Known, RunEnd, RunPhase, discover, handover};
+use crate::service;
 
 /// A conversation that can go on.
 pub(super) struct Resumed {
@@ -30,18 +31,18 @@ pub(super) struct Resumed {
 }
 
 impl Bench {
-    /// The port, the printer and the conversation of the process before. `None` when it cannot go on: the run is over then,
-    /// and says why.
+    /// The port, the printer and the conversation of the process before. When it cannot go on, the run is over and says why,
+    /// and the port that was kept open is given back, if it is still open.
     pub(super) fn take_over(
         &mut self,
         taken: TakenOver,
         open_feed: Option<&OpenFeed>,
-    ) -> Option<(Port, Arc<Known>, Resumed)> {
-        let TakenOver { talk, beside, found, port } = taken;
+    ) -> Result<(Port, Arc<Known>, Resumed), Option<OwnedFd>> {
+        let TakenOver { talk, beside, found, mut port } = taken;
         let (progress, stats) = (found.carried.progress(), found.carried.stats());
         let run = beside.run.clone();
-        match self.try_take_over(talk, beside, found, port, open_feed) {
-            Ok(all) => Some(all),
+        match self.try_take_over(talk, beside, found, &mut port, open_feed) {
+            Ok(all) => Ok(all),
             Err((fault, text)) => {
                 warn!(code = fault.code(), text, help = fault.help(), "the print cannot go on");
                 self.make_safe = true;
@@ -55,7 +56,7 @@ impl Bench {
                     snapshot.run = over.or(snapshot.run.take());
                     snapshot.unsafe_yet = true;
                 });
-                None
+                Err(port)
             }
         }
     }
@@ -65,22 +66,23 @@ impl Bench {
         talk: Talk,
         beside: Beside,
         found: spoolway_agent_core::stream::journal::Found,
-        inherited: Option<OwnedFd>,
+        inherited: &mut Option<OwnedFd>,
         open_feed: Option<&OpenFeed>,
     ) -> Result<(Port, Arc<Known>, Resumed), (Fault, String)> {
         let known = self.known_of(&talk)?;
         let options = stream_options(&known);
         let feed = open_rest(&talk, &found.carried, open_feed)?;
         let is_whole = inherited.is_some();
-        let port = match inherited {
-            Some(line) => {
-                Port::adopt(line, self.line_options()).map_err(|lost| (Fault::PortLost, lost.to_string()))?
-            }
-            None => self.open_port_at(&talk.port).map_err(|error| (error.fault, error.to_string()))?,
-        };
         let in_flight = found.carried.in_flight();
         let streamer = Streamer::take_over(options, self.clock.now(), found.carried, is_whole)
             .map_err(|unfit| (Fault::AgentRestarted, tell_unfit(unfit, in_flight)))?;
+        let port = match inherited.take() {
+            Some(line) => Port::adopt(line, self.line_options()).map_err(|lost| {
+                service::release_port();
+                (Fault::PortLost, lost.to_string())
+            })?,
+            None => self.open_port_at(&talk.port).map_err(|error| (error.fault, error.to_string()))?,
+        };
         self.memory.go_on(found.journal);
         let line = talk.ticket.as_ref().map_or(0, |_| streamer.progress().position.line);
         info!(port = %talk.port.display(), line, kept_open = is_whole, "goes on where the process before stopped");

@@ -102,14 +102,19 @@ pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dum
     let mut bench = Bench::new(options, clock, seams, dump, parts.memory);
     bench.make_safe = parts.make_safe;
     let open_feed = parts.open_feed;
-    let taken = parts.taken.and_then(|taken| bench.take_over(taken, open_feed.as_ref()));
-    let kept = parts.port.and_then(|line| bench.adopt_port(line));
-    let mut served = match (taken, kept) {
-        (Some((port, known, resumed)), _) => bench.serve(port, Some((known, resumed))).await,
-        (None, Some(port)) => bench.serve(port, None).await,
-        (None, None) => match bench.wait_for_port(Duration::ZERO).await {
-            Ok(port) => bench.serve(port, None).await,
-            Err(Leave) => return,
+    let taken = match parts.taken {
+        Some(taken) => bench.take_over(taken, open_feed.as_ref()),
+        None => Err(parts.port),
+    };
+    let mut served = match taken {
+        Ok((port, known, resumed)) => bench.serve(port, Some((known, resumed))).await,
+        // What is kept open is locked for as long as it is kept: it is gone on with, or let go.
+        Err(kept) => match kept.and_then(|line| bench.adopt_port(line)) {
+            Some(port) => bench.serve(port, None).await,
+            None => match bench.wait_for_port(Duration::ZERO).await {
+                Ok(port) => bench.serve(port, None).await,
+                Err(Leave) => return,
+            },
         },
     };
     while let Err(lost) = served {

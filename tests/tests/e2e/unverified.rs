@@ -24,12 +24,12 @@ fn range(text: &str) -> (usize, usize) {
     (words[at + 1].parse().unwrap(), words[at + 3].parse().unwrap())
 }
 
-fn killed_on(profile: &str) {
+fn killed_on(profile: &str, start: impl Fn(&Path, &Path, &str) -> AgentAtPort) {
     let printer = PrinterOptions { speed: 20.0, ..PrinterOptions::for_profile(profile).unwrap() };
     let options =
         PtyOptions { printer, reset_on_open: ResetOnOpen::Never, ..PtyOptions::of_profile(profile).unwrap() };
     let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
-    let mut agent = AgentAtPort::start(Path::new(DEMO), board.path(), profile);
+    let mut agent = start(Path::new(DEMO), board.path(), profile);
     agent.until_idle();
     let file = job();
     let id = agent.print_text("part.gcode", &file.join("\n"));
@@ -54,6 +54,12 @@ fn killed_on(profile: &str) {
 #[test]
 fn a_print_on_a_firmware_that_counts_no_lines_is_interrupted_with_the_lines_in_doubt() {
     for profile in ["klipper", "reprapfirmware", "teacup"] {
-        killed_on(profile);
+        killed_on(profile, AgentAtPort::start);
     }
+}
+
+/// The port is locked for as long as somebody keeps it open: it has to be gone on with although the print is not.
+#[test]
+fn a_port_that_was_kept_open_serves_on_after_a_print_that_cannot_go_on() {
+    killed_on("reprapfirmware", AgentAtPort::start_kept);
 }
