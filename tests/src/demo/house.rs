@@ -1,6 +1,7 @@
 //! A whole house in a temporary folder: relay, agent and printer as processes of their own, certificates, registry and keys.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const END: Duration = Duration::from_secs(40);
 pub(crate) const HOST: &str = "localhost";
 /// The backend that owns the agent.
 const BACKEND: &str = "farm";
+/// Where the relay listens.
+pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Which printer.
 #[derive(Debug, Clone)]
@@ -70,7 +73,7 @@ pub struct House {
     program: PathBuf,
     agent_program: Option<AgentProgram>,
     agent_id: AgentId,
-    port: u16,
+    listens: SocketAddr,
     token: String,
     device: PathBuf,
     baud: u32,
@@ -86,7 +89,7 @@ impl House {
     /// # Errors
     /// A part does not begin; the text says which and what it said.
     pub fn start(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
-        Self::build(program, None, file, plan, false, None)
+        Self::build(HERE, program, None, file, plan, false, None)
     }
 
     /// The same with an agent that takes starts only with a permit of this key (Ed25519, base64).
@@ -99,7 +102,7 @@ impl House {
         plan: &PrinterPlan,
         backend_key: String,
     ) -> anyhow::Result<Self> {
-        Self::build(program, None, file, plan, false, Some(backend_key))
+        Self::build(HERE, program, None, file, plan, false, Some(backend_key))
     }
 
     /// The same with an agent that is started as a service would start it: by its own command line, with a
@@ -113,7 +116,7 @@ impl House {
         file: &[u8],
         plan: &PrinterPlan,
     ) -> anyhow::Result<Self> {
-        Self::build(program, agent_program, file, plan, false, None)
+        Self::build(HERE, program, agent_program, file, plan, false, None)
     }
 
     /// A house whose agent may be killed while it prints, since somebody keeps the printer's port open, and dials the relay
@@ -122,10 +125,24 @@ impl House {
     /// # Errors
     /// As [`House::start`].
     pub fn start_to_be_broken(program: &Path, file: &[u8], plan: &PrinterPlan) -> anyhow::Result<Self> {
-        Self::build(program, None, file, plan, true, None)
+        Self::build(HERE, program, None, file, plan, true, None)
+    }
+
+    /// The same with a relay that listens at another address of this machine; everybody goes on to dial `localhost`.
+    ///
+    /// # Errors
+    /// As [`House::start`].
+    pub fn start_at(
+        listens: IpAddr,
+        program: &Path,
+        file: &[u8],
+        plan: &PrinterPlan,
+    ) -> anyhow::Result<Self> {
+        Self::build(listens, program, None, file, plan, false, None)
     }
 
     fn build(
+        listens: IpAddr,
         program: &Path,
         agent_program: Option<&AgentProgram>,
         file: &[u8],
@@ -137,9 +154,9 @@ impl House {
         let token = new_token()?;
         let agent_id = register(dir.path(), &token)?;
         std::fs::write(job(dir.path()), file)?;
-        let relay = start_relay(program, dir.path(), 0)?;
-        let listens = heard(&relay)?;
-        let port = port_of(&listens)?;
+        let relay = start_relay(program, dir.path(), SocketAddr::new(listens, 0))?;
+        let listens: SocketAddr = heard(&relay)?.parse()?;
+        let port = listens.port();
         let printer = start_printer(program, dir.path(), plan)?;
         let (device, baud) = match (&printer, plan) {
             (Some(printer), PrinterPlan::Simulated { baud, .. }) => (PathBuf::from(heard(printer)?), *baud),
@@ -156,7 +173,7 @@ impl House {
             program: program.to_owned(),
             agent_program: agent_program.cloned(),
             agent_id,
-            port,
+            listens,
             token,
             device,
             baud,
@@ -182,14 +199,15 @@ impl House {
         match part {
             Part::Relay => {
                 self.relay.kill()?;
-                self.relay = start_relay(&self.program, dir, self.port)?;
+                self.relay = start_relay(&self.program, dir, self.listens)?;
                 heard(&self.relay)?;
             }
             Part::Agent => {
                 self.agent.kill()?;
                 let (program, device) = (self.agent_program.as_ref(), (self.device.as_path(), self.baud));
                 let (key, safety) = (self.backend_key.as_deref(), self.safety.as_mut());
-                self.agent = start_agent(&self.program, program, safety, dir, self.port, device, key)?;
+                self.agent =
+                    start_agent(&self.program, program, safety, dir, self.listens.port(), device, key)?;
             }
         }
         Ok(())
@@ -200,7 +218,7 @@ impl House {
     pub fn relay(&self) -> Relay {
         Relay {
             host: HOST.to_owned(),
-            port: self.port,
+            port: self.listens.port(),
             token: self.token.clone(),
             ca_file: authority(self.dir.path()),
         }
@@ -326,11 +344,11 @@ fn job(dir: &Path) -> PathBuf {
 }
 
 /// Port 0 takes a free one; the first line says which.
-pub(crate) fn start_relay(program: &Path, dir: &Path, port: u16) -> io::Result<ChildProcess> {
+pub(crate) fn start_relay(program: &Path, dir: &Path, listens: SocketAddr) -> io::Result<ChildProcess> {
     let words = [
         "demo-relay".to_owned(),
         format!("--folder={}", dir.join("relay").display()),
-        format!("--listen=127.0.0.1:{port}"),
+        format!("--listen={listens}"),
     ];
     ChildProcess::spawn("relay", program, &words, &dir.join("relay.log"))
 }

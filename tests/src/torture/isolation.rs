@@ -226,7 +226,7 @@ impl Surroundings {
     fn build(site: &Site, dir: &Path, port: &Path, disturbance: Option<Disturbance>) -> anyhow::Result<Self> {
         let token = house::new_token()?;
         let agent_id = house::register(dir, &token)?;
-        let relay = house::start_relay(&site.program, dir, 0)?;
+        let relay = house::start_relay(&site.program, dir, (house::HERE, 0).into())?;
         let relay_port = house::port_of(&house::heard(&relay)?)?;
         let way = Way::open()?;
         way.lead_to(relay_port);

@@ -4,6 +4,7 @@
 
 mod agent;
 mod backend_guide;
+mod cable;
 mod control;
 mod dialects;
 mod doubt;
