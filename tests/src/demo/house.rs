@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use spoolway_agent::identity::Identity;
 use spoolway_protocol::AgentId;
-use spoolway_relay::config::Config;
-use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 
+use super::papers::{HOST, authority, new_token, register};
 use super::roles::PrinterReport;
 use super::safety::Safety;
 use crate::agent_program::{AgentProgram, AgentSetup};
@@ -23,10 +20,6 @@ use crate::way::Passage;
 const BEGIN: Duration = Duration::from_secs(60);
 /// How long a child may take to end in order.
 const END: Duration = Duration::from_secs(40);
-/// The name under which everybody dials the relay.
-pub(crate) const HOST: &str = "localhost";
-/// The backend that owns the agent.
-const BACKEND: &str = "farm";
 /// Where the relay listens.
 pub(crate) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -296,47 +289,10 @@ impl House {
     }
 }
 
-/// What the backend logs in with.
-pub(crate) fn new_token() -> anyhow::Result<String> {
-    let secret = spoolway_relay::auth::new_secret().ok().context("the system has no randomness")?;
-    Ok(format!("{BACKEND}.{secret}"))
-}
-
 /// The port of `HOST:PORT`.
 pub(crate) fn port_of(listens: &str) -> anyhow::Result<u16> {
     let port = listens.rsplit(':').next().and_then(|port| port.parse().ok());
     port.with_context(|| format!("the relay listens at {listens:?}"))
-}
-
-/// Certificates, the backend and the agent with a new key.
-pub(crate) fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
-    let directories = Directories::at(dir.join("relay"));
-    spoolway_relay_tools::certs::init(&directories.tls(), &[HOST.to_owned()])?;
-    let identity = Identity::open(&dir.join("agent"))?;
-    let mut registry = SqliteRegistry::open(&Config::default().registry_file(&directories))?;
-    let secret = token.rsplit('.').next().unwrap_or_default();
-    registry.add_backend(&BackendRecord {
-        id: BACKEND.parse()?,
-        organisation: "demo".to_owned(),
-        name: String::new(),
-        secret_hash: spoolway_relay::auth::hash_of_secret(secret),
-        revoked_ms: None,
-    })?;
-    registry.add_agent(&AgentRecord {
-        id: identity.agent_id(),
-        public_key: identity.public_key().try_into()?,
-        backend: BACKEND.parse()?,
-        name: String::new(),
-        hello_ctr: 0,
-        revoked_ms: None,
-        quarantined_ms: None,
-    })?;
-    Ok(identity.agent_id())
-}
-
-/// The authority of the relay's certificate.
-pub(crate) fn authority(dir: &Path) -> PathBuf {
-    Directories::at(dir.join("relay")).tls().join("ca.pem")
 }
 
 fn job(dir: &Path) -> PathBuf {

@@ -3,6 +3,7 @@
 mod bill;
 pub mod chaos;
 pub mod house;
+pub(crate) mod papers;
 pub mod picture;
 pub mod roles;
 mod safety;

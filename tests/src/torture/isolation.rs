@@ -25,7 +25,7 @@ use crate::bench::Site;
 use crate::bench::board::{Board, Model, USUAL_LATENCY_US};
 use crate::bench::cell::median;
 use crate::bench::part::Part;
-use crate::demo::house;
+use crate::demo::{house, papers};
 use crate::dial::Relay;
 use crate::process::ChildProcess;
 use crate::way::{Passage, Way};
@@ -224,15 +224,15 @@ struct Surroundings {
 
 impl Surroundings {
     fn build(site: &Site, dir: &Path, port: &Path, disturbance: Option<Disturbance>) -> anyhow::Result<Self> {
-        let token = house::new_token()?;
-        let agent_id = house::register(dir, &token)?;
+        let token = papers::new_token()?;
+        let agent_id = papers::register(dir, &token)?;
         let relay = house::start_relay(&site.program, dir, (house::HERE, 0).into())?;
         let relay_port = house::port_of(&house::heard(&relay)?)?;
         let way = Way::open()?;
         way.lead_to(relay_port);
-        let (authority, url) = (house::authority(dir), format!("wss://{}:{}", house::HOST, way.port()));
+        let (authority, url) = (papers::authority(dir), format!("wss://{}:{}", papers::HOST, way.port()));
         let backend =
-            Relay { host: house::HOST.to_owned(), port: relay_port, token, ca_file: authority.clone() };
+            Relay { host: papers::HOST.to_owned(), port: relay_port, token, ca_file: authority.clone() };
         let card = SlowCard::make(dir)?;
         let (folder, environment) = (dir.join("agent"), card.environment());
         let mut setup = AgentSetup::new(&folder, port, BAUD);
