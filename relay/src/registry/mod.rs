@@ -1,11 +1,13 @@
 //! Who may connect: agents, backends, revocations, and pairings under way; behind one trait.
 
+mod audit;
 mod desk;
 mod pairings;
 mod sqlite;
 
 use spoolway_protocol::{AgentId, BackendId};
 
+pub use audit::AuditRow;
 pub use desk::{BackendTable, Change, Desk, DeskError, Standing};
 pub use pairings::{EnrolmentRecord, PairError, Pairings};
 pub use sqlite::SqliteRegistry;

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use spoolway_protocol::pairing::{PAIR_S, PairCode};
 use spoolway_protocol::{AgentId, BackendId};
 
-use super::sqlite::{known, parsed};
+use super::audit::note;
+use super::sqlite::{RELAY, known, parsed};
 use super::{RegistryError, SqliteRegistry};
 use crate::pairing::{Act, By, Came, Pairing, Refused};
 
@@ -182,12 +183,23 @@ impl Pairings for SqliteRegistry {
         let sql = "SELECT state FROM pairing WHERE id = ?1";
         let found = change.query_row(sql, [id], |row| pairing_of_row(row, 0)).optional()?;
         let mut pairing = found.ok_or(Refused::Unknown)?;
-        match pairing.handle(now_ms, by, act)? {
-            Came::Unchanged => return Ok(pairing),
-            Came::Changed => {}
-            Came::Paired(backend, name) => {
-                own(&change, &backend, (pairing.agent, pairing.public_key), &name)?
-            }
+        let agent = format!("a:{}", pairing.agent);
+        let actor = match by {
+            By::Agent => agent.clone(),
+            By::Backend(backend) if self.actor == RELAY => format!("b:{backend}"),
+            By::Backend(_) => self.actor.clone(),
+        };
+        let is_approval = matches!((by, &act), (By::Backend(_), Act::Yes(_)));
+        let came = pairing.handle(now_ms, by, act)?;
+        if came == Came::Unchanged {
+            return Ok(pairing);
+        }
+        if is_approval {
+            note(&change, &actor, "pairing.approve", &agent, "")?;
+        }
+        if let Came::Paired(backend, name) = came {
+            own(&change, &backend, (pairing.agent, pairing.public_key), &name)?;
+            note(&change, &actor, "agent.pair", &agent, &format!("backend {backend}"))?;
         }
         change.execute("UPDATE pairing SET state = ?2 WHERE id = ?1", params![id, json(&pairing)])?;
         change.commit()?;
@@ -203,6 +215,7 @@ impl Pairings for SqliteRegistry {
         if change.execute(sql, row)? == 0 {
             return Err(RegistryError::Exists(format!("enrolment token {id}")));
         }
+        note(&change, &self.actor, "enrolment.add", id, &format!("backend {backend}, {uses_left} uses"))?;
         Ok(change.commit()?)
     }
 
@@ -222,8 +235,11 @@ impl Pairings for SqliteRegistry {
     }
 
     fn remove_enrolment(&mut self, id: &str) -> Result<(), RegistryError> {
-        let rows = self.connection.execute("DELETE FROM enrolment WHERE id = ?1", [id])?;
-        known(rows, "enrolment token", &id)
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let rows = change.execute("DELETE FROM enrolment WHERE id = ?1", [id])?;
+        known(rows, "enrolment token", &id)?;
+        note(&change, &self.actor, "enrolment.revoke", id, "")?;
+        Ok(change.commit()?)
     }
 
     fn enrol(
@@ -253,6 +269,8 @@ impl Pairings for SqliteRegistry {
         }
         change.execute("UPDATE enrolment SET uses_left = uses_left - 1 WHERE id = ?1", [token])?;
         own(&change, &backend, agent, name)?;
+        let name = format!("a:{}", agent.0);
+        note(&change, &name, "agent.enrol", &name, &format!("backend {backend}, token {token}"))?;
         change.commit()?;
         Ok(backend)
     }

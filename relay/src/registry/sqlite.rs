@@ -6,13 +6,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use spoolway_protocol::{AgentId, BackendId};
 
+use super::audit::{AUDIT, note};
 use super::pairings::{PAIRINGS, good_backend};
 use super::{AgentRecord, BackendRecord, Changed, Registry, RegistryError};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From each schema to the next; a new one is added at the end. The first makes a registry of an empty file.
-const STEPS: [&str; 2] = [CREATE, PAIRINGS];
+const STEPS: [&str; 3] = [CREATE, PAIRINGS, AUDIT];
 /// The newest schema.
 const SCHEMA: i64 = STEPS.len() as i64;
 
@@ -37,7 +38,12 @@ const AGENT_COLUMNS: &str = "id, public_key, backend, name, hello_ctr, revoked_m
 #[derive(Debug)]
 pub struct SqliteRegistry {
     pub(super) connection: Connection,
+    /// Who changes something through it, for the audit.
+    pub(super) actor: String,
 }
+
+/// The actor where nobody else is named.
+pub(super) const RELAY: &str = "relay";
 
 impl SqliteRegistry {
     /// Opens the file, or makes it and its folder.
@@ -63,18 +69,26 @@ impl SqliteRegistry {
             change.pragma_update(None, "user_version", SCHEMA)?;
         }
         change.commit()?;
-        Ok(Self { connection })
+        Ok(Self { connection, actor: RELAY.to_owned() })
     }
 
-    /// One transaction under a new revision; nothing is kept when `change` fails.
+    /// The same for somebody whose name the audit keeps.
+    #[must_use]
+    pub fn acting_as(self, actor: impl Into<String>) -> Self {
+        Self { actor: actor.into(), ..self }
+    }
+
+    /// One transaction under a new revision, with a row of the audit; nothing is kept when `change` fails.
     fn change(
         &mut self,
+        (action, subject, detail): (&str, &str, &str),
         change: impl FnOnce(&Transaction<'_>, u64) -> Result<(), RegistryError>,
     ) -> Result<(), RegistryError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let sql = "UPDATE revision SET last = last + 1 RETURNING last";
         let revision = transaction.query_row(sql, [], |row| row.get(0))?;
         change(&transaction, revision)?;
+        note(&transaction, &self.actor, action, subject, detail)?;
         Ok(transaction.commit()?)
     }
 }
@@ -100,7 +114,8 @@ impl Registry for SqliteRegistry {
     }
 
     fn add_agent(&mut self, agent: &AgentRecord) -> Result<(), RegistryError> {
-        self.change(|transaction, revision| {
+        let audit = ("agent.add", &*format!("a:{}", agent.id), &*format!("backend {}", agent.backend));
+        self.change(audit, |transaction, revision| {
             good_backend(transaction, &agent.backend)?;
             let sql = "INSERT INTO agent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
             let id = agent.id.to_string();
@@ -122,7 +137,12 @@ impl Registry for SqliteRegistry {
     }
 
     fn add_backend(&mut self, backend: &BackendRecord) -> Result<(), RegistryError> {
-        self.change(|transaction, revision| {
+        let audit = (
+            "backend.add",
+            &*format!("b:{}", backend.id),
+            &*format!("organisation {}", backend.organisation),
+        );
+        self.change(audit, |transaction, revision| {
             let sql = "INSERT INTO backend VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
             let BackendRecord { id, organisation, name, secret_hash, revoked_ms } = backend;
             let row = params![id.as_str(), organisation, name, secret_hash, revoked_ms, revision];
@@ -132,21 +152,22 @@ impl Registry for SqliteRegistry {
     }
 
     fn revoke_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError> {
-        self.change(|transaction, revision| {
+        self.change(("agent.revoke", &format!("a:{id}"), ""), |transaction, revision| {
             let sql = "UPDATE agent SET revoked_ms = COALESCE(revoked_ms, ?2), revision = ?3 WHERE id = ?1";
             known(transaction.execute(sql, params![id.to_string(), now_ms, revision])?, "agent", id)
         })
     }
 
     fn revoke_backend(&mut self, id: &BackendId, now_ms: u64) -> Result<(), RegistryError> {
-        self.change(|transaction, revision| {
+        self.change(("backend.revoke", &format!("b:{id}"), ""), |transaction, revision| {
             let sql = "UPDATE backend SET revoked_ms = COALESCE(revoked_ms, ?2), revision = ?3 WHERE id = ?1";
             known(transaction.execute(sql, params![id.as_str(), now_ms, revision])?, "backend", id)
         })
     }
 
     fn quarantine_agent(&mut self, id: &AgentId, since_ms: Option<u64>) -> Result<(), RegistryError> {
-        self.change(|transaction, revision| {
+        let action = if since_ms.is_some() { "agent.quarantine" } else { "agent.release" };
+        self.change((action, &format!("a:{id}"), ""), |transaction, revision| {
             let sql = "UPDATE agent SET quarantined_ms = ?2, revision = ?3 WHERE id = ?1";
             known(transaction.execute(sql, params![id.to_string(), since_ms, revision])?, "agent", id)
         })

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 use spoolway_relay::console::{Ask, Row, Status};
 
-use super::registry::now_ms;
+use super::registry::{now_ms, open};
 use super::{Failed, UNAVAILABLE};
 
 #[derive(Debug, Args)]
@@ -17,6 +17,28 @@ pub(super) struct Form {
     /// One JSON object a line, as the relay says it
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    /// How many changes, the last ones
+    #[arg(long, default_value_t = 50)]
+    last: u32,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Prints who has changed the registry.
+pub(super) fn audit(audit: &Audit, file: &Path) -> Result<(), Failed> {
+    let rows = open(file)?.audit(audit.last)?;
+    if audit.form.json {
+        rows.iter().try_for_each(|row| serde_json::to_string(row).map(|row| println!("{row}")))?;
+        return Ok(());
+    }
+    let head = ["TIME (UTC)", "WHO", "WHAT", "OF", ""].map(str::to_owned);
+    let rows = rows.into_iter().map(|row| [row.time, row.actor, row.action, row.subject, row.detail]);
+    print!("{}", table(std::iter::once(head).chain(rows).collect()));
+    Ok(())
 }
 
 /// Asks the relay at this socket and prints what it says.

@@ -10,7 +10,7 @@ use spoolway_protocol::BackendId;
 use toml::{Table, Value};
 
 use super::pair::keys_of;
-use super::registry::now_ms;
+use super::registry::{now_ms, open};
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
 use spoolway_relay::config::Config;
@@ -57,7 +57,7 @@ pub(super) struct NewToken {
 impl EnrolCommand {
     pub(super) fn carry_out(self, config: &Config, directories: &Directories) -> Result<(), Failed> {
         let file = config.registry_file(directories);
-        let mut registry = SqliteRegistry::open(&file).with_context(|| file.display().to_string())?;
+        let mut registry = open(&file)?;
         match self {
             Self::Add(token) => add(&mut registry, token, config, directories),
             Self::Revoke { id } => {

@@ -78,6 +78,8 @@ enum Command {
     /// Tokens by which many agents pair without a person
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
+    /// Who has changed the registry: when, and what
+    Audit(ask::Audit),
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -186,6 +188,7 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Pair(command) => command.carry_out(&config.registry_file(&directories)),
+        Command::Audit(audit) => ask::audit(&audit, &config.registry_file(&directories)),
         Command::Enrol(command) => command.carry_out(&config, &directories),
         Command::Config(ConfigCommand::Check { .. }) => {
             print!("{}", toml::to_string(&config).context("the configuration cannot be shown")?);

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use spoolway_protocol::BackendId;
 use spoolway_protocol::pairing::{PairCode, PairState, fingerprint_bytes, words_of};
 
-use super::registry::now_ms;
+use super::registry::{now_ms, open};
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
 use spoolway_relay::pairing::{Act, By, Claim, Pairing};
@@ -49,7 +49,7 @@ pub(super) struct Approval {
 
 impl PairCommand {
     pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
-        let mut registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+        let mut registry = open(file)?;
         match self {
             Self::List => {
                 for (_, pairing) in registry.pairings()? {

@@ -68,7 +68,7 @@ pub(super) enum BackendCommand {
 
 impl AgentCommand {
     pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
-        let mut registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+        let mut registry = open(file)?;
         match self {
             Self::Add { id, key, backend, name } => {
                 let public_key = key_of(id, &key).map_err(Failed::with(USAGE))?;
@@ -104,7 +104,7 @@ impl AgentCommand {
 
 impl BackendCommand {
     pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
-        let mut registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+        let mut registry = open(file)?;
         match self {
             Self::Add { id, organisation, name } => {
                 let secret =
@@ -141,6 +141,15 @@ fn key_of(id: AgentId, base64: &str) -> anyhow::Result<[u8; 32]> {
         bail!("--key belongs to agent {made}, not to {id}");
     }
     Ok(key)
+}
+
+/// The registry, changed in the name of whoever has typed this.
+pub(super) fn open(file: &Path) -> anyhow::Result<SqliteRegistry> {
+    let registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+    let uid = rustix::process::getuid().as_raw();
+    let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()).filter(|_| uid == 0);
+    let actor = sudo.map_or(format!("uid {uid}"), |sudo| format!("uid {uid}, by sudo of uid {sudo}"));
+    Ok(registry.acting_as(actor))
 }
 
 pub(super) fn now_ms() -> u64 {

@@ -45,6 +45,43 @@ fn exit_codes_say_what_went_wrong() {
     assert!(code == 78 && error.contains("relay.toml") && error.contains("soon"), "{code} {error}");
 }
 
+#[test]
+fn every_change_of_the_registry_by_hand_is_kept_with_who_has_made_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let id = spoolway_relay::auth::agent_id_of(&[7; 32]).to_string();
+    let typed: [&[&str]; 6] = [
+        &["backend", "add", "farm", "--organisation", "school"],
+        &["agent", "add", "--id", &id, "--key", key, "--backend", "farm"],
+        &["agent", "release", &id],
+        &["enrol", "add", "--backend", "farm", "--uses", "3"],
+        &["agent", "revoke", &id],
+        &["backend", "revoke", "farm"],
+    ];
+    for args in typed {
+        let (code, error) = code_of(folder, args);
+        assert_eq!(code, 0, "{args:?}: {error}");
+    }
+    assert_eq!(code_of(folder, &["agent", "revoke", &id.replace(&id[..1], "0")]).0, 1, "it is unknown");
+    let output = relay(folder).args(["audit", "--json"]).output().unwrap();
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let actions: Vec<_> = rows.iter().map(|row| row["action"].as_str().unwrap()).collect();
+    let expected =
+        ["backend.add", "agent.add", "agent.release", "enrolment.add", "agent.revoke", "backend.revoke"];
+    assert_eq!(actions, expected);
+    let uid = format!("uid {}", rustix::process::getuid().as_raw());
+    assert!(rows.iter().all(|row| row["actor"].as_str().unwrap().starts_with(&uid)), "{rows:?}");
+    assert_eq!(
+        (&rows[1]["subject"], &rows[1]["detail"]),
+        (&format!("a:{id}").into(), &"backend farm".into())
+    );
+    let output = relay(folder).args(["audit", "--last", "1"]).output().unwrap();
+    let people = String::from_utf8(output.stdout).unwrap();
+    assert!(people.lines().count() == 2 && people.contains("backend.revoke  b:farm"), "{people}");
+}
+
 /// A relay of its own, where it listens, and its log from there on.
 fn started(folder: &Path) -> (Child, String, Lines<BufReader<ChildStderr>>) {
     let mut child = relay(folder)

@@ -183,6 +183,8 @@ async fn two_machines_with_one_key_are_both_closed_until_a_person_releases_it() 
     let third = rejected(&world, |nonce, exporter| machine.hello(nonce, "localhost", exporter)).await;
     assert_eq!(third, ("clone_suspected".into(), 4090));
     assert!(world.registry().agent(&machine.id).unwrap().unwrap().quarantined_ms.is_some());
+    let row = world.registry().audit(1).unwrap().remove(0);
+    assert_eq!((row.actor, row.action), ("relay".to_owned(), "agent.quarantine".to_owned()));
     assert_eq!(world.cli(&["agent", "release", &machine.id.to_string()]).0, 0);
     world.agent(&mut machine).await;
 }

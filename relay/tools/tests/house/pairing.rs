@@ -73,6 +73,10 @@ async fn a_code_four_words_and_two_yeses_let_an_agent_in() {
     assert_eq!(say(&mut agent, &machine, &id, "no").await.status, 409, "what is over does not change");
     let record = world.registry().agent(&machine.id).unwrap().unwrap();
     assert_eq!((record.backend.as_str(), record.name.as_str()), ("farm", "left"));
+    let audit: Vec<_> =
+        world.registry().audit(2).unwrap().into_iter().map(|row| (row.actor, row.action)).collect();
+    let farm = |action: &str| ("b:farm".to_owned(), action.to_owned());
+    assert_eq!(audit, [farm("pairing.approve"), farm("agent.pair")]);
     world.agent(&mut machine).await;
 }
 
