@@ -111,6 +111,12 @@ impl Identity {
         Ok(Self { pair, folder, counter: Mutex::new(counter) })
     }
 
+    /// The identity in the state folder, if there is one that can be read; none is made.
+    #[must_use]
+    pub fn find(state_dir: &Path) -> Option<Self> {
+        state_dir.join(FOLDER).join(KEY).exists().then(|| Self::open(state_dir).ok()).flatten()
+    }
+
     /// First 128 bits of the SHA-256 of the public key.
     #[must_use]
     pub fn agent_id(&self) -> AgentId {

@@ -12,6 +12,7 @@ use super::pair::{block_on, refuse_for_the_systems};
 use super::{Exit, Failure, Whereabouts};
 use crate::clock::{Clock, utc, wall_ms};
 use crate::config::Loaded;
+use crate::identity::Identity;
 use crate::local::{Client, TalkError};
 use crate::pairing::{Kept, KeptError, relay_of};
 use crate::uplink::{RelaySettings, Stage, Walk, walk};
@@ -35,6 +36,10 @@ pub(super) fn doctor(whereabouts: &Whereabouts, json: bool, out: &mut impl Write
     }));
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
+    // As the agent does it: this machine's clock is not behind the last login.
+    if let Some(identity) = Identity::find(&loaded.config.state_dir) {
+        clock.raise_floor(identity.last_hello_ctr());
+    }
     let kept = Kept::read(&loaded.config.state_dir);
     let relay = relay_of(&loaded.config, kept.as_ref().ok().and_then(Option::as_ref));
     let walked = match &relay {

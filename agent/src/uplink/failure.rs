@@ -12,7 +12,7 @@ use spoolway_protocol::version::PROTO;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
-use super::post::retry_after_ms;
+use super::retry_after::retry_after_ms;
 use crate::clock::utc;
 
 /// Longest text of a peer that is repeated to people.
@@ -268,13 +268,5 @@ mod tests {
     fn the_words_of_a_peer_are_made_harmless() {
         assert_eq!(plain("a\x1b[2Jb\nc\n"), "a [2Jb c");
         assert_eq!(plain(&"x".repeat(9_999)).len(), REPEATED_CHARS);
-    }
-
-    #[test]
-    fn retry_after_is_read_in_seconds() {
-        let mut headers = tokio_tungstenite::tungstenite::http::HeaderMap::new();
-        assert_eq!(retry_after_ms(&headers), None);
-        headers.insert("retry-after", "7".parse().unwrap());
-        assert_eq!(retry_after_ms(&headers), Some(7_000));
     }
 }

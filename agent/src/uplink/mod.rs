@@ -13,6 +13,7 @@ mod outgoing;
 mod post;
 mod probe;
 mod proxy;
+mod retry_after;
 mod session;
 mod socket;
 mod standing;

@@ -3,7 +3,7 @@
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
@@ -13,6 +13,7 @@ use spoolway_protocol::pairing::pair_signed_bytes;
 
 use super::RelaySettings;
 use super::failure::{Failure, Stage};
+use super::retry_after::retry_after_ms;
 use super::way::{self, Secured, in_time, signed_host};
 use crate::clock::Clock;
 use crate::identity::Identity;
@@ -117,10 +118,4 @@ async fn exchange(
     let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     Ok(Answered { status, retry_after_ms, body })
-}
-
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3); its other form, a date, is left aside.
-pub(super) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(seconds.saturating_mul(1_000))
 }

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::RelaySettings;
 use super::failure::{Failure, Stage, is_web, plain};
 use super::no_proxy::excepts;
-use super::post::retry_after_ms;
+use super::retry_after::retry_after_ms;
 use super::way::{in_time, signed_host};
 use crate::config::{ProxyAddress, ProxyChoice, ProxyUrl, RelayUrl};
 

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use rcgen::date_time_ymd;
 use serde_json::Value;
+use spoolway_agent::identity::Identity;
 
 use crate::relay::{FakeRelay, in_time};
 use crate::ways::saying;
@@ -113,6 +114,19 @@ async fn the_clock_and_the_certificate_are_told_apart() {
     }
 }
 
+/// A clock that woke up in the past is taken to be where the last login was, as the agent itself takes it.
+#[tokio::test]
+async fn the_last_login_lifts_the_clock() {
+    let relay = FakeRelay::start_for(|leaf| leaf.not_after = date_time_ymd(2100, 1, 1)).await;
+    let doctor = Doctor::at(&relay, "localhost", relay.port);
+    let in_2200 = 7_258_118_400_000;
+    assert_eq!(Identity::open(doctor.dir.path()).unwrap().next_hello_ctr(in_2200), in_2200);
+    tokio::select! {
+        () = doctor.finds("clock", "tls.clock", 1) => {}
+        () = relay.refuse_all() => unreachable!("it serves for ever"),
+    }
+}
+
 #[tokio::test]
 async fn the_websocket_and_the_binding_are_told_apart() {
     let relay = FakeRelay::start().await;
@@ -143,6 +157,7 @@ async fn a_machine_without_a_running_agent_is_warned_and_sends_no_hello() {
     };
     let (output, ()) = tokio::join!(doctor.run(&["--json"]), serve);
     assert!(output.status.success(), "{output:?}");
+    assert!(!doctor.dir.path().join("identity").exists(), "it looks, and makes no key");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["verdict"], "warning", "{report}");
     let last = report["steps"].as_array().unwrap().last().unwrap();
