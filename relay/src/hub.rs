@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use spoolway_protocol::hello::{Drain, NackCode, close};
-use spoolway_protocol::{Address, AgentId, BackendId};
+use spoolway_protocol::security::SecurityKind;
+use spoolway_protocol::{Address, AgentId, BackendId, Route};
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
+use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Frame, Letter, Refused};
 use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::{Caller, Post};
 use crate::registry::{Change, Desk, Standing};
@@ -37,6 +39,8 @@ pub(crate) struct Hub {
     pub(crate) metrics: Metrics,
     /// The registry.
     pub(crate) desk: Desk,
+    /// Who may try what how often.
+    pub(crate) admission: Admission,
     limits: RwLock<Arc<config::Limits>>,
     /// Who watches.
     pub(crate) tail: Tail,
@@ -94,6 +98,7 @@ impl Hub {
         Self {
             options,
             hosts: config.relay.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            admission: Admission::new(&config.limits),
             limits: RwLock::new(Arc::new(config.limits.clone())),
             clock: Clock::start(),
             metrics: Metrics::default(),
@@ -115,6 +120,7 @@ impl Hub {
 
     /// Other bounds, from now on.
     pub(crate) fn set_limits(&self, limits: config::Limits) {
+        self.admission.change(&limits);
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
@@ -215,7 +221,7 @@ impl Hub {
                 }
                 let Some(post) = server else { return self.nobody_home(class) };
                 match post.push(letter, turn.as_ref()) {
-                    Ok(displaced) => return self.taken(displaced),
+                    Ok(displaced) => return self.taken(class, displaced),
                     Err(Refused::Closed) => return self.nobody_home(class),
                     Err(Refused::Full(back)) => letter = back,
                 }
@@ -230,16 +236,34 @@ impl Hub {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is how a delivery ends")]
-    fn taken(&self, displaced: Displaced) -> Result<(), NoRoute> {
-        self.metrics.displaced(displaced);
+    fn taken(&self, class: Class, displaced: Displaced) -> Result<(), NoRoute> {
+        self.metrics.displaced(class, displaced);
         Ok(())
     }
 
-    /// Telemetry for nobody is dropped without a word.
+    /// What may be lost is dropped without a word when nobody is there.
     fn nobody_home(&self, class: Class) -> Result<(), NoRoute> {
-        match class {
-            Class::Telemetry => self.taken(Displaced { coalesced: false, dropped: 1 }),
-            Class::Reliable | Class::Bulk => Err(NoRoute::Refused(NackCode::Offline)),
+        match class.is_lossy() {
+            true => self.taken(class, Displaced { coalesced: false, dropped: 1 }),
+            false => Err(NoRoute::Refused(NackCode::Offline)),
+        }
+    }
+
+    /// The TTL of a letter ran out before it could be written: its sender hears it, if it is still there.
+    pub(crate) fn expire(&self, letter: &Letter) {
+        let (Frame::Passed(passage), Some(sender)) = (&letter.frame, letter.sender) else { return };
+        if letter.class.is_lossy() {
+            return self.metrics.displaced(letter.class, Displaced { coalesced: false, dropped: 1 });
+        }
+        self.metrics.count_word(Metric::Nacks, NackCode::Expired.as_str());
+        let Ok(head) = Route::parse(passage.as_str()) else { return };
+        let post = self.router().connection(head.from, sender).cloned();
+        if let Some(post) = post {
+            let about = head.from.and_then(|from| from.parse().ok());
+            self.alarm_about(about, &post, SecurityKind::TtlDrop, "a frame waited for longer than its TTL");
+            let nack = words::nack(head.id, NackCode::Expired, head.to.unwrap_or_default());
+            // Whoever does not read his answers has no use for this one.
+            let _ = post.push(Letter::own(nack, self.clock.ms()), None);
         }
     }
 
@@ -247,7 +271,7 @@ impl Hub {
     fn copy_to(&self, watchers: &[Arc<Post>], letter: &Letter) {
         for post in watchers {
             match post.push(letter.clone(), None) {
-                Ok(displaced) => self.metrics.displaced(displaced),
+                Ok(displaced) => self.metrics.displaced(letter.class, displaced),
                 Err(Refused::Closed) => {}
                 Err(Refused::Full(_)) => {
                     self.metrics.count(Metric::SlowPeers);
@@ -329,5 +353,6 @@ fn bounds_of(limits: &config::Limits) -> Bounds {
         Bound { frames: limits.mailbox_frames, bytes: limits.mailbox_bytes },
         Bound { frames: limits.bulk_frames, bytes: usize::MAX },
         Bound { frames: limits.telemetry_slots, bytes: limits.telemetry_bytes },
+        Bound { frames: limits.log_frames, bytes: limits.log_bytes },
     ]
 }

@@ -5,6 +5,7 @@
 //! [`session`], [`router`], [`mailbox`], [`limits`] and [`pairing`] are pure: they are told frames and the time and know no socket.
 
 mod admin;
+mod admission;
 pub mod auth;
 pub mod clock;
 pub mod config;

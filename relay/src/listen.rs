@@ -1,7 +1,7 @@
 //! From a TCP connection to TLS: a bounded number of handshakes at a time, each under a time limit.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -89,23 +89,40 @@ pub(crate) async fn accept_until(stop: CancellationToken, listener: TcpListener,
     }
 }
 
-/// Counts a socket for as long as it lives.
-pub(crate) struct Counted(Arc<Hub>);
+/// Counts a socket for as long as it lives, and its address until somebody has shown who he is.
+pub(crate) struct Counted {
+    /// Whose socket it is.
+    pub(crate) address: SocketAddr,
+    hub: Arc<Hub>,
+    stranger: Mutex<Option<IpAddr>>,
+}
+
+impl Counted {
+    /// This is somebody whom the relay serves.
+    pub(crate) fn known(&self) {
+        let stranger = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        stranger.into_iter().for_each(|key| self.hub.admission.known(key));
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.metrics.sockets.fetch_sub(1, Ordering::Relaxed);
+        self.hub.metrics.sockets.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Door {
     fn let_in(&self, stream: TcpStream, address: SocketAddr, handshakes: Arc<Semaphore>, routes: Router) {
         let open = self.hub.metrics.sockets.fetch_add(1, Ordering::Relaxed);
-        let counted = Arc::new(Counted(Arc::clone(&self.hub)));
+        let mut counted = Counted { address, hub: Arc::clone(&self.hub), stranger: Mutex::default() };
         if open >= self.hub.limits().max_sockets as u64 {
-            self.hub.metrics.handshake_failed(HandshakeFailure::Full);
-            return;
+            return self.hub.metrics.handshake_failed(HandshakeFailure::Full);
         }
+        match self.hub.admission.stranger(address.ip(), self.hub.clock.ms()) {
+            Ok(key) => counted.stranger = Mutex::new(key),
+            Err(_) => return self.hub.metrics.handshake_failed(HandshakeFailure::RateLimited),
+        }
+        let counted = Arc::new(counted);
         let door = self.clone();
         self.spawn(async move {
             let Some((stream, visit)) = door.handshake(stream, address, handshakes, counted).await else {

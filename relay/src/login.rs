@@ -47,6 +47,9 @@ pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Ver
             return reject(RejectCode::CloneSuspected, None, alarm(SecurityKind::CloneSuspected, text));
         }
     }
+    if let Err(wait_ms) = hub.admission.login(&hello.agent_id, hub.clock.ms()) {
+        return reject(RejectCode::RateLimited, Some(wait_ms), "this agent logs in too often");
+    }
     match hub.desk.raise_hello_ctr(hello.agent_id, hello.hello_ctr).await {
         Err(_) => busy(),
         Ok(false) => {

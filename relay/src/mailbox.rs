@@ -5,8 +5,9 @@
 //! | reliable | commands, receipts, events, acks, the relay's own words | the sender waits or is told `busy` |
 //! | bulk | chunk frames and the words about them | the sender waits |
 //! | telemetry | the latest per (sender, key) | the oldest is lost |
+//! | log | lines of logs | the oldest is lost |
 //!
-//! Each queue keeps its order, so frames of one sender and class never overtake each other. Reliable leaves first, telemetry last.
+//! Each queue keeps its order, so frames of one sender and class never overtake each other. They leave in the order of this table.
 //! A queue takes a letter as long as it is below both of its bounds, so it may end one letter above the bytes: a large letter then
 //! never waits longer than a small one.
 
@@ -35,11 +36,13 @@ pub enum Class {
     Bulk,
     /// Latest wins.
     Telemetry,
+    /// The oldest is dropped.
+    Log,
 }
 
 impl Class {
     /// Every class, in the order of its number, which is the order of writing.
-    pub const ALL: [Self; 3] = [Self::Reliable, Self::Bulk, Self::Telemetry];
+    pub const ALL: [Self; 4] = [Self::Reliable, Self::Bulk, Self::Telemetry, Self::Log];
 
     /// The class of a text frame, from its head alone: a `key` marks what is ephemeral, whatever its kind.
     pub fn of(head: &Route<'_>) -> Self {
@@ -47,6 +50,7 @@ impl Class {
             "telem" => Self::Telemetry,
             _ if head.key.is_some() => Self::Telemetry,
             t if t.starts_with("chunk.") => Self::Bulk,
+            t if t.starts_with("log.") => Self::Log,
             _ => Self::Reliable,
         }
     }
@@ -57,7 +61,13 @@ impl Class {
             Self::Reliable => "reliable",
             Self::Bulk => "bulk",
             Self::Telemetry => "telemetry",
+            Self::Log => "log",
         }
+    }
+
+    /// Whether it may be lost, and so never makes anybody wait.
+    pub fn is_lossy(self) -> bool {
+        matches!(self, Self::Telemetry | Self::Log)
     }
 }
 
@@ -213,7 +223,7 @@ impl Mailbox {
 
     /// Whether a letter of this class would be taken.
     pub fn has_room(&self, class: Class) -> bool {
-        class == Class::Telemetry || self.queues[class as usize].is_below(self.bounds[class as usize])
+        class.is_lossy() || self.queues[class as usize].is_below(self.bounds[class as usize])
     }
 
     /// The relay's own words have as much room again, so that answers to a peer do not wait behind what others send it.
@@ -229,34 +239,35 @@ impl Mailbox {
     /// # Errors
     /// Hands it back when there is no room.
     pub fn push(&mut self, letter: Letter) -> Result<Displaced, Refused> {
-        match letter.slot {
-            _ if self.farewell.is_some() => Err(Refused::Closed),
-            Some(slot) => Ok(self.push_latest(slot, letter)),
-            None if !self.has_room_for(&letter) => Err(Refused::Full(letter)),
-            None => {
-                self.queues[letter.class as usize].push(letter);
-                Ok(Displaced::default())
-            }
+        if self.farewell.is_some() {
+            return Err(Refused::Closed);
         }
-    }
-
-    fn push_latest(&mut self, slot: u64, letter: Letter) -> Displaced {
-        let (class, mut displaced) = (letter.class as usize, Displaced::default());
-        let queue = &mut self.queues[class];
-        if let Some(place) = self.slots.get(&slot) {
+        if !self.has_room_for(&letter) {
+            return Err(Refused::Full(letter));
+        }
+        let class = letter.class;
+        let queue = &mut self.queues[class as usize];
+        let place = letter.slot.and_then(|slot| self.slots.get(&slot));
+        let coalesced = place.is_some();
+        if let Some(place) = place {
             queue.replace(place - self.left, letter);
-            displaced.coalesced = true;
         } else {
-            self.slots.insert(slot, self.left + queue.letters.len());
+            letter.slot.map(|slot| self.slots.insert(slot, self.left + queue.letters.len()));
             queue.push(letter);
         }
-        let Bound { frames, bytes } = self.bounds[class];
+        Ok(Displaced { coalesced, dropped: if class.is_lossy() { self.trim(class) } else { 0 } })
+    }
+
+    /// Drops the oldest of what is too much; returns how many.
+    fn trim(&mut self, class: Class) -> usize {
+        let mut dropped = 0;
+        let Bound { frames, bytes } = self.bounds[class as usize];
         let is_over =
             |queue: &Queue| queue.letters.len() > 1 && (queue.letters.len() > frames || queue.bytes > bytes);
-        while is_over(&self.queues[class]) {
-            displaced.dropped += usize::from(self.pop_of(Class::ALL[class]).is_some());
+        while is_over(&self.queues[class as usize]) {
+            dropped += usize::from(self.pop_of(class).is_some());
         }
-        displaced
+        dropped
     }
 
     /// The next letter to write.

@@ -12,8 +12,8 @@ use crate::mailbox::{Class, Displaced};
 const MOST_WORDS: usize = 8;
 /// Of a metric without a label.
 const NO_LABEL: (&str, &[&str]) = ("", &[""]);
-const CLASS: (&str, &[&str]) = ("class", &["reliable", "bulk", "telemetry"]);
-const FAILURE: (&str, &[&str]) = ("why", &["full", "timeout", "tls", "upgrade"]);
+const CLASS: (&str, &[&str]) = ("class", &["reliable", "bulk", "telemetry", "log"]);
+const FAILURE: (&str, &[&str]) = ("why", &["full", "timeout", "tls", "upgrade", "rate_limited"]);
 
 /// A name and the words of its label; the help is the comment.
 struct Family {
@@ -53,6 +53,10 @@ metrics! {
     Coalesced = "telemetry_coalesced_total", NO_LABEL;
     /// Telemetry lost for want of room.
     Dropped = "telemetry_dropped_total", NO_LABEL;
+    /// Log lines lost for want of room.
+    LogDropped = "log_dropped_total", NO_LABEL;
+    /// Agents closed because they sent far more than they may.
+    Floods = "flooding_peers_total", NO_LABEL;
     /// Times a sender had to wait for room.
     Waits = "sender_waits_total", NO_LABEL;
     /// Peers closed because they did not read.
@@ -82,6 +86,8 @@ pub(crate) enum HandshakeFailure {
     Tls,
     /// Not a websocket of this protocol, or a wrong credential.
     Upgrade,
+    /// Too many from this address do not say who they are.
+    RateLimited,
 }
 
 /// What is read at the moment of asking.
@@ -92,7 +98,7 @@ pub(crate) struct Gauges {
     /// Backend processes.
     pub(crate) backends: usize,
     /// Frames in all mailboxes, by class.
-    pub(crate) depth: [usize; 3],
+    pub(crate) depth: [usize; Class::ALL.len()],
     /// Reliable frames in the fullest mailbox.
     pub(crate) deepest: usize,
     /// End of the certificate, unix seconds; 0 when it is not known.
@@ -130,10 +136,11 @@ impl Metrics {
         self.add(Metric::BytesOut, class as usize, bytes as u64);
     }
 
-    /// Telemetry was replaced or lost.
-    pub(crate) fn displaced(&self, displaced: Displaced) {
+    /// Something of this class was replaced or lost.
+    pub(crate) fn displaced(&self, class: Class, displaced: Displaced) {
+        let dropped = if class == Class::Log { Metric::LogDropped } else { Metric::Dropped };
         self.add(Metric::Coalesced, 0, u64::from(displaced.coalesced));
-        self.add(Metric::Dropped, 0, displaced.dropped as u64);
+        self.add(dropped, 0, displaced.dropped as u64);
     }
 
     /// A connection ended before it was one.
@@ -201,7 +208,7 @@ mod tests {
         metrics.count_word(Metric::Nacks, NackCode::Busy.as_str());
         metrics.count_word(Metric::Rejects, RejectCode::Revoked.as_str());
         metrics.count_word(Metric::Rejects, "from the future");
-        metrics.displaced(Displaced { coalesced: true, dropped: 2 });
+        metrics.displaced(Class::Telemetry, Displaced { coalesced: true, dropped: 2 });
         let page = metrics.render(Gauges { agents: 3, ..Gauges::default() });
         for line in [
             "spoolway_relay_sockets{kind=\"agent\"} 3",
@@ -226,6 +233,6 @@ mod tests {
             assert!(family.label.1.len() <= MOST_WORDS, "{}", family.name);
         }
         assert_eq!(CLASS.1, Class::ALL.map(Class::name));
-        assert_eq!(FAILURE.1.len(), HandshakeFailure::Upgrade as usize + 1);
+        assert_eq!(FAILURE.1.len(), HandshakeFailure::RateLimited as usize + 1);
     }
 }

@@ -1,30 +1,29 @@
 //! One task per peer: it carries frames between socket, session, router and mailbox.
 
-use std::net::SocketAddr;
+mod entry;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_protocol::hello::{Binding, Hello, NackCode, Presence, close};
+use spoolway_protocol::hello::{Binding, NackCode, close};
 use spoolway_protocol::ids::SessionId;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
 use spoolway_protocol::security::SecurityKind;
-use spoolway_protocol::session::{PresenceState, Subscribe};
+use spoolway_protocol::session::Subscribe;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use tokio::time::{timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Bytes;
 
-use crate::auth::{self, Channel};
-use crate::hub::{self, Hub, Watched};
-use crate::limits::Pace;
-use crate::login;
-use crate::mailbox::{Class, Farewell, Letter, Refused};
+use crate::auth;
+use crate::hub::{Hub, Watched};
+use crate::limits::Allowance;
+use crate::listen::Counted;
+use crate::mailbox::{Class, Displaced, Farewell, Letter, Refused};
 use crate::metrics::Metric;
 use crate::post::Post;
-use crate::registry::Standing;
-use crate::router::{AgentLogin, ConnId, Joined, NoRoute};
-use crate::security::Alarm;
-use crate::session::{Heard, Output, Session, Verdict};
+use crate::router::{ConnId, NoRoute};
+use crate::session::{Heard, Output, Session};
 use crate::socket::{Carrier, FRAME_TOO_LARGE, Incoming, Reader, Writer};
 use crate::web::Dialled;
 use crate::{words, write};
@@ -41,11 +40,16 @@ pub(crate) async fn serve<S: Carrier>(
     mut reader: Reader<S>,
     writer: Writer<S>,
     dialled: Dialled,
-    address: SocketAddr,
+    counted: Arc<Counted>,
 ) {
     let Ok(session) = session_for(&hub, &dialled) else { return };
-    let (conn, post) = hub.connect(address);
-    let mut peer = Peer { hub: &hub, conn, post, dialled, session, seat: Seat::Nobody };
+    let (conn, post) = hub.connect(counted.address);
+    let limits = hub.limits();
+    let frames_per_s = if matches!(dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
+    let bytes_per_s = if matches!(dialled, Dialled::Agent { .. }) { limits.agent_bytes_per_s } else { 0 };
+    let allowance = Allowance::new(frames_per_s, limits.agent_burst_frames, bytes_per_s, hub.clock.ms());
+    let seat = Seat::Nobody;
+    let mut peer = Peer { hub: &hub, conn, post, dialled, counted, session, seat, allowance };
     let own_post = Arc::clone(&peer.post);
     let mut write = std::pin::pin!(write::write_all(&hub, &own_post, writer));
     let is_written = tokio::select! {
@@ -76,8 +80,10 @@ struct Peer<'a> {
     conn: ConnId,
     post: Arc<Post>,
     dialled: Dialled,
+    counted: Arc<Counted>,
     session: Session,
     seat: Seat,
+    allowance: Allowance,
 }
 
 /// The peer is done: nothing more is read from it.
@@ -99,9 +105,6 @@ impl Peer<'_> {
     }
 
     async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<S>) -> Result<(), Done> {
-        let limits = self.hub.limits();
-        let per_s = if matches!(self.dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
-        let mut pace = Pace::new(per_s, limits.agent_burst_frames, self.hub.clock.ms());
         self.say_outputs().await?;
         self.enter_backend().await?;
         loop {
@@ -111,9 +114,19 @@ impl Peer<'_> {
                 continue;
             };
             match incoming {
-                Incoming::Text(text) => self.handle_text(&text).await?,
-                Incoming::Binary(bytes) => self.handle_binary(bytes).await?,
-                Incoming::Alive => self.session.handle_alive(self.hub.clock.now()),
+                Incoming::Text(text) => {
+                    let class = self.handle_text(&text).await?;
+                    self.pay(class, text.len()).await;
+                }
+                Incoming::Binary(bytes) => {
+                    let len = bytes.len();
+                    self.handle_binary(bytes).await?;
+                    self.pay(Class::Bulk, len).await;
+                }
+                Incoming::Alive => {
+                    self.session.handle_alive(self.hub.clock.now());
+                    self.pay(Class::Reliable, 0).await;
+                }
                 Incoming::Closed => return Err(Done),
                 Incoming::Broken(reason) => {
                     if reason == FRAME_TOO_LARGE {
@@ -122,10 +135,6 @@ impl Peer<'_> {
                     self.post.close(Farewell { code: close::PROTOCOL, reason }, true);
                     return Err(Done);
                 }
-            }
-            while let Err(wait_ms) = pace.take(self.hub.clock.ms()) {
-                self.alarm(SecurityKind::RateTrip, "frames faster than limits.agent_frames_per_s");
-                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
         }
     }
@@ -138,27 +147,48 @@ impl Peer<'_> {
         }
     }
 
-    async fn handle_text(&mut self, text: &str) -> Result<(), Done> {
+    /// Returns the class of the frame.
+    async fn handle_text(&mut self, text: &str) -> Result<Class, Done> {
         if text.len() > TEXT_FRAME_BYTES {
             self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
         }
         let heard = self.session.handle_text(self.hub.clock.now(), text);
+        let class = if let Heard::Forward(head, _) = &heard { Class::of(head) } else { Class::Reliable };
+        self.hub.metrics.received(class, text.len());
         match heard {
-            Heard::Nothing => self.hub.metrics.received(Class::Reliable, text.len()),
-            Heard::Hello(claim) => {
-                self.hub.metrics.received(Class::Reliable, text.len());
-                self.login(*claim).await?;
-            }
-            Heard::Subscribe(wanted) => {
-                self.hub.metrics.received(Class::Reliable, text.len());
-                self.subscribe(text, wanted).await?;
-            }
-            Heard::Forward(head, to) => {
-                self.hub.metrics.received(Class::of(&head), text.len());
-                self.forward(&head, &to).await?;
-            }
+            Heard::Nothing => {}
+            Heard::Hello(claim) => self.login(*claim).await?,
+            Heard::Subscribe(wanted) => self.subscribe(text, wanted).await?,
+            Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len())? => {}
+            Heard::Forward(head, to) => self.forward(&head, &to).await?,
         }
-        self.say_outputs().await
+        self.say_outputs().await?;
+        Ok(class)
+    }
+
+    /// Reads no further before the peer may have sent this frame.
+    async fn pay(&mut self, class: Class, len: usize) {
+        while !class.is_lossy()
+            && let Err(wait_ms) = self.allowance.take(class, len, self.hub.clock.ms())
+        {
+            self.alarm(SecurityKind::RateTrip, "faster than limits.agent_frames_per_s or agent_bytes_per_s");
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+    }
+
+    /// Whether a frame that may be lost is one more than the peer may send; whoever goes on and on with it is closed.
+    fn is_too_much(&mut self, class: Class, len: usize) -> Result<bool, Done> {
+        if self.allowance.take(class, len, self.hub.clock.ms()).is_ok() {
+            return Ok(false);
+        }
+        self.hub.metrics.displaced(class, Displaced { coalesced: false, dropped: 1 });
+        if !self.allowance.shed() {
+            return Ok(true);
+        }
+        self.hub.metrics.count(Metric::Floods);
+        self.alarm(SecurityKind::RateTrip, "a flood; it is closed");
+        self.post.close(Farewell { code: close::RATE_LIMITED, reason: "too many frames" }, true);
+        Err(Done)
     }
 
     async fn forward(&mut self, head: &Route<'_>, to: &Address) -> Result<(), Done> {
@@ -175,10 +205,27 @@ impl Peer<'_> {
                 };
                 self.hub.forward_agent((agent, self.conn), to, letter, watched).await
             }
-            Seat::Backend(backend) => self.hub.forward_backend((backend, self.conn), to, letter).await,
+            Seat::Backend(backend) => match (head.t, to) {
+                ("cmd", Address::Agent(agent)) if self.is_command_too_many(backend, agent, head) => {
+                    Err(NoRoute::Refused(NackCode::Busy))
+                }
+                _ => self.hub.forward_backend((backend, self.conn), to, letter).await,
+            },
             Seat::Nobody => Err(NoRoute::Stale),
         };
         self.answer(routed, head.id, head.to.unwrap_or_default()).await
+    }
+
+    fn is_command_too_many(&self, backend: &BackendId, agent: &AgentId, head: &Route<'_>) -> bool {
+        let is_one =
+            self.hub.admission.command(backend, agent, head.is_urgent(), self.hub.clock.ms()).is_err();
+        if is_one {
+            self.alarm(
+                SecurityKind::RateTrip,
+                "more commands than limits.backend_commands_per_s or agent_commands_per_s",
+            );
+        }
+        is_one
     }
 
     async fn handle_binary(&mut self, bytes: Bytes) -> Result<(), Done> {
@@ -212,99 +259,6 @@ impl Peer<'_> {
         }
     }
 
-    async fn login(&mut self, claim: crate::session::Claim) -> Result<(), Done> {
-        let Dialled::Agent { nonce, host, exporter } = &self.dialled else { return Err(Done) };
-        let channel = Channel { nonce, host, exporter };
-        let verdict = login::judge(self.hub, &claim, channel).await;
-        let agent = claim.hello.agent_id;
-        match &verdict {
-            Verdict::Welcome { owner } => {
-                tracing::info!(%agent, backend = %owner, conn = self.conn.0, "agent in")
-            }
-            Verdict::Reject { code, .. } => {
-                tracing::info!(%agent, %code, "agent rejected");
-                self.hub.metrics.count_word(Metric::Rejects, code.as_str());
-            }
-        }
-        let owner = match &verdict {
-            Verdict::Welcome { owner } => Some(owner.clone()),
-            Verdict::Reject { .. } => None,
-        };
-        self.session.handle_verdict(self.hub.clock.now(), &self.hub.options, verdict);
-        // The welcome is queued before the agent is in the table, so that it is the first frame it reads.
-        self.say_outputs().await?;
-        match owner {
-            Some(owner) => self.enter_agent(owner, &claim.hello).await,
-            None => Err(Done),
-        }
-    }
-
-    async fn enter_agent(&mut self, owner: BackendId, hello: &Hello) -> Result<(), Done> {
-        let agent = hello.agent_id;
-        let organisation = self.hub.desk.backends().get(&owner).map(|owner| owner.organisation.clone());
-        let login = AgentLogin {
-            agent,
-            owner: owner.clone(),
-            organisation: organisation.unwrap_or_default(),
-            boot_id: hello.boot_id.clone(),
-            machine_hash: hello.machine_hash,
-            up: self.presence(PresenceState::Up, agent, Some(hello)).into(),
-        };
-        let joined = self.hub.router().join_agent(self.conn, Arc::clone(&self.post), login);
-        match joined {
-            Joined::Seated { superseded } => {
-                self.seat = Seat::Agent(agent);
-                if let Some(old) = superseded {
-                    old.close(Farewell { code: close::SUPERSEDED, reason: "superseded" }, false);
-                }
-            }
-            Joined::Clone { other, audience } => {
-                other.close(hub::CLONE, false);
-                self.post.close(hub::CLONE, true);
-                let kind = SecurityKind::CloneSuspected;
-                self.hub.alarm(Alarm::of_agent(
-                    kind,
-                    agent,
-                    owner,
-                    "two machines use one key; both are closed",
-                ));
-                if let Err(error) = self.hub.desk.quarantine(agent, self.hub.clock.now().unix_ms) {
-                    tracing::error!(%agent, %error, "the key could not be locked");
-                }
-                let down = self.presence(PresenceState::Down, agent, None);
-                self.hub.announce_down(&agent, audience, down).await;
-                return Err(Done);
-            }
-        }
-        self.hub.announce_up(&agent).await;
-        // A revocation from before the agent stood in the table was not acted on: look once more.
-        let standing = match self.hub.desk.agent(agent).await {
-            Ok(record) => Standing::of(record.as_ref()),
-            Err(_) => Standing::Good,
-        };
-        if let Some(farewell) = hub::farewell_of(standing) {
-            self.post.close(farewell, false);
-            return Err(Done);
-        }
-        Ok(())
-    }
-
-    async fn enter_backend(&mut self) -> Result<(), Done> {
-        let Dialled::Backend { id, organisation } = &self.dialled else { return Ok(()) };
-        let post = Arc::clone(&self.post);
-        let served = self.hub.router().join_backend(self.conn, post, id, organisation);
-        self.seat = Seat::Backend(id.clone());
-        tracing::info!(backend = %id, conn = self.conn.0, agents = served.len(), "backend in");
-        if self.hub.is_draining() || !self.hub.is_backend_good(id) {
-            self.post.close(Farewell { code: close::DRAIN, reason: "not now" }, true);
-            return Err(Done);
-        }
-        for agent in &served {
-            self.hub.announce_up(agent).await;
-        }
-        Ok(())
-    }
-
     async fn subscribe(&mut self, text: &str, wanted: Subscribe) -> Result<(), Done> {
         let Seat::Backend(backend) = &self.seat else { return Err(Done) };
         let seen = self.hub.router().subscribe(self.conn, backend, wanted);
@@ -328,21 +282,6 @@ impl Peer<'_> {
             Seat::Agent(agent) => Ok(Address::Agent(*agent)),
             Seat::Backend(backend) => Ok(Address::Backend(backend.clone())),
         }
-    }
-
-    fn presence(&self, state: PresenceState, agent: AgentId, hello: Option<&Hello>) -> String {
-        let presence = Presence {
-            agent,
-            state,
-            session_id: self.session.id().clone(),
-            since_ms: self.hub.clock.now().unix_ms,
-            outbox: hello.map(|hello| hello.outbox.clone()),
-            cmd_seq: hello.map(|hello| hello.cmd_seq),
-            info: hello.map(|hello| hello.agent.clone()),
-            printers: hello.map(|hello| hello.printers.clone()).unwrap_or_default(),
-            extra: Default::default(),
-        };
-        words::frame(Box::new(presence), None)
     }
 
     fn alarm(&self, kind: SecurityKind, detail: &str) {
@@ -372,27 +311,6 @@ impl Peer<'_> {
                 Err(Refused::Full(back)) => letter = back,
             }
             turn = self.post.turn(Class::Reliable).await;
-        }
-    }
-
-    async fn leave(&self) {
-        match &self.seat {
-            Seat::Nobody => {}
-            Seat::Agent(agent) => {
-                let left = self.hub.router().leave_agent(agent, self.conn);
-                tracing::info!(%agent, conn = self.conn.0, was_current = left.is_some(), "agent out");
-                if let Some(audience) = left {
-                    let down = self.presence(PresenceState::Down, *agent, None);
-                    self.hub.announce_down(agent, audience, down).await;
-                }
-            }
-            Seat::Backend(backend) => {
-                let moved = self.hub.router().leave_backend(self.conn, backend);
-                tracing::info!(%backend, conn = self.conn.0, moved = moved.len(), "backend out");
-                for agent in &moved {
-                    self.hub.announce_up(agent).await;
-                }
-            }
         }
     }
 }

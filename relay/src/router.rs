@@ -105,11 +105,13 @@ enum Watch {
 pub struct Router<H> {
     agents: HashMap<AgentId, Seat<H>>,
     backends: HashMap<BackendId, Vec<Process<H>>>,
+    /// Processes that watch anybody at all.
+    watching: usize,
 }
 
 impl<H: Clone> Default for Router<H> {
     fn default() -> Self {
-        Self { agents: HashMap::new(), backends: HashMap::new() }
+        Self { agents: HashMap::new(), backends: HashMap::new(), watching: 0 }
     }
 }
 
@@ -168,6 +170,7 @@ impl<H: Clone> Router<H> {
         if processes.is_empty() {
             self.backends.remove(backend);
         }
+        self.count_watching();
         for seat in self.agents.values_mut() {
             if seat.server.as_ref().is_some_and(|(server, _)| *server == conn) {
                 seat.server = None;
@@ -196,7 +199,9 @@ impl<H: Clone> Router<H> {
             None if wanted.agents.is_empty() => Watch::Nobody,
             None => Watch::Agents(wanted.agents.into_iter().collect()),
         };
-        let process = &*process;
+        self.count_watching();
+        let mut processes = self.backends.get(backend).into_iter().flatten();
+        let process = processes.find(|process| process.conn == conn).ok_or(NoRoute::Stale)?;
         let seen = self.agents.values().filter(|seat| process.watches(seat));
         Ok(seen.map(|seat| Arc::clone(&seat.login.up)).collect())
     }
@@ -234,6 +239,20 @@ impl<H: Clone> Router<H> {
     pub fn presence(&self, agent: &AgentId) -> Option<(Arc<str>, Audience<H>)> {
         let seat = self.agents.get(agent)?;
         Some((Arc::clone(&seat.login.up), self.audience(seat)))
+    }
+
+    /// The connection from which a frame of this sender came, if it is still there.
+    pub fn connection(&self, from: Option<&str>, conn: ConnId) -> Option<&H> {
+        match from?.parse().ok()? {
+            Address::Agent(agent) => {
+                self.agents.get(&agent).filter(|seat| seat.conn == conn).map(|seat| &seat.handle)
+            }
+            Address::Backend(backend) => {
+                let mut processes = self.backends.get(&backend)?.iter();
+                processes.find(|process| process.conn == conn).map(|process| &process.handle)
+            }
+            Address::Relay => None,
+        }
     }
 
     /// The connection of an agent.
@@ -281,8 +300,15 @@ impl<H: Clone> Router<H> {
 
     fn audience(&self, seat: &Seat<H>) -> Audience<H> {
         let server = seat.server.as_ref().map(|(_, handle)| handle.clone());
-        let watching = self.backends.values().flatten().filter(|process| process.watches(seat));
+        // Most relays have nobody who watches, and every frame comes by here.
+        let processes = (self.watching > 0).then(|| self.backends.values().flatten());
+        let watching = processes.into_iter().flatten().filter(|process| process.watches(seat));
         Audience { server, watchers: watching.map(|process| process.handle.clone()).collect() }
+    }
+
+    fn count_watching(&mut self) {
+        let processes = self.backends.values().flatten();
+        self.watching = processes.filter(|process| !matches!(process.watch, Watch::Nobody)).count();
     }
 
     fn serve_orphans(&mut self, backend: &BackendId) -> Vec<AgentId> {

@@ -21,9 +21,11 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
         match post.next().await {
             Next::Write(batch) => {
                 let now_ms = hub.clock.ms();
-                let messages = batch.into_iter().map(|letter| {
-                    hub.metrics.sent(letter.class, letter.len());
-                    message(letter, now_ms)
+                let messages = batch.into_iter().filter_map(|letter| {
+                    let (class, len) = (letter.class, letter.len());
+                    let message = message(letter, now_ms).map_err(|expired| hub.expire(&expired)).ok()?;
+                    hub.metrics.sent(class, len);
+                    Some(message)
                 });
                 match timeout(stalled, writer.write(messages)).await {
                     Ok(Ok(())) => {}
@@ -45,12 +47,14 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
     }
 }
 
-/// What leaves, its age raised by the time that it waited here.
-fn message(letter: Letter, now_ms: u64) -> Message {
+/// What leaves, its age raised by the time that it waited here; or the letter, when its TTL ran out meanwhile.
+fn message(letter: Letter, now_ms: u64) -> Result<Message, Letter> {
+    let waited_ms = now_ms.saturating_sub(letter.queued_ms);
     match letter.frame {
-        Frame::Passed(passage) => passage.into_text(now_ms.saturating_sub(letter.queued_ms)).into(),
-        Frame::Own(text) => text.into(),
-        Frame::Chunk(bytes) => bytes.into(),
+        Frame::Passed(ref passage) if passage.is_expired(waited_ms) => Err(letter),
+        Frame::Passed(passage) => Ok(passage.into_text(waited_ms).into()),
+        Frame::Own(text) => Ok(text.into()),
+        Frame::Chunk(bytes) => Ok(bytes.into()),
     }
 }
 
@@ -67,8 +71,9 @@ mod tests {
             r#"{"v":1,"t":"x","to":"b:farm","ttl_ms":9,"age_ms":5,"from":"b:farm","body":{ "n":1.0 }}"#;
         let head = Route::parse(frame).unwrap();
         let letter = Letter::of(&head, &"b:farm".parse().unwrap(), ConnId(1), 100);
-        assert_eq!(message(letter.clone(), 100), Message::text(frame));
-        let older = frame.replace(r#""age_ms":5"#, r#""age_ms":12"#);
-        assert_eq!(message(letter, 107), Message::text(older));
+        assert_eq!(message(letter.clone(), 100), Ok(Message::text(frame)));
+        let older = frame.replace(r#""age_ms":5"#, r#""age_ms":9"#);
+        assert_eq!(message(letter.clone(), 104), Ok(Message::text(older)));
+        assert_eq!(message(letter.clone(), 105), Err(letter), "it is worth nothing any more");
     }
 }

@@ -19,6 +19,8 @@ use crate::clock::utc;
 const REPEATED_CHARS: usize = 160;
 /// How long to stay away from a relay that counts too many frames.
 const RATE_LIMITED_MS: u64 = 30_000;
+/// Over how long to spread the return to a relay that has gone without saying over how long.
+const DRAIN_SPREAD_MS: u64 = 30_000;
 
 /// How far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(super) enum Retry {
     Backoff(Option<u64>),
     /// Every few minutes, because only a person can change it; the peer's wish in ms.
     Slowly(Option<u64>),
+    /// At a random time within so many ms, because everybody was sent away at once.
+    Spread(u64),
     /// At a time that was drawn when the relay asked everybody to leave.
     At(Moment),
 }
@@ -93,7 +97,7 @@ impl Failure {
         self.retry = match self.retry {
             Retry::Backoff(_) => Retry::Backoff(wish_ms),
             Retry::Slowly(_) => Retry::Slowly(wish_ms),
-            at @ Retry::At(_) => at,
+            own @ (Retry::Spread(_) | Retry::At(_)) => own,
         };
         self
     }
@@ -160,6 +164,7 @@ impl Failure {
             close::CLONE_SUSPECTED => Self::new(stage, Fault::RelayCloneSuspected, text),
             close::UPGRADE_REQUIRED => Self::new(stage, Fault::RelayProto, text),
             close::RATE_LIMITED => Self::unreachable(stage, text).not_before(Some(RATE_LIMITED_MS)),
+            close::DRAIN => Self { retry: Retry::Spread(DRAIN_SPREAD_MS), ..Self::unreachable(stage, text) },
             _ => Self::unreachable(stage, text),
         }
     }
@@ -259,6 +264,7 @@ mod tests {
         assert_eq!(closed(4090).fault, Fault::RelayCloneSuspected);
         assert_eq!(closed(4029).retry, Retry::Backoff(Some(RATE_LIMITED_MS)));
         assert_eq!(closed(4001).retry, Retry::Backoff(None));
+        assert_eq!(closed(4010).retry, Retry::Spread(DRAIN_SPREAD_MS), "ten thousand come back, too");
         let unpaired =
             HandshakeFailure { fault: Fault::RelayUnpaired, retry_after_ms: Some(9), detail: "who?".into() };
         assert_eq!(Failure::from(unpaired).retry, Retry::Slowly(Some(9)));

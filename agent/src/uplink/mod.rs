@@ -254,6 +254,7 @@ impl Uplink {
                 let wish_ms = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
                 Duration::from_millis(self.jitter.between(low, high).max(wish_ms))
             }
+            Retry::Spread(within_ms) => Duration::from_millis(self.jitter.between(0, within_ms)),
             Retry::At(at) => at.since(now).min(Duration::from_millis(LONGEST_WAIT_MS)),
         }
     }

@@ -380,7 +380,7 @@ impl<'a> Session<'a> {
     /// After a request to leave, however the session ends, the next one begins at the time that was drawn.
     fn gone(&self, failure: Failure) -> End {
         match (self.leave, failure.retry) {
-            (Some(leave), Retry::Backoff(_)) => {
+            (Some(leave), Retry::Backoff(_) | Retry::Spread(_)) => {
                 End::Lost(Failure { retry: Retry::At(leave.redial_at), ..failure })
             }
             _ => End::Lost(failure),

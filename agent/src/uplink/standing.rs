@@ -116,7 +116,7 @@ impl Standing {
     fn text(&self, failure: &Failure) -> String {
         let slowly = match failure.retry {
             Retry::Slowly(_) => " (tried again every 5 minutes)",
-            Retry::Backoff(_) | Retry::At(_) => "",
+            Retry::Backoff(_) | Retry::Spread(_) | Retry::At(_) => "",
         };
         format!("{}: {}{slowly}", self.relay.host, failure.text)
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Network;
 use crate::paths::Directories;
 
 pub use load::{LoadConfigError, Override, load};
@@ -15,7 +16,16 @@ pub use load::{LoadConfigError, Override, load};
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
 /// Numbers of which 0 means that there is no limit, or no time.
-const MAY_BE_ZERO: [&str; 3] = ["limits.agent_frames_per_s", "drain.spread_ms", "tls.warn_days"];
+const MAY_BE_ZERO: [&str; 8] = [
+    "limits.address_failures_per_minute",
+    "limits.agent_logins_per_minute",
+    "limits.agent_frames_per_s",
+    "limits.agent_bytes_per_s",
+    "limits.backend_commands_per_s",
+    "limits.agent_commands_per_s",
+    "drain.spread_ms",
+    "tls.warn_days",
+];
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,10 +163,22 @@ pub struct Limits {
     pub handshake_timeout_ms: u64,
     /// A peer without write progress for this long is closed with 4008.
     pub stalled_write_ms: u64,
-    /// Frames a second an agent may send before the relay reads it more slowly; 0 is no limit.
+    /// Connections from one address (or /64 of IPv6) within a minute that do not say who they are; 0 is no limit.
+    pub address_failures_per_minute: u32,
+    /// Networks whose addresses are not counted so, such as a campus behind one address.
+    pub free_networks: Vec<Network>,
+    /// Logins of one agent within a minute, on the average of five; 0 is no limit.
+    pub agent_logins_per_minute: u32,
+    /// Frames a second an agent may send before the relay reads it more slowly and drops its telemetry; 0 is no limit.
     pub agent_frames_per_s: u32,
     /// Frames an agent may send at once.
     pub agent_burst_frames: u32,
+    /// Bytes a second an agent may send before the same happens, four seconds of them at once; 0 is no limit.
+    pub agent_bytes_per_s: u32,
+    /// Commands a second of all processes of a backend; beyond it they are `busy`; 0 is no limit.
+    pub backend_commands_per_s: u32,
+    /// Commands a second to one agent but urgent ones; beyond it they are `busy`; 0 is no limit.
+    pub agent_commands_per_s: u32,
     /// Frames queued for one peer.
     pub mailbox_frames: usize,
     /// Bytes queued for one peer.
@@ -167,6 +189,10 @@ pub struct Limits {
     pub telemetry_slots: usize,
     /// Bytes of telemetry queued for one peer.
     pub telemetry_bytes: usize,
+    /// Log lines queued for one peer; beyond it the oldest are lost.
+    pub log_frames: usize,
+    /// Bytes of log lines queued for one peer.
+    pub log_bytes: usize,
 }
 
 /// The goodbye.

@@ -2,11 +2,12 @@
 
 use super::*;
 
-const BOUNDS: Bounds =
-    [Bound { frames: 3, bytes: 100 }, Bound { frames: 2, bytes: 100 }, Bound { frames: 2, bytes: 50 }];
+fn bounds() -> Bounds {
+    [(3, 100), (2, 100), (2, 50), (3, 60)].map(|(frames, bytes)| Bound { frames, bytes })
+}
 
 fn mailbox() -> Mailbox {
-    Mailbox::new(BOUNDS)
+    Mailbox::new(bounds())
 }
 
 /// A letter of this class from somebody.
@@ -65,6 +66,16 @@ fn telemetry_keeps_the_latest_per_slot_and_drops_the_oldest() {
 }
 
 #[test]
+fn log_lines_drop_the_oldest_by_count_and_bytes() {
+    let mut mailbox = mailbox();
+    let dropped = ["1", "2", "3", "4"].map(|line| mailbox.push(letter(Class::Log, line)).unwrap().dropped);
+    assert_eq!(dropped, [0, 0, 0, 1]);
+    assert_eq!(mailbox.push(letter(Class::Log, &"x".repeat(59))).unwrap().dropped, 2);
+    assert_eq!(mailbox.push(letter(Class::Log, &"y".repeat(500))).unwrap().dropped, 2);
+    assert_eq!(drain(&mut mailbox), ["y".repeat(500)], "one line is always taken");
+}
+
+#[test]
 fn the_latest_is_that_of_one_sender_and_key() {
     let of = |sender, text: &str| {
         let head = Route::parse(text).unwrap();
@@ -78,13 +89,14 @@ fn the_latest_is_that_of_one_sender_and_key() {
 }
 
 #[test]
-fn reliable_leaves_first_and_telemetry_last() {
+fn reliable_leaves_first_and_what_may_be_lost_last() {
     let mut mailbox = mailbox();
     mailbox.push(latest(1, 0, "telemetry")).unwrap();
     mailbox.push(letter(Class::Bulk, "bulk")).unwrap();
+    mailbox.push(letter(Class::Log, "log")).unwrap();
     mailbox.push(letter(Class::Reliable, "reliable")).unwrap();
-    assert_eq!(mailbox.depth(), [1, 1, 1]);
-    assert_eq!(drain(&mut mailbox), ["reliable", "bulk", "telemetry"]);
+    assert_eq!(mailbox.depth(), [1, 1, 1, 1]);
+    assert_eq!(drain(&mut mailbox), ["reliable", "bulk", "telemetry", "log"]);
 }
 
 #[test]
@@ -124,5 +136,6 @@ fn classes_come_from_the_head() {
     assert_eq!(class(r#"{"v":1,"t":"telem","body":1}"#), Class::Telemetry);
     assert_eq!(class(r#"{"v":1,"t":"new.kind","key":"k","body":1}"#), Class::Telemetry);
     assert_eq!(class(r#"{"v":1,"t":"chunk.end","body":1}"#), Class::Bulk);
+    assert_eq!(class(r#"{"v":1,"t":"log.lines","body":1}"#), Class::Log);
     assert_eq!(class(r#"{"v":1,"t":"new.kind","body":1}"#), Class::Reliable);
 }

@@ -5,6 +5,7 @@ mod backend;
 mod pair;
 mod upgrade;
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -92,7 +93,14 @@ pub(crate) async fn serve(door: &Door, stream: TlsStream<TcpStream>, visit: Visi
         move |mut request: Request<Incoming>| {
             visit.enter();
             request.extensions_mut().insert(Arc::clone(&visit));
-            routes.call(request)
+            let (answer, counted) = (routes.call(request), Arc::clone(&visit.counted));
+            async move {
+                let answer = answer.await?;
+                if answer.status().is_success() {
+                    counted.known();
+                }
+                Ok::<_, Infallible>(answer)
+            }
         }
     });
     let connection = http1::Builder::new()

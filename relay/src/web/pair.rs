@@ -1,6 +1,6 @@
 //! The agent's side of a pairing: every request is signed with the key that is to be paired, for this host and TLS session.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::answer::{self, Trouble};
 use super::{Front, upgrade};
 use crate::auth;
 use crate::config;
-use crate::limits::Tally;
+use crate::limits::{Tally, neighbourhood};
 use crate::listen::Visit;
 use crate::pairing::{Act, By, Pairing, Refused};
 
@@ -110,7 +110,7 @@ fn respond(status: StatusCode, outcome: Result<impl Serialize, Trouble>) -> Resp
 impl Front {
     async fn start(&self, visit: &Visit, request: Request) -> Result<PairStarted, Trouble> {
         let now = self.hub().clock.now();
-        self.tries().starts.take(&network(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
+        self.tries().starts.take(&neighbourhood(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
         let link = self.link(&request);
         let signed = Signed::read(self, visit, START_PATH, request).await?;
         let start: PairStart = signed.parse()?;
@@ -134,7 +134,7 @@ impl Front {
 
     async fn step(&self, visit: &Visit, request: Request) -> Result<PairView, Trouble> {
         let now = self.hub().clock.now();
-        self.tries().steps.take(&network(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
+        self.tries().steps.take(&neighbourhood(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
         let signed = Signed::read(self, visit, STEP_PATH, request).await?;
         let step: PairStep = signed.parse()?;
         let act = act_of(&step)?;
@@ -154,7 +154,7 @@ impl Front {
 
     async fn enrol(&self, visit: &Visit, request: Request) -> Result<Enrolled, Trouble> {
         let now = self.hub().clock.now();
-        self.tries().starts.take(&network(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
+        self.tries().starts.take(&neighbourhood(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
         let signed = Signed::read(self, visit, ENROL_PATH, request).await?;
         let Enrol { pubkey, info, token, .. } = signed.parse()?;
         let public_key = key(&pubkey)?;
@@ -208,14 +208,6 @@ fn draw() -> Result<(String, PairCode), ring::error::Unspecified> {
     Ok((id, PairCode::from_random(auth::random()?)))
 }
 
-/// Whose tries count together: one address, or one network of IPv6, of which anybody has more addresses than can be counted.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// The body of a request, within its bounds.
 pub(super) async fn body_of(request: Request) -> Result<String, Trouble> {
     let body = tokio::time::timeout(BODY, to_bytes(request.into_body(), PAIR_BODY_BYTES)).await;
@@ -258,19 +250,5 @@ impl Signed {
         }
         let text = "the signature does not fit the key, the host or this TLS session";
         Err(Trouble::new(StatusCode::FORBIDDEN, "bad_sig", text))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_one_network_count_as_one() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -1,6 +1,6 @@
 //! From a request to a websocket (RFC 6455, section 4.2): who has dialled, or why not.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Front, answer};
 use crate::auth;
-use crate::listen::Visit;
+use crate::listen::{Counted, Visit};
 use crate::metrics::HandshakeFailure;
 use crate::security::{Alarm, Hearer};
 use crate::{peer, socket};
@@ -90,10 +90,9 @@ fn upgrade(
     };
     let upgrade = hyper::upgrade::on(&mut request);
     front.door.clone().spawn(async move {
-        let (counted, address) = (Arc::clone(&visit.counted), visit.address);
+        let counted = Arc::clone(&visit.counted);
         drop(visit);
-        serve(front, upgrade, dialled, address).await;
-        drop(counted);
+        serve(front, upgrade, dialled, counted).await;
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -104,12 +103,12 @@ fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, address: SocketAddr) {
+async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, counted: Arc<Counted>) {
     let Ok(Ok(upgraded)) = timeout(front.door.patience(), upgrade).await else { return };
     let Some((stream, read)) = bare(upgraded) else { return };
     let is_busy = matches!(dialled, Dialled::Backend { .. });
     let (reader, writer) = socket::open(stream, read, is_busy).await;
-    peer::serve(Arc::clone(front.hub()), reader, writer, dialled, address).await;
+    peer::serve(Arc::clone(front.hub()), reader, writer, dialled, counted).await;
 }
 
 /// The connection without what HTTP had around it, which would otherwise stay in memory.

@@ -10,8 +10,8 @@ use spoolway_relay::session::Session;
 
 use crate::names::{AGENTS, Dice, Who};
 
-const BOUNDS: Bounds =
-    [Bound { frames: 4, bytes: 4_000 }, Bound { frames: 2, bytes: 4_000 }, Bound { frames: 1, bytes: 4_000 }];
+const BOUNDS: Bounds = [B4, Bound { frames: 2, ..B4 }, Bound { frames: 1, ..B4 }, Bound { frames: 2, ..B4 }];
+const B4: Bound = Bound { frames: 4, bytes: 4_000 };
 
 /// Nothing waits.
 pub(crate) const NONE: [usize; Class::ALL.len()] = [0; Class::ALL.len()];

@@ -4,7 +4,9 @@
 
 mod command;
 mod console;
+mod hostile;
 mod http;
+mod limits;
 mod login;
 mod pairing;
 mod security;

@@ -6,12 +6,12 @@ use spoolway_protocol::AgentId;
 use spoolway_protocol::transfer::Chunk;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::world::{Client, Seen, World};
+use crate::world::{Client, Seen, World, without_rates};
 
 /// A body that every JSON library would change: spacing, escapes, numbers beyond f64, a key that stands twice.
 const ODD_BODY: &str = "{ \"z\" : 1.50e+00,\t\"a\":\"\\u00e9\\/\\ud83d\\ude00\u{e9}\", \"n\":123456789012345678901234567890.10, \"n\":-0, \"\":[ ],\"to\":\"relay\" ,\"from\":\"b:liar\"}";
 
-async fn connected(world: &World) -> (Client, Client, AgentId) {
+pub(crate) async fn connected(world: &World) -> (Client, Client, AgentId) {
     let mut machine = world.add_agent(1, "farm");
     let mut backend = world.backend("farm").await;
     let agent = world.agent(&mut machine).await;
@@ -25,7 +25,7 @@ async fn connected(world: &World) -> (Client, Client, AgentId) {
     (agent, backend, machine.id)
 }
 
-async fn nack(client: &mut Client) -> (String, Value) {
+pub(crate) async fn nack(client: &mut Client) -> (String, Value) {
     let frame = client.json().await;
     assert_eq!(frame["t"], "nack", "{frame}");
     (frame["body"]["code"].as_str().unwrap().to_owned(), frame["re"].clone())
@@ -152,7 +152,7 @@ fn bulky(kind: &str, n: usize) -> String {
 
 #[tokio::test]
 async fn a_backend_that_does_not_read_gets_the_latest_telemetry() {
-    let world = World::start(|config| config.limits.agent_frames_per_s = 0).await;
+    let world = World::start(without_rates).await;
     let (mut agent, mut backend, _) = connected(&world).await;
     for n in 0..FLOOD {
         agent.send(bulky("telem", n)).await;
@@ -171,7 +171,7 @@ async fn a_backend_that_does_not_read_gets_the_latest_telemetry() {
 
 #[tokio::test]
 async fn a_backend_that_does_not_read_makes_the_agent_wait_and_loses_no_event() {
-    let world = World::start(|config| config.limits.agent_frames_per_s = 0).await;
+    let world = World::start(without_rates).await;
     let (mut agent, mut backend, _) = connected(&world).await;
     let sender = tokio::spawn(async move {
         for n in 0..FLOOD {
@@ -192,7 +192,11 @@ async fn a_backend_that_does_not_read_makes_the_agent_wait_and_loses_no_event() 
 
 #[tokio::test]
 async fn an_agent_that_does_not_read_is_busy_and_then_closed() {
-    let world = World::start(|config| config.limits.stalled_write_ms = 200).await;
+    let world = World::start(|config| {
+        without_rates(config);
+        config.limits.stalled_write_ms = 200;
+    })
+    .await;
     let (_agent, mut backend, id) = connected(&world).await;
     let mut codes = std::collections::BTreeSet::new();
     let body = "x".repeat(60_000);

@@ -20,7 +20,7 @@ use spoolway_relay::paths::Directories;
 use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 use spoolway_relay::run::{Bound, run_with};
 use spoolway_relay_tools::certs;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -39,6 +39,13 @@ pub(crate) struct World {
     pub(crate) stop: CancellationToken,
     pub(crate) relay: JoinHandle<anyhow::Result<()>>,
     tls: TlsConnector,
+}
+
+/// Whoever is tested may send as much as it can.
+pub(crate) fn without_rates(config: &mut Config) {
+    let limits = &mut config.limits;
+    (limits.agent_frames_per_s, limits.agent_bytes_per_s) = (0, 0);
+    (limits.backend_commands_per_s, limits.agent_commands_per_s) = (0, 0);
 }
 
 /// What came to a client.
@@ -136,9 +143,20 @@ impl World {
         command
     }
 
+    /// A bare connection from one of loopback's many addresses.
+    pub(crate) async fn tcp_from(&self, address: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+        socket.connect(self.bound.public).await.unwrap()
+    }
+
     pub(crate) async fn tls(&self) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(self.bound.public).await.unwrap();
-        self.tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+        self.try_tls("127.0.0.1").await.unwrap()
+    }
+
+    pub(crate) async fn try_tls(&self, address: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let tcp = self.tcp_from(address).await;
+        self.tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await
     }
 
     /// Dials; an HTTP refusal is its status.
