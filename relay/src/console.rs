@@ -59,8 +59,8 @@ pub struct Status {
     pub backends: usize,
     /// TCP connections, handshakes included.
     pub sockets: u64,
-    /// Frames that wait for somebody: reliable, bulk, telemetry.
-    pub waiting: [usize; 3],
+    /// Frames that wait for somebody: reliable, bulk, telemetry, log.
+    pub waiting: [usize; 4],
     /// Reliable frames that wait for the slowest peer.
     pub deepest: usize,
     /// End of the certificate, unix seconds; 0 when it is not known.

@@ -75,7 +75,7 @@ fn question(ask: Ask, socket: &Path) -> Result<std::io::Lines<BufReader<UnixStre
 }
 
 fn status(status: &Status) -> String {
-    let [reliable, bulk, telemetry] = status.waiting;
+    let [reliable, bulk, telemetry, log] = status.waiting;
     let certificate = match status.certificate_ends_s {
         0 => "it cannot be read when it ends".to_owned(),
         ends_s => format!("ends in {} days", ends_s.saturating_sub(now_ms() / 1000) / 86_400),
@@ -87,7 +87,7 @@ fn status(status: &Status) -> String {
         ("agents", status.agents.to_string()),
         ("backends", format!("{} processes", status.backends)),
         ("sockets", status.sockets.to_string()),
-        ("waiting", format!("{reliable} reliable, {bulk} bulk, {telemetry} telemetry")),
+        ("waiting", format!("{reliable} reliable, {bulk} bulk, {telemetry} telemetry, {log} log")),
         ("slowest", format!("{} reliable frames wait for one peer", status.deepest)),
         ("certificate", certificate),
     ];
