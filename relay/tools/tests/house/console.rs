@@ -36,7 +36,7 @@ async fn the_relay_says_how_it_is_and_who_is_in() {
         (&status["agents"], &status["backends"], &status["sockets"]),
         (&1.into(), &1.into(), &2.into())
     );
-    assert_eq!((&status["draining"], &status["waiting"]), (&false.into(), &serde_json::json!([0, 0, 0])));
+    assert_eq!((&status["draining"], &status["waiting"]), (&false.into(), &serde_json::json!([0, 0, 0, 0])));
     assert!(status["certificate_ends_s"].as_u64().unwrap() > 2_000_000_000, "{status}");
 
     let agents = asked(&world, "agents").await;

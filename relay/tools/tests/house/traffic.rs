@@ -194,7 +194,7 @@ async fn a_backend_that_does_not_read_makes_the_agent_wait_and_loses_no_event() 
 async fn an_agent_that_does_not_read_is_busy_and_then_closed() {
     let world = World::start(|config| {
         without_rates(config);
-        config.limits.stalled_write_ms = 200;
+        config.limits.stalled_write_ms = 2_000;
     })
     .await;
     let (_agent, mut backend, id) = connected(&world).await;
