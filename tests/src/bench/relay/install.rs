@@ -126,8 +126,10 @@ fn relay_config(port: u16, settings: &Settings) -> anyhow::Result<String> {
     config.admin.address = String::new();
     let sockets = settings.connections as usize + SPARE_SOCKETS;
     config.limits.max_sockets = config.limits.max_sockets.max(sockets);
+    // One backend stands for many.
+    (config.limits.backend_commands_per_s, config.limits.agent_commands_per_s) = (0, 0);
     if settings.is_flood {
-        config.limits.agent_frames_per_s = 0;
+        (config.limits.agent_frames_per_s, config.limits.agent_bytes_per_s) = (0, 0);
     }
     Ok(toml::to_string(&config)?)
 }

@@ -15,7 +15,7 @@ use spoolway_protocol::telemetry::TelemConfig;
 use spoolway_protocol::{Address, AgentId, BackendId};
 use spoolway_relay::clock::{Clock, Now};
 use spoolway_relay::config::Config;
-use spoolway_relay::mailbox::{Bound, Letter, Mailbox};
+use spoolway_relay::mailbox::{Bound, Class, Letter, Mailbox};
 use spoolway_relay::router::{AgentLogin, ConnId, Router};
 use spoolway_relay::session::{Heard, Options, Session};
 
@@ -80,7 +80,15 @@ impl Table {
         let bound = Bound { frames: config.limits.mailbox_frames, bytes: config.limits.mailbox_bytes };
         let session = Session::backend(now, &options(&config), SessionId::new("bench").context("a name")?);
         let from = Address::Backend(backend.clone());
-        Ok(Self { session, router, mailbox: Mailbox::new([bound; 3]), backend, conn, from, now })
+        Ok(Self {
+            session,
+            router,
+            mailbox: Mailbox::new([bound; Class::ALL.len()]),
+            backend,
+            conn,
+            from,
+            now,
+        })
     }
 
     /// A command to an agent in the middle.
