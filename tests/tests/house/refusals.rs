@@ -7,16 +7,10 @@ use crate::sources::code;
 use crate::tree::{files, read};
 
 /// Words that no part says by itself, and why.
-const UNSAID: [(&str, &str); 2] = [
-    (
-        "NackCode::Expired",
-        "a command that is too old is answered by its agent, with a result; the relay drops nothing by age",
-    ),
-    (
-        "RejectCode::UpdateRequired",
-        "a relay of a later version says it; what an agent makes of it has a test of its own",
-    ),
-];
+const UNSAID: [(&str, &str); 1] = [(
+    "RejectCode::UpdateRequired",
+    "a relay of a later version says it; what an agent makes of it has a test of its own",
+)];
 /// Where tests stand.
 const FOLDERS: [&str; 6] = ["protocol", "agent", "relay", "tests/src", "tests/tests", "firmware-profiles"];
 /// What stands ahead of an expected value in a row of a table.
