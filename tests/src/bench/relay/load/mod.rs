@@ -24,8 +24,6 @@ pub(super) use self::tls::client_config;
 const ADDRESSES: u32 = 16;
 /// Ready sockets that are looked at in one turn.
 const EVENTS: usize = 1_024;
-/// Dialled at once before others are looked after.
-const DIAL_AT_ONCE: usize = 256;
 /// Plain bytes of one read.
 const SCRATCH: usize = 64 * 1024;
 
@@ -91,7 +89,7 @@ impl Load {
         self.links.get(place).and_then(Option::as_ref).is_some_and(|link| link.is_up() && link.is_clear())
     }
 
-    /// Opens connections, so many at a time, and waits until each is up or has failed; what is not up within the time is
+    /// Opens connections, so many at a time, all of which are dialled before any is looked after, and waits until each is up or has failed; what is not up within the time is
     /// closed and has failed as well.
     pub(super) async fn open(
         &mut self,
@@ -105,8 +103,7 @@ impl Load {
         self.lost.clear();
         let mut open = 0;
         while (clients.peek().is_some() || open > 0) && began.elapsed() < within {
-            let room = at_once.saturating_sub(open).min(DIAL_AT_ONCE);
-            for (place, talk) in clients.by_ref().take(room) {
+            for (place, talk) in clients.by_ref().take(at_once.saturating_sub(open)) {
                 places.push(place);
                 self.dial(place, talk)?;
             }
