@@ -11,8 +11,10 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::mailbox::{BATCH_BYTES, Farewell};
 
-/// Per connection, so it decides how much memory an idle one costs.
+/// Per connection of a backend: a dozen frames of the usual size.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Per connection of an agent, which is mostly idle, so it decides how much memory that costs. A larger frame gets a buffer of its own.
+const IDLE_READ_BUFFER_BYTES: usize = 1024;
 
 /// Why a frame beyond every bound ends the connection.
 pub(crate) const FRAME_TOO_LARGE: &str = "frame too large";
@@ -48,15 +50,19 @@ pub(crate) struct Writer<S>(SplitSink<WebSocketStream<S>, Message>);
 /// The websocket on a connection whose upgrade was answered; `read` is what the peer has sent behind its request. A busy peer's frames
 /// are gathered, so that one write carries many of them.
 pub(crate) async fn open<S: Carrier>(stream: S, read: Vec<u8>, is_busy: bool) -> (Reader<S>, Writer<S>) {
-    let config = Some(config(if is_busy { BATCH_BYTES } else { 0 }));
+    let config = Some(if is_busy {
+        config(READ_BUFFER_BYTES, BATCH_BYTES)
+    } else {
+        config(IDLE_READ_BUFFER_BYTES, 0)
+    });
     let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
     let (sink, stream) = socket.split();
     (Reader(stream), Writer(sink))
 }
 
-fn config(write_buffer_bytes: usize) -> WebSocketConfig {
+fn config(read_buffer_bytes: usize, write_buffer_bytes: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
+        .read_buffer_size(read_buffer_bytes)
         .write_buffer_size(write_buffer_bytes)
         .max_write_buffer_size(write_buffer_bytes + 4 * BINARY_FRAME_BYTES)
         .max_message_size(Some(BINARY_FRAME_BYTES))

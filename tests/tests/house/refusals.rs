@@ -127,6 +127,45 @@ fn every_word_that_refuses_a_peer_or_a_frame_is_expected_by_a_test() {
     }
 }
 
+/// Names and numbers of the close codes, from where they are declared.
+fn close_codes() -> Vec<(String, String)> {
+    let source = read("protocol/src/session.rs");
+    let lines = source.lines().filter_map(|line| line.trim().strip_prefix("pub const ")?.strip_suffix(';'));
+    let codes = lines.filter_map(|line| line.split_once(": u16 = "));
+    codes.map(|(name, number)| (name.to_owned(), number.to_owned())).collect()
+}
+
+#[test]
+fn every_close_code_is_expected_by_a_test_of_the_relay() {
+    let relay: Vec<_> = test_code().into_iter().filter(|(path, _)| path.starts_with("relay/")).collect();
+    let codes = close_codes();
+    assert!(codes.len() >= 8, "{codes:?}");
+    for (name, number) in codes {
+        let name = format!("close::{name}");
+        let shown = relay.iter().any(|(_, text)| is_expected(text, &name) || is_expected(text, &number));
+        assert!(shown, "no test of the relay expects {name} ({number})");
+    }
+}
+
+#[test]
+fn every_limit_of_the_relay_is_set_by_a_test() {
+    let source = read("relay/src/config/mod.rs");
+    let fields = source.split("pub struct Limits {").nth(1).and_then(|rest| rest.split("\n}").next());
+    let fields = fields.expect("the limits are declared there").lines();
+    let names: Vec<_> =
+        fields.filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0)).collect();
+    assert!(names.len() > 15, "{names:?}");
+    // What the configuration's own tests set shows that it is read, and not that it holds.
+    let relay =
+        test_code().into_iter().filter(|(path, _)| path.starts_with("relay/") && !path.contains("/config/"));
+    let relay: Vec<_> = relay.collect();
+    for name in names {
+        let ways = [format!("limits.{name}"), format!("{name}: ")];
+        let shown = relay.iter().any(|(_, text)| ways.iter().any(|way| text.contains(way)));
+        assert!(shown, "no test of the relay sets limits.{name}: show what happens at it");
+    }
+}
+
 #[test]
 fn what_a_test_hands_in_is_told_from_what_it_expects() {
     for expected in [

@@ -80,6 +80,27 @@ async fn an_address_from_which_nobody_says_who_he_is_is_not_let_in_for_a_while()
 }
 
 #[tokio::test]
+async fn a_watcher_that_is_slower_than_an_agent_is_closed_and_holds_up_nobody() {
+    let world = World::start(|config| {
+        without_rates(config);
+        config.limits.mailbox_frames = 1;
+    })
+    .await;
+    let (mut agent, mut owner, _) = connected(&world).await;
+    let mut watcher = world.backend("other").await;
+    watcher.send(r#"{"v":1,"t":"subscribe","body":{"organisation":"org"}}"#).await;
+    assert_eq!(watcher.json().await["body"]["state"], "up");
+    for n in 0..50 {
+        agent.send(format!(r#"{{"v":1,"t":"events","to":"b:farm","body":{n}}}"#)).await;
+    }
+    for n in 0..50 {
+        assert_eq!(owner.json().await["body"], n);
+    }
+    assert_eq!(watcher.close_code().await, 4008);
+    assert_eq!(world.metric("spoolway_relay_slow_peers_total").await, 1);
+}
+
+#[tokio::test]
 async fn a_relay_takes_no_more_sockets_than_it_may() {
     let world = World::start(|config| config.limits.max_sockets = 2).await;
     let mut machine = world.add_agent(1, "farm");
