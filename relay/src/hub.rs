@@ -331,7 +331,10 @@ impl Hub {
         let (agents, backends) = router.counts();
         let certificate_ends_s = self.certificate_ends_ms.load(Ordering::Relaxed) / 1000;
         let mut gauges = Gauges { agents, backends, certificate_ends_s, ..Gauges::default() };
-        for depth in router.handles().map(|post| post.depth()) {
+        let now_ms = self.clock.ms();
+        for (depth, (_, oldest_ms)) in router.handles().map(|post| (post.depth(), post.backlog())) {
+            gauges.behind_ms =
+                gauges.behind_ms.max(oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms)));
             gauges.depth.iter_mut().zip(depth).for_each(|(sum, depth)| *sum += depth);
             gauges.deepest = gauges.deepest.max(depth[Class::Reliable as usize]);
         }

@@ -101,6 +101,8 @@ pub(crate) struct Gauges {
     pub(crate) depth: [usize; Class::ALL.len()],
     /// Reliable frames in the fullest mailbox.
     pub(crate) deepest: usize,
+    /// For how long the oldest frame waits that may not be lost, ms.
+    pub(crate) behind_ms: u64,
     /// End of the certificate, unix seconds; 0 when it is not known.
     pub(crate) certificate_ends_s: u64,
 }
@@ -165,6 +167,8 @@ impl Metrics {
         page.family("mailbox_frames", "gauge", "Frames that wait in all mailboxes.", CLASS, &depth);
         let help = "Reliable frames in the fullest mailbox.";
         page.family("mailbox_deepest_frames", "gauge", help, NO_LABEL, &[gauges.deepest as u64]);
+        let help = "For how long the oldest frame waits that may not be lost, in ms.";
+        page.family("mailbox_behind_ms", "gauge", help, NO_LABEL, &[gauges.behind_ms]);
         let help = "When the certificate ends, in unix time.";
         page.family("certificate_ends_seconds", "gauge", help, NO_LABEL, &[gauges.certificate_ends_s]);
         for (family, counters) in FAMILIES.iter().zip(&self.counters) {
@@ -225,6 +229,17 @@ mod tests {
         types.sort_unstable();
         types.dedup();
         assert_eq!(types.len(), count);
+    }
+
+    #[test]
+    fn the_operators_page_explains_every_metric() {
+        let told = include_str!("../../docs/relay-admin.md");
+        let page = Metrics::default().render(Gauges::default());
+        let names =
+            page.lines().filter_map(|line| line.strip_prefix("# TYPE spoolway_relay_")?.split(' ').next());
+        for name in names {
+            assert!(told.contains(&format!("`{name}")), "{name} is not in docs/relay-admin.md");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod console;
 mod hostile;
 mod http;
 mod limits;
+mod log;
 mod login;
 mod pairing;
 mod security;

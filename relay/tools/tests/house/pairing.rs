@@ -31,13 +31,13 @@ async fn say(line: &mut Line, machine: &Machine, pair_id: &str, what: &str) -> A
     line.signed("/pair/v1/step", machine, &body).await
 }
 
-async fn claim(line: &mut Line, backend: &str, code: &str) -> Answer {
+pub(crate) async fn claim(line: &mut Line, backend: &str, code: &str) -> Answer {
     let body = json!({"code": code, "nonce": STANDARD.encode(OTHER), "keys": [STANDARD.encode([9; 32])]});
     line.as_backend("POST", "/v1/pairings/claim", backend, &body.to_string()).await
 }
 
 /// Begun, with id and code.
-async fn begun(line: &mut Line, machine: &Machine) -> (String, String) {
+pub(crate) async fn begun(line: &mut Line, machine: &Machine) -> (String, String) {
     let answer = line.signed("/pair/v1/start", machine, &start(machine)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let text = |name: &str| answer.body[name].as_str().unwrap().to_owned();
@@ -273,6 +273,10 @@ async fn a_token_lets_as_many_agents_in_as_it_says() {
             "the same again costs nothing"
         );
     }
+    let rows = world.registry().audit(2).unwrap();
+    let enrolled = |seed: usize| (format!("a:{}", machines[seed].id), "agent.enrol".to_owned());
+    let audit: Vec<_> = rows.into_iter().map(|row| (row.actor, row.action)).collect();
+    assert_eq!(audit, [enrolled(0), enrolled(1)]);
     let answer = line.signed("/pair/v1/enrol", &machines[2], &body(&machines[2], token)).await;
     assert_eq!((answer.status, &answer.body["code"]), (404, &json!("unknown")), "used up");
     let wrong = format!("{token}x");
