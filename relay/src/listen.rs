@@ -136,7 +136,7 @@ impl Door {
 
     /// Runs something for a peer.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let abort = self.abort.clone();
+        let (abort, future) = (self.abort.clone(), Box::pin(future));
         self.tasks.spawn(async move { abort.run_until_cancelled_owned(future).await });
     }
 

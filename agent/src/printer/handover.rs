@@ -4,6 +4,7 @@
 //! The port's descriptor is kept open all the time, so the board never sees DTR fall. Without a service manager the port is
 //! opened again: HUPCL is cleared, so DTR stays up.
 
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use spoolway_agent_core::gcode::Position;
 use spoolway_agent_core::stream::journal::{Found, Journal};
 use spoolway_firmware_profiles::FirmwareReport;
 use spoolway_protocol::{BootId, FileId, JobId, Stamp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Run;
 use super::beside::Beside;
@@ -103,6 +104,8 @@ pub(super) struct Parts {
     pub(super) port: Option<OwnedFd>,
     pub(super) make_safe: bool,
     pub(super) open_feed: Option<OpenFeed>,
+    /// Closed once the end of that run is written down elsewhere.
+    pub(super) told: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl Handover {
@@ -133,7 +136,8 @@ impl Handover {
 
     pub(super) fn into_parts(self) -> Parts {
         let Self { memory, left, port, open_feed } = self;
-        let mut parts = Parts { memory, run: None, taken: None, port: None, make_safe: false, open_feed };
+        let mut parts =
+            Parts { memory, run: None, taken: None, port: None, make_safe: false, open_feed, told: None };
         let Some(Left { talk, beside, found }) = left else {
             parts.port = port;
             return parts;

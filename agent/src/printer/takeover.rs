@@ -13,11 +13,12 @@ use tracing::{info, warn};
 
 use super::beside::Beside;
 use super::conversation::Conversation;
+use super::estop::STOP_OF_A_STRANGER;
 use super::guard::OnGuard;
 use super::handover::{OpenFeed, TakenOver, Talk};
-use super::port::Port;
+use super::port::{Port, PortLost};
 use super::rates::Rates;
-use super::task::Bench;
+use super::task::{Bench, Leave};
 use super::{Known, RunEnd, RunPhase, discover, handover};
 use crate::service;
 
@@ -87,6 +88,22 @@ impl Bench {
         let line = talk.ticket.as_ref().map_or(0, |_| streamer.progress().position.line);
         info!(port = %talk.port.display(), line, kept_open = is_whole, "goes on where the process before stopped");
         Ok((port, known, Resumed { streamer, beside, unread: found.unread, feed, talk }))
+    }
+
+    /// A conversation that begins takes the other one's place in the journal. How a run of that one ended has to be written
+    /// down first: nobody could say it any more if this process, too, were killed.
+    pub(super) async fn until_told(&mut self, port: &mut Port) -> Result<Result<(), Leave>, PortLost> {
+        let Some(mut told) = self.told.take() else { return Ok(Ok(())) };
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.pulled() => port.write(STOP_OF_A_STRANGER)?,
+                order = self.orders.recv() => if self.refuse(order).is_err() {
+                    return Ok(Err(Leave));
+                },
+                _ = &mut told => return Ok(Ok(())),
+            }
+        }
     }
 
     /// The printer as the process before knew it.

@@ -1,5 +1,6 @@
 //! The printer thread's main loop: wait for the port, ask who is there, converse until it is lost.
 
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use spoolway_firmware_profiles::identify;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::conversation::{self, Next};
@@ -78,6 +79,8 @@ pub(super) struct Bench {
     pub(super) alarms: u64,
     /// A maintenance window is open until then.
     pub(super) maintenance_until: Moment,
+    /// Closed once it is written down how the run of the process before ended.
+    pub(super) told: Option<oneshot::Receiver<Infallible>>,
 }
 
 /// The thread's ends of its channels.
@@ -101,6 +104,7 @@ pub(super) struct Leave;
 pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump, parts: Parts) {
     let mut bench = Bench::new(options, clock, seams, dump, parts.memory);
     bench.make_safe = parts.make_safe;
+    bench.told = parts.told;
     let open_feed = parts.open_feed;
     let taken = match parts.taken {
         Some(taken) => bench.take_over(taken, open_feed.as_ref()),
@@ -157,6 +161,7 @@ impl Bench {
             memory,
             alarms: 0,
             maintenance_until: Moment::ZERO,
+            told: None,
         }
     }
 
@@ -260,6 +265,9 @@ impl Bench {
                 Some((known, resumed)) => (known, Some(resumed)),
                 None => {
                     let Some(known) = self.meet(&mut port).await? else { return Ok(Leave) };
+                    if let Err(leave) = self.until_told(&mut port).await? {
+                        return Ok(leave);
+                    }
                     (known, None)
                 }
             };

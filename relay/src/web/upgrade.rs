@@ -107,7 +107,7 @@ async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, counted: Arc<
     let Ok(Ok(upgraded)) = timeout(front.door.patience(), upgrade).await else { return };
     let Some((stream, read)) = bare(upgraded) else { return };
     let is_busy = matches!(dialled, Dialled::Backend { .. });
-    let (reader, writer) = socket::open(stream, read, is_busy).await;
+    let (reader, writer) = Box::pin(socket::open(stream, read, is_busy)).await;
     peer::serve(Arc::clone(front.hub()), reader, writer, dialled, counted).await;
 }
 

@@ -27,6 +27,7 @@ mod reset;
 mod restart;
 mod safety;
 mod thread;
+mod told;
 mod unverified;
 mod usage;
 mod writes;

@@ -23,6 +23,17 @@ pub(crate) struct PrinterThread {
 
 impl PrinterThread {
     pub(crate) fn start(port: PathBuf, safety: Safety, registry: Registry, profile: &str) -> Self {
+        Self::start_behind(|_| Handover::none(), port, safety, registry, profile)
+    }
+
+    /// The same with what a process before has left.
+    pub(crate) fn start_behind(
+        left: impl FnOnce(&Clock) -> Handover,
+        port: PathBuf,
+        safety: Safety,
+        registry: Registry,
+        profile: &str,
+    ) -> Self {
         let clock = Clock::start().unwrap();
         let options = PrinterOptions {
             port: port.into(),
@@ -35,7 +46,7 @@ impl PrinterThread {
             safety,
             dump_folder: None,
         };
-        Self { printer: Printer::start(options, Handover::none(), clock.clone()).unwrap(), clock }
+        Self { printer: Printer::start(options, left(&clock), clock.clone()).unwrap(), clock }
     }
 
     pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {

@@ -225,15 +225,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_relay_runs_as_it_ships_but_for_its_address_and_what_a_flood_needs() {
+    fn the_relay_runs_as_it_ships_but_for_its_address_its_one_backend_and_what_a_flood_needs() {
         let read = |settings| -> Config { toml::from_str(&relay_config(4_433, &settings).unwrap()).unwrap() };
         let settle = std::time::Duration::ZERO;
         let calm = read(Settings { connections: 10, is_flood: false, settle });
         let mut expected = Config::default();
         expected.listen.address = "127.0.0.1:4433".to_owned();
         expected.admin.address = String::new();
+        (expected.limits.backend_commands_per_s, expected.limits.agent_commands_per_s) = (0, 0);
         assert_eq!(calm, expected);
         let flood = read(Settings { connections: 30_000, is_flood: true, settle });
-        assert_eq!((flood.limits.agent_frames_per_s, flood.limits.max_sockets), (0, 31_000));
+        let limits = &flood.limits;
+        assert_eq!((limits.agent_frames_per_s, limits.agent_bytes_per_s, limits.max_sockets), (0, 0, 31_000));
     }
 }
