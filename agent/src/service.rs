@@ -2,6 +2,7 @@
 //! there will be a next one (`sd_notify(3)`, `sd_listen_fds(3)`).
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -62,16 +63,26 @@ pub(crate) async fn will_go_on() -> bool {
     }
 }
 
-/// What systemd is about to do with a unit (`systemctl(1)`, list-jobs).
+/// What systemd is about to do with a unit (`systemctl(1)`, list-jobs). A stop is told to every process of the unit, so a
+/// question that was asked too early is taken along and has to be asked again.
 async fn queued_jobs(unit: &Unit<'_>) -> std::io::Result<String> {
-    let mut command = Command::new("systemctl");
-    command.args(unit.is_of_a_user.then_some("--user"));
-    command.args(["list-jobs", "--no-legend", "--plain", unit.name]).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await??;
+    let asked = async {
+        loop {
+            let mut command = Command::new("systemctl");
+            command.args(unit.is_of_a_user.then_some("--user"));
+            command.args(["list-jobs", "--no-legend", "--plain", unit.name]).kill_on_drop(true);
+            let output = command.output().await?;
+            if output.status.signal().is_none() {
+                return Ok::<_, std::io::Error>(output);
+            }
+        }
+    };
+    let output = tokio::time::timeout(PATIENCE, asked).await??;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(std::io::Error::other(format!("{}: {said}", output.status)))
     }
 }
 

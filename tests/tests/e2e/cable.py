@@ -34,6 +34,7 @@ for words in (["addr", "add", near, "peer", far, "dev", device], ["link", "set",
 way = {"loss": 0.0, "double": 0.0, "delay_ms": 0.0, "jitter_ms": 0.0}
 chance = random.Random(1)
 waiting = []
+told = ""
 count = 0
 
 
@@ -56,10 +57,11 @@ while True:
     ready, _, _ = select.select([tun, sys.stdin], [], [], wait)
     if sys.stdin in ready:
         # Unbuffered: a line that waits in a buffer would not wake anybody.
-        told = os.read(sys.stdin.fileno(), 4096).decode()
-        if not told:
+        more = os.read(sys.stdin.fileno(), 4096).decode()
+        if not more:
             break
-        for line in told.splitlines():
+        *lines, told = (told + more).split("\n")
+        for line in lines:
             word, number = line.split()
             way[word] = float(number)
             print(word, flush=True)
