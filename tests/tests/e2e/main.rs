@@ -14,6 +14,7 @@ mod grbl;
 mod hotplug;
 mod isolation;
 mod kill;
+mod lone_relay;
 mod lost_database;
 mod modem;
 mod networks;

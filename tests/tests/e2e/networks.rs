@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -9,16 +10,11 @@ use std::time::Duration;
 use serde_json::Value;
 use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
-use spoolway_relay::auth;
-use spoolway_relay::config::Config;
-use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
-use spoolway_relay::run::{Bound, run_with};
-use spoolway_relay_tools::certs;
+use spoolway_relay::registry::{AgentRecord, Registry};
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use spoolway_tests::proxy::{Manner, Proxy};
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+
+use crate::lone_relay::LoneRelay;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_spoolway-bench");
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
@@ -29,37 +25,20 @@ const HANG: Duration = Duration::from_secs(120);
 const PASSWORD: &str = "pa:ss w0rd";
 
 /// A relay that nobody finds by its name, and the folder of an agent.
-struct Campus {
-    dir: tempfile::TempDir,
-    bound: Bound,
-    stop: CancellationToken,
+struct Campus(LoneRelay);
+
+impl Deref for Campus {
+    type Target = LoneRelay;
+
+    fn deref(&self) -> &LoneRelay {
+        &self.0
+    }
 }
 
 impl Campus {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let directories = Directories::at(dir.path().join("relay"));
-        certs::init(&directories.tls(), &[HOST.into()]).unwrap();
-        let mut config = Config::default();
-        config.listen.address = "127.0.0.1:0".into();
-        config.admin.address = String::new();
-        config.relay.hosts = vec![HOST.into()];
-        let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
-        let backend = BackendRecord {
-            id: "farm".parse().unwrap(),
-            organisation: "lab".into(),
-            name: String::new(),
-            secret_hash: auth::hash_of_secret("secret"),
-            revoked_ms: None,
-        };
-        registry.add_backend(&backend).unwrap();
-        let (ready, bound) = oneshot::channel();
-        let stop = CancellationToken::new();
-        let token = stop.clone();
-        tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
-        let bound = bound.await.unwrap();
-        std::fs::write(dir.path().join("password"), format!("{PASSWORD}\n")).unwrap();
-        let campus = Self { bound, dir, stop };
+        let campus = Self(LoneRelay::start(HOST).await);
+        std::fs::write(campus.password(), format!("{PASSWORD}\n")).unwrap();
         rustix::fs::chmod(campus.password(), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         campus
     }
@@ -67,7 +46,6 @@ impl Campus {
     /// Makes the agent known to the relay.
     fn know(&self) {
         let identity = Identity::open(&self.agent()).unwrap();
-        let mut registry = SqliteRegistry::open(&self.dir.path().join("relay/registry.db")).unwrap();
         let agent = AgentRecord {
             id: identity.agent_id(),
             public_key: identity.public_key().try_into().unwrap(),
@@ -77,11 +55,7 @@ impl Campus {
             revoked_ms: None,
             quarantined_ms: None,
         };
-        registry.add_agent(&agent).unwrap();
-    }
-
-    fn agent(&self) -> PathBuf {
-        self.dir.path().join("agent")
+        self.registry().add_agent(&agent).unwrap();
     }
 
     fn password(&self) -> PathBuf {
@@ -101,8 +75,7 @@ impl Campus {
     }
 
     fn start_agent(&self, environment: &[(&str, OsString)]) -> AgentProcess {
-        let (folder, url) = (self.agent(), format!("wss://{HOST}:{}", self.bound.public.port()));
-        let ca = self.dir.path().join("relay/tls/ca.pem");
+        let (folder, url, ca) = (self.agent(), self.url(), self.ca());
         let mut setup = AgentSetup::new(&folder, Path::new("/dev/nowhere"), 115_200);
         setup.relay = Some((&url, &ca));
         setup.environment = environment;
@@ -142,12 +115,6 @@ impl Campus {
         let text = String::from_utf8(told.stdout).unwrap() + &String::from_utf8(told.stderr).unwrap();
         let json = serde_json::from_slice(&json.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));
         (text, json, told.status.code())
-    }
-}
-
-impl Drop for Campus {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pairing from end to end over TLS: an agent that nobody knows, a relay that runs, a backend that compares four words.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,69 +14,35 @@ use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, p
 use spoolway_agent::uplink::RelaySettings;
 use spoolway_protocol::pairing::{PairInfo, PairStarted};
 use spoolway_protocol::{BackendId, Fault};
-use spoolway_relay::auth;
-use spoolway_relay::config::Config;
-use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{BackendRecord, EnrolmentRecord, Pairings, Registry, SqliteRegistry};
-use spoolway_relay::run::{Bound, run_with};
+use spoolway_relay::registry::{EnrolmentRecord, Pairings, Registry};
 use spoolway_relay_tools::certs;
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
 use spoolway_tests::dial::{Dialler, Relay};
 use spoolway_tests::pairing::Approver;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+
+use crate::lone_relay::LoneRelay;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_spoolway-bench");
 /// Only something that hangs reaches it.
 const HANG: Duration = Duration::from_secs(120);
 const KEY: [u8; 32] = [9; 32];
 
-/// A relay with one backend, and a folder for an agent that it does not know.
-struct Bench {
-    dir: tempfile::TempDir,
-    bound: Bound,
-    stop: CancellationToken,
+/// A relay to pair with.
+struct Bench(LoneRelay);
+
+impl Deref for Bench {
+    type Target = LoneRelay;
+
+    fn deref(&self) -> &LoneRelay {
+        &self.0
+    }
 }
 
 impl Bench {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let directories = Directories::at(dir.path().join("relay"));
-        certs::init(&directories.tls(), &["localhost".into()]).unwrap();
-        let mut config = Config::default();
-        config.listen.address = "127.0.0.1:0".into();
-        config.admin.address = String::new();
-        let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
-        let backend = BackendRecord {
-            id: "farm".parse().unwrap(),
-            organisation: "lab".into(),
-            name: String::new(),
-            secret_hash: auth::hash_of_secret("secret"),
-            revoked_ms: None,
-        };
-        registry.add_backend(&backend).unwrap();
-        let (ready, bound) = oneshot::channel();
-        let stop = CancellationToken::new();
-        let token = stop.clone();
-        tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
-        Self { bound: bound.await.unwrap(), dir, stop }
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.dir.path().join("relay/tls/ca.pem")
-    }
-
-    fn agent(&self) -> PathBuf {
-        self.dir.path().join("agent")
-    }
-
-    fn registry(&self) -> SqliteRegistry {
-        SqliteRegistry::open(&self.dir.path().join("relay/registry.db")).unwrap()
-    }
-
-    fn url(&self) -> String {
-        format!("wss://localhost:{}", self.bound.public.port())
+        Self(LoneRelay::start("localhost").await)
     }
 
     fn settings(&self) -> RelaySettings {
@@ -89,12 +56,6 @@ impl Bench {
 
     fn approver(&self) -> Approver {
         Approver::new("localhost", self.bound.public.port(), "farm.secret", &self.ca(), vec![KEY]).unwrap()
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -256,7 +217,7 @@ async fn a_token_on_the_card_is_used_and_erased() {
     let token = EnrolmentRecord {
         id: "t1".into(),
         backend: "farm".parse().unwrap(),
-        secret_hash: auth::hash_of_secret("s3cret"),
+        secret_hash: spoolway_relay::auth::hash_of_secret("s3cret"),
         uses_left: 1,
         expires_ms: u64::from(u32::MAX) * 1_000,
     };

@@ -1,0 +1,69 @@
+//! A relay within the test, with one backend and nobody else, and a folder for an agent that it does not know.
+
+use std::path::PathBuf;
+
+use spoolway_relay::auth;
+use spoolway_relay::config::Config;
+use spoolway_relay::paths::Directories;
+use spoolway_relay::registry::{BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay::run::{Bound, run_with};
+use spoolway_relay_tools::certs;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// It ends when it is dropped. Its backend logs in with `farm.secret`.
+pub(crate) struct LoneRelay {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) bound: Bound,
+    host: String,
+    stop: CancellationToken,
+}
+
+impl LoneRelay {
+    /// One that goes by this host name.
+    pub(crate) async fn start(host: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let directories = Directories::at(dir.path().join("relay"));
+        certs::init(&directories.tls(), &[host.into()]).unwrap();
+        let mut config = Config::default();
+        config.listen.address = "127.0.0.1:0".into();
+        config.admin.address = String::new();
+        config.relay.hosts = vec![host.into()];
+        let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
+        let backend = BackendRecord {
+            id: "farm".parse().unwrap(),
+            organisation: "lab".into(),
+            name: String::new(),
+            secret_hash: auth::hash_of_secret("secret"),
+            revoked_ms: None,
+        };
+        registry.add_backend(&backend).unwrap();
+        let (ready, bound) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
+        Self { bound: bound.await.unwrap(), dir, host: host.to_owned(), stop }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("wss://{}:{}", self.host, self.bound.public.port())
+    }
+
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.dir.path().join("relay/tls/ca.pem")
+    }
+
+    pub(crate) fn registry(&self) -> SqliteRegistry {
+        SqliteRegistry::open(&self.dir.path().join("relay/registry.db")).unwrap()
+    }
+
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.dir.path().join("agent")
+    }
+}
+
+impl Drop for LoneRelay {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
