@@ -15,18 +15,12 @@ use super::follow::Following;
 use super::over_time::OverTime;
 use crate::attempt::Begun;
 use crate::line_journal::Found;
-use crate::printer::{Ticket, Untold};
+use crate::printer::Ticket;
 use crate::store::Write;
 
 impl Clerk {
     /// The printer thread has gone on with a run, or knows how it ended: its job is followed as if nothing had happened.
-    pub(super) async fn take_up(
-        &mut self,
-        ticket: Ticket,
-        untold: Option<Untold>,
-        lost_database: bool,
-        left: &Found,
-    ) {
+    pub(super) async fn take_up(&mut self, ticket: Ticket, lost_database: bool, left: &Found) {
         self.runs = self.runs.max(ticket.subject.run);
         if lost_database && !self.book.entries.contains_key(&ticket.job_id) {
             self.adopt(&ticket).await;
@@ -40,7 +34,7 @@ impl Clerk {
         let mark = left.of(ticket.job_id.as_str(), attempt).cloned().map(Box::new);
         info!(job = %ticket.job_id, attempt, "the print outlived the process");
         self.journal.begin(ticket.subject.clone());
-        self.following = Some(Following { over_time, mark, untold, ..Following::from(ticket) });
+        self.following = Some(Following { over_time, mark, ..Following::from(ticket) });
     }
 
     /// The database has forgotten a job that is on the printer: what the journal of the conversation knows of it is written

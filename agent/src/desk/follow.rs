@@ -19,7 +19,7 @@ use super::over_time::OverTime;
 use super::usage::{Measured, RunFacts};
 use crate::attempt::{Begun, UsedPermit};
 use crate::line_journal::{Mark, Subject};
-use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket, Untold};
+use crate::printer::{Cause, Run, RunEnd, RunPhase, Snapshot, Ticket};
 use crate::store::{AttemptEnd, Write};
 
 /// A milestone each so many percent.
@@ -43,8 +43,6 @@ pub(super) struct Following {
     pub(super) stopped_by_agent: bool,
     /// It has ended, and what it used is being measured.
     pub(super) is_over: bool,
-    /// The journal keeps its end until the store does, if it was taken over.
-    pub(super) untold: Option<Untold>,
 }
 
 impl From<Ticket> for Following {
@@ -63,7 +61,6 @@ impl From<Ticket> for Following {
             milestone: 0,
             stopped_by_agent: false,
             is_over: false,
-            untold: None,
         }
     }
 }
@@ -202,8 +199,6 @@ impl Clerk {
         if self.promise(writes).await.is_err() {
             return self.follow_again(following, before);
         }
-        // The journal need not keep it any longer.
-        drop(following.untold);
         self.tell_end(&id, to, &reason, &facts);
         self.end_cancel_commands(&id);
         self.forget_file(&id);

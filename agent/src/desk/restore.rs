@@ -27,7 +27,7 @@ use super::usage::{RunFacts, Times, filament_of};
 use crate::attempt::Begun;
 use crate::bus::Inbound;
 use crate::line_journal::{Found, Mark};
-use crate::printer::{Order, Ticket, Untold};
+use crate::printer::{Order, Ticket};
 use crate::store::{Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
 /// Names of single values in the store.
@@ -40,9 +40,8 @@ impl Clerk {
         parts: Parts,
         done: mpsc::Sender<Done>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Inbound>, impl Future<Output = ()>)> {
-        let Parts {
-            clock, identity, store, opened, spool, journal, mut printer, port, backend, inbound, ..
-        } = parts;
+        let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
+            parts;
         let (journal, left) = journal;
         let Parts { outbound, hello, telemetry, link, preflight: preflight_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
@@ -50,7 +49,7 @@ impl Clerk {
         let permits = Permits::open(backend, &store).await?;
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
-        let taken = printer.taken.clone().map(|ticket| (ticket, printer.untold.take()));
+        let taken = printer.taken.clone();
         let bed = restore_bed(&store, &opened).await?;
         let bed_job = store.meta(BED_JOB).await?.and_then(|id| JobId::new(id).ok());
         let mut clerk = Self {
@@ -140,7 +139,7 @@ impl Clerk {
 
     async fn restore_jobs(
         &mut self,
-        taken: Option<(Ticket, Option<Untold>)>,
+        taken: Option<Ticket>,
         lost_database: bool,
         left: &Found,
     ) -> Result<(), StoreError> {
@@ -153,8 +152,8 @@ impl Clerk {
                 None => warn!(job = row.job_id, "a job of another version is left alone"),
             }
         }
-        if let Some((ticket, untold)) = taken {
-            self.take_up(ticket, untold, lost_database, left).await;
+        if let Some(ticket) = taken {
+            self.take_up(ticket, lost_database, left).await;
         }
         let ids: Vec<JobId> = self.book.entries.keys().cloned().collect();
         let goes_on = self.following.as_ref().map(|run| run.job_id.clone());

@@ -62,7 +62,7 @@ impl Beside {
     }
 }
 
-fn pack_run(run: &Run, to: &mut Pack<'_>) {
+pub(super) fn pack_run(run: &Run, to: &mut Pack<'_>) {
     to.u64(run.id);
     to.duration(run.paused);
     to.maybe_moment(run.ended);
@@ -97,7 +97,7 @@ fn pack_run(run: &Run, to: &mut Pack<'_>) {
 }
 
 /// Progress and counters are the conversation's own.
-fn unpack_run(from: &mut Unpack<'_>) -> Option<Run> {
+pub(super) fn unpack_run(from: &mut Unpack<'_>) -> Option<Run> {
     let mut run = Run::new(from.u64()?);
     run.paused = from.duration().filter(|paused| *paused < Duration::MAX)?;
     run.ended = from.maybe_moment()?;

@@ -62,8 +62,6 @@ pub(super) struct Conversation<'a> {
     /// The script under way makes the machine safe.
     pub(super) making_safe: bool,
     pub(super) pulled: bool,
-    /// What the next process has to know of the run.
-    pub(super) ticket: Option<Ticket>,
 }
 
 pub(super) async fn run(
@@ -223,7 +221,8 @@ impl Conversation<'_> {
         // While nothing is under way the journal may say whatever it says.
         let talk = takeover::talk_with(self.bench, &self.known, Some(ticket.clone()));
         self.bench.memory.set_talk(&talk);
-        self.ticket = Some(ticket);
+        self.bench.memory.forget_end();
+        self.bench.ticket = Some(ticket);
         let begun = if Arc::ptr_eq(meant, &self.known) {
             self.streamer.begin_job().map_err(|error| error.to_string())
         } else {

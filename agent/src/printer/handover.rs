@@ -4,21 +4,20 @@
 //! The port's descriptor is kept open all the time, so the board never sees DTR fall. Without a service manager the port is
 //! opened again: HUPCL is cleared, so DTR stays up.
 
-use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::gcode::Position;
-use spoolway_agent_core::stream::journal::{Found, Journal};
+use spoolway_agent_core::stream::journal::{self, Found, Journal};
 use spoolway_firmware_profiles::FirmwareReport;
 use spoolway_protocol::{BootId, FileId, JobId, Stamp};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::Run;
 use super::beside::Beside;
 use super::feeder::Feed;
 use super::memory::Memory;
+use super::{Run, last_end};
 use crate::attempt::UsedPermit;
 use crate::line_journal::Subject;
 use crate::service;
@@ -74,6 +73,8 @@ pub type OpenFeed =
 pub struct Handover {
     memory: Memory,
     left: Option<Left>,
+    /// How the last run has ended, if the conversation that was found knows of none.
+    ended: Option<(Ticket, Run)>,
     port: Option<OwnedFd>,
     open_feed: Option<OpenFeed>,
 }
@@ -104,15 +105,13 @@ pub(super) struct Parts {
     pub(super) port: Option<OwnedFd>,
     pub(super) make_safe: bool,
     pub(super) open_feed: Option<OpenFeed>,
-    /// Closed once the end of that run is written down elsewhere.
-    pub(super) told: Option<oneshot::Receiver<Infallible>>,
 }
 
 impl Handover {
     /// Nothing was left, and nothing will be.
     #[must_use]
     pub fn none() -> Self {
-        Self { memory: Memory::of_this_process(), left: None, port: None, open_feed: None }
+        Self { memory: Memory::of_this_process(), left: None, ended: None, port: None, open_feed: None }
     }
 
     /// Looks at the journal, and for an open port among the descriptors that this process was started with. `open_feed`
@@ -125,7 +124,8 @@ impl Handover {
             let beside = Beside::unpack(&found.beside)?;
             (talk.boot == *boot).then_some(Left { talk, beside, found })
         });
-        Self { memory, left, port: service::inherited_port(), open_feed: Some(open_feed) }
+        let ended = journal::kept_end(memory.bytes()).and_then(|end| last_end::unpack(end, boot));
+        Self { memory, left, ended, port: service::inherited_port(), open_feed: Some(open_feed) }
     }
 
     /// Whether a conversation goes on, so that its port is known already.
@@ -135,9 +135,8 @@ impl Handover {
     }
 
     pub(super) fn into_parts(self) -> Parts {
-        let Self { memory, left, port, open_feed } = self;
-        let mut parts =
-            Parts { memory, run: None, taken: None, port: None, make_safe: false, open_feed, told: None };
+        let Self { memory, left, ended, port, open_feed } = self;
+        let mut parts = Parts { memory, run: ended, taken: None, port: None, make_safe: false, open_feed };
         let Some(Left { talk, beside, found }) = left else {
             parts.port = port;
             return parts;
@@ -145,7 +144,9 @@ impl Handover {
         // Progress and counters are the conversation's own.
         let (progress, stats) = (found.carried.progress(), found.carried.stats());
         let run = beside.run.clone().map(|run| Run { progress, stats, ..run });
-        parts.run = talk.ticket.clone().zip(run);
+        // A ticket may have been written down whose run was not begun any more.
+        let run = talk.ticket.clone().zip(run).filter(|(ticket, run)| ticket.subject.run == run.id);
+        parts.run = run.or(parts.run);
         parts.make_safe = beside.make_safe;
         if found.carried.is_live() {
             parts.taken = Some(TakenOver { talk, beside, found, port });

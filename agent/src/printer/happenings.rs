@@ -133,7 +133,7 @@ impl Conversation<'_> {
     /// A plan that goes on with an interrupted print was made for a printer that stood there. Before its first line went out the
     /// printer has restarted, so that another plan has to be made; a job that begins anew does not mind.
     fn give_up_plan(&mut self) {
-        let is_plan = self.ticket.as_ref().is_some_and(|ticket| ticket.subject.preamble > 0);
+        let is_plan = self.bench.ticket.as_ref().is_some_and(|ticket| ticket.subject.preamble > 0);
         if is_plan && self.run.as_ref().is_some_and(|run| !run.is_over()) {
             let fault = Fault::FirmwareReset;
             self.broken = Some((fault, "the printer restarted before the print could go on".to_owned()));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use spoolway_agent_core::stream::Streamer;
-use spoolway_agent_core::stream::journal::{JOURNAL_BYTES, Journal};
+use spoolway_agent_core::stream::journal::{self, JOURNAL_BYTES, Journal};
 use tracing::warn;
 
 use super::beside::BesideNow;
@@ -67,6 +67,16 @@ impl Memory {
         if let Some(journal) = &mut self.journal {
             journal.set_text(self.area.bytes(), talk);
         }
+    }
+
+    /// Keeps how the last run has ended, over the conversations that follow.
+    pub(super) fn keep_end(&mut self, end: &[u8]) {
+        journal::keep_end(self.area.bytes(), end);
+    }
+
+    /// Another run begins.
+    pub(super) fn forget_end(&mut self) {
+        journal::forget_end(self.area.bytes());
     }
 
     /// Where the next reply is to be read to.

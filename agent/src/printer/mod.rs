@@ -18,6 +18,7 @@ mod handover;
 mod happenings;
 mod holders;
 mod hotplug;
+mod last_end;
 mod memory;
 mod open;
 mod port;
@@ -30,7 +31,6 @@ mod tap;
 mod task;
 mod wirelog;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ use spoolway_firmware_profiles::{FirmwareReport, Profile, Registry};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use spoolway_protocol::{Doubt, Fault};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::bus::ORDERS;
 use crate::clock::Clock;
@@ -275,16 +275,8 @@ pub struct Printer {
     pub snapshot: watch::Receiver<Snapshot>,
     /// The job whose run was taken over from the process before, or that ended there.
     pub taken: Option<Ticket>,
-    /// Dropped once the desk has written down how that run ended, or knows nothing of it.
-    pub untold: Option<Untold>,
     /// None where somebody else plays the printer.
     thread: Option<std::thread::JoinHandle<()>>,
-}
-
-/// As long as it is there, the journal keeps how the last run of the process before ended.
-#[derive(Debug)]
-pub struct Untold {
-    _until_told: oneshot::Sender<Infallible>,
 }
 
 impl Printer {
@@ -294,11 +286,8 @@ impl Printer {
     /// The system has no thread or no event queue to spare.
     pub fn start(options: PrinterOptions, handover: Handover, clock: Clock) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let mut parts = handover.into_parts();
+        let parts = handover.into_parts();
         let (taken, run) = parts.run.clone().unzip();
-        let (untold, told) = oneshot::channel();
-        parts.told = taken.is_some().then_some(told);
-        let untold = taken.is_some().then_some(Untold { _until_told: untold });
         let (publish, snapshot) = watch::channel(Snapshot { run, ..Snapshot::default() });
         let stop = EmergencyStop::default();
         let tap = Tap::default();
@@ -308,14 +297,14 @@ impl Printer {
         let thread = std::thread::Builder::new()
             .name("printer".to_owned())
             .spawn(move || runtime.block_on(task::run(options, clock, seams, dump, parts)))?;
-        Ok(Self { orders, stop, tap, snapshot, taken, untold, thread: Some(thread) })
+        Ok(Self { orders, stop, tap, snapshot, taken, thread: Some(thread) })
     }
 
     /// A printer that somebody else plays, who takes its orders and says how it does.
     #[must_use]
     pub fn played(orders: mpsc::Sender<Order>, snapshot: watch::Receiver<Snapshot>) -> Self {
         let (stop, tap) = (EmergencyStop::default(), Tap::default());
-        Self { orders, stop, tap, snapshot, taken: None, untold: None, thread: None }
+        Self { orders, stop, tap, snapshot, taken: None, thread: None }
     }
 
     /// Waits until the thread has let go of the port; it must have been told to leave.

@@ -13,13 +13,12 @@ use tracing::{info, warn};
 
 use super::beside::Beside;
 use super::conversation::Conversation;
-use super::estop::STOP_OF_A_STRANGER;
 use super::guard::OnGuard;
 use super::handover::{OpenFeed, TakenOver, Talk};
-use super::port::{Port, PortLost};
+use super::port::Port;
 use super::rates::Rates;
-use super::task::{Bench, Leave};
-use super::{Known, RunEnd, RunPhase, discover, handover};
+use super::task::Bench;
+use super::{Known, Run, RunEnd, RunPhase, discover, handover, last_end};
 use crate::service;
 
 /// A conversation that can go on.
@@ -28,7 +27,6 @@ pub(super) struct Resumed {
     beside: Beside,
     unread: Vec<u8>,
     feed: Option<tokio::sync::mpsc::Receiver<super::feeder::Feed>>,
-    talk: Talk,
 }
 
 impl Bench {
@@ -87,23 +85,19 @@ impl Bench {
         self.memory.go_on(found.journal);
         let line = talk.ticket.as_ref().map_or(0, |_| streamer.progress().position.line);
         info!(port = %talk.port.display(), line, kept_open = is_whole, "goes on where the process before stopped");
-        Ok((port, known, Resumed { streamer, beside, unread: found.unread, feed, talk }))
+        Ok((port, known, Resumed { streamer, beside, unread: found.unread, feed }))
     }
 
-    /// A conversation that begins takes the other one's place in the journal. How a run of that one ended has to be written
-    /// down first: nobody could say it any more if this process, too, were killed.
-    pub(super) async fn until_told(&mut self, port: &mut Port) -> Result<Result<(), Leave>, PortLost> {
-        let Some(mut told) = self.told.take() else { return Ok(Ok(())) };
-        loop {
-            tokio::select! {
-                biased;
-                () = self.stop.pulled() => port.write(STOP_OF_A_STRANGER)?,
-                order = self.orders.recv() => if self.refuse(order).is_err() {
-                    return Ok(Err(Leave));
-                },
-                _ = &mut told => return Ok(Ok(())),
-            }
+    /// A conversation that begins takes the other one's place in the journal. Whether the store knows by now how the run of
+    /// that one has ended cannot be seen from here: it is kept apart.
+    fn begin_journal(&mut self, talk: &[u8]) {
+        let run = self.publish.borrow().run.clone().filter(Run::is_over);
+        let ended = run.zip(self.ticket.as_ref()).filter(|(run, ticket)| ticket.subject.run == run.id);
+        if let Some(end) = ended.and_then(|(run, ticket)| last_end::pack(self.clock.boot_id(), ticket, &run))
+        {
+            self.memory.keep_end(&end);
         }
+        self.memory.begin(talk);
     }
 
     /// The printer as the process before knew it.
@@ -162,18 +156,12 @@ pub(super) fn conversation(
     let now = bench.clock.now();
     let rates = Rates::new(bench.rates.now(), now);
     let begun = resumed.is_some();
-    let talk = resumed.as_ref().map_or_else(|| talk_of(bench, &known), |_| Vec::new());
-    if !begun {
-        bench.memory.begin(&talk);
-    }
-    let (mut streamer, beside, unread, feed, ticket) = match resumed {
-        Some(resumed) => {
-            let Resumed { streamer, beside, unread, feed, talk } = resumed;
-            (streamer, beside, unread, feed, talk.ticket)
-        }
+    let (mut streamer, beside, unread, feed) = match resumed {
+        Some(Resumed { streamer, beside, unread, feed }) => (streamer, beside, unread, feed),
         None => {
-            let streamer = Streamer::new(stream_options(&known), now);
-            (streamer, Beside::default(), Vec::new(), None, None)
+            let talk = talk_of(bench, &known);
+            bench.begin_journal(&talk);
+            (Streamer::new(stream_options(&known), now), Beside::default(), Vec::new(), None)
         }
     };
     let rates = rates.behind(streamer.stats().bytes_sent, streamer.progress().commands);
@@ -197,7 +185,6 @@ pub(super) fn conversation(
         asides: VecDeque::new(),
         making_safe: false,
         pulled: false,
-        ticket,
     };
     if begun {
         conversation.go_on(&unread);

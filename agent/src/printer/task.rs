@@ -1,6 +1,5 @@
 //! The printer thread's main loop: wait for the port, ask who is there, converse until it is lost.
 
-use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use spoolway_firmware_profiles::identify;
 use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::conversation::{self, Next};
@@ -23,7 +22,7 @@ use super::discover::FoundPort;
 use super::dump::Dump;
 use super::estop::{self, EmergencyStop};
 use super::greet::{Patience, Rates};
-use super::handover::Parts;
+use super::handover::{Parts, Ticket};
 use super::hotplug::Hotplug;
 use super::memory::Memory;
 use super::open::{LineOptions, OpenPortError};
@@ -79,8 +78,8 @@ pub(super) struct Bench {
     pub(super) alarms: u64,
     /// A maintenance window is open until then.
     pub(super) maintenance_until: Moment,
-    /// Closed once it is written down how the run of the process before ended.
-    pub(super) told: Option<oneshot::Receiver<Infallible>>,
+    /// What the next process has to know of the present or last run.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// The thread's ends of its channels.
@@ -104,7 +103,7 @@ pub(super) struct Leave;
 pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump, parts: Parts) {
     let mut bench = Bench::new(options, clock, seams, dump, parts.memory);
     bench.make_safe = parts.make_safe;
-    bench.told = parts.told;
+    bench.ticket = parts.run.map(|(ticket, _)| ticket);
     let open_feed = parts.open_feed;
     let taken = match parts.taken {
         Some(taken) => bench.take_over(taken, open_feed.as_ref()),
@@ -161,7 +160,7 @@ impl Bench {
             memory,
             alarms: 0,
             maintenance_until: Moment::ZERO,
-            told: None,
+            ticket: None,
         }
     }
 
@@ -265,9 +264,6 @@ impl Bench {
                 Some((known, resumed)) => (known, Some(resumed)),
                 None => {
                     let Some(known) = self.meet(&mut port).await? else { return Ok(Leave) };
-                    if let Err(leave) = self.until_told(&mut port).await? {
-                        return Ok(leave);
-                    }
                     (known, None)
                 }
             };

@@ -67,16 +67,21 @@ impl PrinterThread {
 
     /// Starts a job once the printer is idle.
     pub(crate) fn print(&self, feed: mpsc::Receiver<Feed>) {
-        let known =
-            self.until("the printer", |now| now.known.clone().filter(|_| now.state == PrinterState::Idle));
-        self.order(Order::Start { run: 1, known, ticket: Box::new(self.ticket()), feed });
+        self.print_as(1, feed);
     }
 
-    fn ticket(&self) -> Ticket {
+    /// The same as a run of this name.
+    pub(crate) fn print_as(&self, run: u64, feed: mpsc::Receiver<Feed>) {
+        let known =
+            self.until("the printer", |now| now.known.clone().filter(|_| now.state == PrinterState::Idle));
+        self.order(Order::Start { run, known, ticket: Box::new(self.ticket(run)), feed });
+    }
+
+    fn ticket(&self, run: u64) -> Ticket {
         Ticket {
             job_id: "j1".parse().unwrap(),
             subject: Subject {
-                run: 1,
+                run,
                 job_id: "j1".to_owned(),
                 attempt: 1,
                 sha256: "0".repeat(64),

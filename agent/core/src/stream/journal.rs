@@ -6,6 +6,7 @@
 //! * A line is written into its place before a state counts it, and a state counts before the bytes it speaks of go out.
 //! * Replies are read straight into this memory, behind them nothing but zeros: what stands between the place up to which a
 //!   state has handled them and the first zero was read and not yet handled.
+//! * How the last run has ended lies apart: it stays while the journal of the next conversation takes the place of this one.
 //!
 //! It is no protection against a power cut, and is meant to lie where a power cut takes it (tmpfs): it costs no write to a disk.
 
@@ -34,8 +35,10 @@ const WRITTEN_AT: usize = TEXT_AT + HEAD_BYTES + TEXT_BYTES_MAX;
 const SLOTS_AT: usize = WRITTEN_AT + 8;
 const LINES_AT: usize = SLOTS_AT + 2 * SLOT_BYTES;
 const HEARD_AT: usize = LINES_AT + LINES * LINE_BYTES;
+const END_AT: usize = HEARD_AT + HEARD_BYTES;
+const END_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of the whole.
-pub const JOURNAL_BYTES: usize = HEARD_AT + HEARD_BYTES;
+pub const JOURNAL_BYTES: usize = END_AT + HEAD_BYTES + END_BYTES_MAX;
 
 /// Writes a conversation down as it goes.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ pub struct Found {
 }
 
 impl Journal {
-    /// Begins an empty journal; what was there is gone.
+    /// Begins an empty journal; what was there is gone, but for how the last run has ended.
     ///
     /// # Panics
     /// The area is not [`JOURNAL_BYTES`] long.
@@ -78,8 +81,8 @@ impl Journal {
         // Nothing counts while the rest is written.
         area[..MAGIC.len()].fill(0);
         area[SLOTS_AT..LINES_AT].fill(0);
-        area[HEARD_AT..].fill(0);
-        let fits = write_text(area, text);
+        area[HEARD_AT..END_AT].fill(0);
+        let fits = write_text(text_of(area), text);
         area[..MAGIC.len()].copy_from_slice(MAGIC);
         Self { sequence: 0, noted: (0, 0), read_at: 0, clear_to: HEARD_BYTES, fits }
     }
@@ -91,7 +94,7 @@ impl Journal {
 
     /// Replaces the text, while no job is under way; the states of before speak of the same conversation.
     pub fn set_text(&mut self, area: &mut [u8], text: &[u8]) {
-        self.fits = write_text(area, text);
+        self.fits = write_text(text_of(area), text);
     }
 
     /// Whether all of the conversation could be written down so far; what could not is not taken over.
@@ -157,7 +160,7 @@ impl Journal {
         if self.read_at + READ_BYTES < HEARD_BYTES {
             return;
         }
-        let heard = &mut area[HEARD_AT..];
+        let heard = &mut area[HEARD_AT..END_AT];
         heard.copy_within(self.read_at - unfinished..self.read_at, 0);
         self.read_at = unfinished;
         self.clear_to = unfinished;
@@ -178,7 +181,7 @@ impl Journal {
         if area.len() != JOURNAL_BYTES || area[..MAGIC.len()] != MAGIC[..] {
             return None;
         }
-        let text = read_text(area)?;
+        let text = read_text(&area[TEXT_AT..WRITTEN_AT])?;
         let (sequence, payload) = [slot_at(0), slot_at(1)]
             .into_iter()
             .filter_map(|at| read_slot(&area[at..at + SLOT_BYTES]))
@@ -188,7 +191,7 @@ impl Journal {
         let line = |numbering, number| read_line(area, numbering, number);
         let has_written = Unpack::new(&area[WRITTEN_AT..SLOTS_AT]).u64()? == sequence;
         let carried = Carried::unpack(&mut from, line, LINES as u32, has_written)?;
-        let heard = area[HEARD_AT..].get(handled..)?;
+        let heard = area[HEARD_AT..END_AT].get(handled..)?;
         let unread = &heard[..heard.iter().position(|&byte| byte == 0).unwrap_or(heard.len())];
         let journal = Self {
             sequence,
@@ -201,6 +204,24 @@ impl Journal {
         let beside = from.rest().to_vec();
         Some(Found { text: text.to_vec(), carried, beside, unread: unread.to_vec(), journal })
     }
+}
+
+/// Keeps how a run has ended, until the next one begins. What is kept already is not touched: it could be torn.
+pub fn keep_end(area: &mut [u8], end: &[u8]) {
+    if kept_end(area) != Some(end) {
+        write_text(&mut area[END_AT..], end);
+    }
+}
+
+/// How the last run has ended.
+#[must_use]
+pub fn kept_end(area: &[u8]) -> Option<&[u8]> {
+    read_text(area.get(END_AT..)?)
+}
+
+/// The next run begins.
+pub fn forget_end(area: &mut [u8]) {
+    area[END_AT..END_AT + HEAD_BYTES].fill(0);
 }
 
 fn slot_at(sequence: u64) -> usize {
@@ -224,11 +245,15 @@ fn read_slot(slot: &[u8]) -> Option<(u64, &[u8])> {
     (!payload.is_empty() && sum(sequence, payload) == written).then_some((sequence, payload))
 }
 
-fn write_text(area: &mut [u8], text: &[u8]) -> bool {
-    let room = &mut area[TEXT_AT..WRITTEN_AT];
+fn text_of(area: &mut [u8]) -> &mut [u8] {
+    &mut area[TEXT_AT..WRITTEN_AT]
+}
+
+/// Writes a text that counts once it is whole; gives whether there is room for it.
+fn write_text(room: &mut [u8], text: &[u8]) -> bool {
     let (head, body) = room.split_at_mut(HEAD_BYTES);
     head.fill(0);
-    let fits = text.len() <= TEXT_BYTES_MAX;
+    let fits = text.len() <= body.len();
     if fits {
         body[..text.len()].copy_from_slice(text);
         head[..8].copy_from_slice(&(text.len() as u64).to_le_bytes());
@@ -237,8 +262,8 @@ fn write_text(area: &mut [u8], text: &[u8]) -> bool {
     fits
 }
 
-fn read_text(area: &[u8]) -> Option<&[u8]> {
-    let mut head = Unpack::new(&area[TEXT_AT..WRITTEN_AT]);
+fn read_text(room: &[u8]) -> Option<&[u8]> {
+    let mut head = Unpack::new(room);
     let (length, written) = (head.u64()?, head.u64()?);
     let text = head.rest().get(..usize::try_from(length).ok()?)?;
     (sum(0, text) == written).then_some(text)
@@ -256,4 +281,27 @@ fn sum(sequence: u64, bytes: &[u8]) -> u64 {
         .map(|chunk| u64::from_le_bytes(chunk.try_into().expect("chunks of eight bytes")))
         .fold(begun, mix);
     mix(sum, u64::from_le_bytes(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_outlives_the_conversation_and_not_the_next_run() {
+        let mut area = vec![0; JOURNAL_BYTES];
+        let _ = Journal::begin(&mut area, b"one");
+        assert_eq!(kept_end(&area), None);
+        keep_end(&mut area, b"completed");
+        let _ = Journal::begin(&mut area, b"another");
+        assert_eq!(kept_end(&area), Some(&b"completed"[..]));
+        let whole = area.clone();
+        keep_end(&mut area, b"completed");
+        assert_eq!(area, whole);
+        area[END_AT + HEAD_BYTES + 3] ^= 1;
+        assert_eq!(kept_end(&area), None, "a torn one does not count");
+        keep_end(&mut area, b"cancelled");
+        forget_end(&mut area);
+        assert_eq!(kept_end(&area), None);
+    }
 }

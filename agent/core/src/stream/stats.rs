@@ -40,7 +40,8 @@ impl Stats {
         self.takeovers = 0;
     }
 
-    pub(super) fn pack(&self, to: &mut Pack<'_>) {
+    /// Writes them down for another process.
+    pub fn pack(&self, to: &mut Pack<'_>) {
         for count in [
             self.bytes_sent,
             self.lines_sent,
@@ -58,7 +59,9 @@ impl Stats {
         to.duration(self.job_max_gap);
     }
 
-    pub(super) fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+    /// Reads what [`Stats::pack`] wrote.
+    #[must_use]
+    pub fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
         Some(Self {
             bytes_sent: from.u64()?,
             lines_sent: from.u64()?,

@@ -22,6 +22,20 @@ pub struct Progress {
     pub position: Position,
 }
 
+impl Progress {
+    /// Writes it down for another process.
+    pub fn pack(self, to: &mut Pack<'_>) {
+        to.u64(self.commands);
+        to.position(self.position);
+    }
+
+    /// Reads what [`Progress::pack`] wrote.
+    #[must_use]
+    pub fn unpack(from: &mut Unpack<'_>) -> Option<Self> {
+        Some(Self { commands: from.u64()?, position: from.position()? })
+    }
+}
+
 /// The lines on their way and those kept behind them.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -331,7 +345,7 @@ impl CarriedWindow {
     ) -> Option<Self> {
         let (numbering, acked, next) = (from.u32()?, from.u32()?, from.u32()?);
         let (proven, job_from) = (from.u32()?, from.u32()?);
-        let progress = Progress { commands: from.u64()?, position: from.position()? };
+        let progress = Progress::unpack(from)?;
         let oldest = next.saturating_sub(lines_max).max(FIRST_NUMBER + 1);
         let mut lines: Vec<Sent> = (oldest..next)
             .rev()
@@ -353,8 +367,7 @@ impl Window {
         for number in [self.numbering, self.acked, self.history.next(), self.proven, self.job_from] {
             to.u32(number);
         }
-        to.u64(self.progress.commands);
-        to.position(self.progress.position);
+        self.progress.pack(to);
     }
 
     /// The window of another process. All that was framed may have been sent, so all of it counts as on its way. `None` when
