@@ -55,8 +55,9 @@ mod tests {
         run.progress = Progress { commands: 9, position: Position { line: 12, byte: 300, layer: 2 } };
         run.stats.job_refusals = 3;
         run.end(Moment::from_millis(5), RunEnd::Completed);
-        let bytes = pack(&boot, &ticket(), &run).unwrap();
-        assert_eq!(unpack(&bytes, &boot), Some((ticket(), run)));
+        let ticket = ticket();
+        let bytes = pack(&boot, &ticket, &run).unwrap();
+        assert_eq!(unpack(&bytes, &boot), Some((ticket, run)));
         assert!((0..bytes.len()).all(|cut| unpack(&bytes[..cut], &boot).is_none()));
         let later = BootId::new("another-boot").unwrap();
         assert_eq!(unpack(&bytes, &later), None);

@@ -183,6 +183,10 @@ impl<'a> Course<'a> {
                 }
                 late += 1;
             }
+            if done >= commands {
+                self.waits.end(self.board.crossed());
+                self.waits.nothing_is_left();
+            }
             if is_enough || late > LATE_KILLS {
                 return Ok(());
             }
@@ -282,7 +286,7 @@ impl<'a> Course<'a> {
             events: told.events,
             usage: told.usage,
             waits_us: self.waits.sorted_us(),
-            unanswered: self.waits.open(),
+            idle: self.waits.idle(),
             killed: self.killed,
             undisturbed: self.undisturbed,
             refused: run.report.statistics.resends,

@@ -32,8 +32,8 @@ pub(super) struct Figures {
     /// From each kill to the first new line that the printer accepted, the shortest first.
     #[serde(skip)]
     pub(super) waits_us: Vec<u64>,
-    /// Kills after which nothing was left to print.
-    pub(super) unanswered: u64,
+    /// Kills after which there was nothing left to send.
+    pub(super) idle: u64,
     /// The planner while the agent was killed.
     pub(super) killed: Watched,
     /// The planner in a print without any kill.
@@ -176,7 +176,7 @@ impl fmt::Display for Report {
             "{} kills, {} to {} ms apart, {} boards at once, seed {}\n",
             self.kills, self.min_ms, self.max_ms, self.at_once, self.seed
         )?;
-        let head = ["kills", "prints", "lines", "events", "usage", "opened", "refused", "dropped"];
+        let head = ["kills", "idle", "prints", "lines", "events", "usage", "opened", "refused", "dropped"];
         write!(f, "{:<15}", "profile")?;
         head.iter().try_for_each(|name| write!(f, "{name:>8}"))?;
         writeln!(
@@ -185,12 +185,26 @@ impl fmt::Display for Report {
             "median ms", "p99 ms", "max ms", "empty", "without kills"
         )?;
         for Row { figures, gone_on } in &self.rows {
-            let Figures { kills, prints, lines, events, usage, descriptors, refused, dropped_bytes, .. } =
-                figures;
-            write!(f, "{:<15}{kills:>8}{prints:>8}{lines:>8}{events:>8}{usage:>8}", figures.profile)?;
+            let Figures {
+                kills,
+                idle,
+                prints,
+                lines,
+                events,
+                usage,
+                descriptors,
+                refused,
+                dropped_bytes,
+                ..
+            } = figures;
+            write!(
+                f,
+                "{:<15}{kills:>8}{idle:>8}{prints:>8}{lines:>8}{events:>8}{usage:>8}",
+                figures.profile
+            )?;
             writeln!(f, "{descriptors:>8}{refused:>8}{dropped_bytes:>8}{gone_on}")?;
         }
-        writeln!(f, "{:<79}{}\n", "all", self.gone_on)?;
+        writeln!(f, "{:<87}{}\n", "all", self.gone_on)?;
         for (row, fault) in self.rows.iter().flat_map(|row| row.figures.faults.iter().map(move |f| (row, f)))
         {
             writeln!(f, "FAILED {}: {fault}", row.figures.profile)?;

@@ -8,6 +8,8 @@ pub(super) struct Waits {
     /// Kills since which no new line was accepted.
     open: Vec<Instant>,
     over: Vec<Duration>,
+    /// Kills after which there was nothing to send.
+    idle: u64,
 }
 
 impl Waits {
@@ -23,9 +25,14 @@ impl Waits {
         }
     }
 
-    /// Kills after which there was nothing left to print.
-    pub(super) fn open(&self) -> u64 {
-        self.open.len() as u64
+    /// The printer has carried out everything: who is killed now, or has had no line accepted since, has none to send.
+    pub(super) fn nothing_is_left(&mut self) {
+        self.idle += self.open.drain(..).len() as u64;
+    }
+
+    /// Kills after which there was nothing to send.
+    pub(super) fn idle(&self) -> u64 {
+        self.idle + self.open.len() as u64
     }
 
     /// All waits in microseconds, the shortest first.
@@ -57,7 +64,10 @@ mod tests {
         waits.begin(at(105));
         waits.end(Some(at(120)));
         waits.begin(at(200));
-        assert_eq!((waits.sorted_us(), waits.open()), (vec![10_000, 15_000, 20_000], 1));
+        assert_eq!((waits.sorted_us(), waits.idle()), (vec![10_000, 15_000, 20_000], 1));
+        waits.nothing_is_left();
+        waits.end(Some(at(900)));
+        assert_eq!((waits.sorted_us().len(), waits.idle()), (3, 1));
     }
 
     #[test]
