@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spoolway_protocol::BackendId;
+use spoolway_protocol::{BackendId, Route};
 use spoolway_protocol::hello::{Binding, Window};
 use spoolway_protocol::ids::SessionId;
 use spoolway_relay::clock::Now;
@@ -41,7 +41,7 @@ fuzz_target!(|input: &str| {
     for frame in lines {
         now.ms += 100;
         session.handle_time(now);
-        if let Heard::Hello(_) = session.handle_text(now, frame) {
+        if let Heard::Hello(_) = session.handle_frame(now, Route::parse(frame)) {
             let owner = BackendId::new("farm").expect("a short word is an id");
             session.handle_verdict(now, &options, Verdict::Welcome { owner });
         }

@@ -76,8 +76,17 @@ impl<'a> Route<'a> {
     /// The frame again with `from` set, ready to wait for an unknown time.
     #[must_use]
     pub fn pass(&self, from: &Address) -> Passage {
+        let mut passage = self.pass_head(from, self.body.len() + 1);
+        passage.text.push_str(self.body);
+        passage.text.push('}');
+        passage
+    }
+
+    /// The same up to the body, with room for so many bytes behind it: what stands in the frame from its body on follows.
+    #[must_use]
+    pub fn pass_head(&self, from: &Address, room: usize) -> Passage {
         let rest: usize = self.extra.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
-        let mut out = String::with_capacity(self.body.len() + rest + HEAD_ROOM_BYTES);
+        let mut out = String::with_capacity(room + rest + HEAD_ROOM_BYTES);
         out.push_str(r#"{"v":"#);
         let _ = write!(out, "{V}");
         text(&mut out, "t", Some(self.t));
@@ -97,8 +106,7 @@ impl<'a> Route<'a> {
         for (name, value) in &self.extra {
             raw(&mut out, name, value.get());
         }
-        raw(&mut out, "body", self.body);
-        out.push('}');
+        out.push_str(r#","body":"#);
         Passage { text: out, age_at, age_ms: self.age_ms, ttl_ms: self.ttl_ms }
     }
 }
@@ -106,7 +114,7 @@ impl<'a> Route<'a> {
 /// Room for the fields of a head that are no longer than usual, and for the age that the frame may get.
 const HEAD_ROOM_BYTES: usize = 320;
 
-/// A frame with its sender set, on its way from one peer to another. Its age is written when it leaves.
+/// A frame, or its head, with its sender set, on its way from one peer to another. Its age is written when it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
     text: String,
@@ -116,7 +124,7 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Bytes of the frame, without what its age may add.
+    /// Bytes, without what its age may add.
     #[must_use]
     pub fn len(&self) -> usize {
         self.text.len()
@@ -134,13 +142,13 @@ impl Passage {
         is_over(self.ttl_ms, self.age_ms, queued_ms)
     }
 
-    /// The frame without an age.
+    /// The text without an age.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The frame with its age raised by `queued_ms`; the body is moved at most once and never copied elsewhere.
+    /// The text with its age raised by `queued_ms`.
     #[must_use]
     pub fn into_text(mut self, queued_ms: u64) -> String {
         if self.age_ms.is_some() || queued_ms > 0 {

@@ -11,7 +11,7 @@ use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Frame, Letter, Refused};
+use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
 use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::{Caller, Post};
 use crate::registry::{Change, Desk, Standing};
@@ -251,12 +251,12 @@ impl Hub {
 
     /// The TTL of a letter ran out before it could be written: its sender hears it, if it is still there.
     pub(crate) fn expire(&self, letter: &Letter) {
-        let (Frame::Passed(passage), Some(sender)) = (&letter.frame, letter.sender) else { return };
+        let (Some(text), Some(sender)) = (letter.passed(), letter.sender) else { return };
         if letter.class.is_lossy() {
             return self.metrics.displaced(letter.class, Displaced { coalesced: false, dropped: 1 });
         }
         self.metrics.count_word(Metric::Nacks, NackCode::Expired.as_str());
-        let Ok(head) = Route::parse(passage.as_str()) else { return };
+        let Ok(head) = Route::parse(&text) else { return };
         let post = self.router().connection(head.from, sender).cloned();
         if let Some(post) = post {
             let about = head.from.and_then(|from| from.parse().ok());

@@ -11,12 +11,13 @@
 //! A queue takes a letter as long as it is below both of its bounds, so it may end one letter above the bytes: a large letter then
 //! never waits longer than a small one.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use spoolway_protocol::route::Passage;
 use spoolway_protocol::{Address, Route};
-use tokio_tungstenite::tungstenite::Bytes;
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::router::ConnId;
 
@@ -24,6 +25,8 @@ use crate::router::ConnId;
 pub const BATCH_FRAMES: usize = 16;
 /// Bytes after which a writer's batch is full.
 pub const BATCH_BYTES: usize = 32 * 1024;
+/// A body of this size is passed on in the buffer that it was read into.
+const SHARED_BYTES: usize = 4 * 1024;
 /// An emptied queue keeps memory for so many letters: one that holds fewer is idle and one that holds more was an exception.
 const KEEP_CAPACITY: std::ops::RangeInclusive<usize> = 5..=32;
 
@@ -89,8 +92,9 @@ pub struct Letter {
 /// The kinds of frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// One JSON message of a peer, whose age is written when it leaves.
-    Passed(Passage),
+    /// One JSON message of a peer, whose age is written when it leaves. Of a large one only the head was written anew: the
+    /// rest, from the body on, are the very bytes that were read.
+    Passed(Passage, Option<Box<Bytes>>),
     /// One JSON message of the relay.
     Own(String),
     /// One chunk.
@@ -98,15 +102,19 @@ pub enum Frame {
 }
 
 impl Letter {
-    /// A frame of a peer with its sender set.
-    pub fn of(head: &Route<'_>, from: &Address, sender: ConnId, now_ms: u64) -> Self {
+    /// A frame of a peer with its sender set; `head` was read from `text`.
+    pub fn of(head: &Route<'_>, text: &Utf8Bytes, from: &Address, sender: ConnId, now_ms: u64) -> Self {
         let class = Class::of(head);
         let slot = (class == Class::Telemetry).then(|| {
             let mut hasher = DefaultHasher::new();
             (sender, head.key).hash(&mut hasher);
             hasher.finish()
         });
-        Self { frame: Frame::Passed(head.pass(from)), class, slot, queued_ms: now_ms, sender: Some(sender) }
+        let frame = match shared_rest(head, text) {
+            Some(rest) => Frame::Passed(head.pass_head(from, 0), Some(rest.into())),
+            None => Frame::Passed(head.pass(from), None),
+        };
+        Self { frame, class, slot, queued_ms: now_ms, sender: Some(sender) }
     }
 
     /// The relay's own word.
@@ -121,15 +129,37 @@ impl Letter {
         Self { frame, class: Class::Bulk, slot: None, queued_ms: now_ms, sender: Some(sender) }
     }
 
+    /// The frame of a peer as a whole, without what its age may add.
+    pub fn passed(&self) -> Option<Cow<'_, str>> {
+        match &self.frame {
+            Frame::Passed(passage, None) => Some(passage.as_str().into()),
+            Frame::Passed(passage, Some(rest)) => {
+                Some((passage.as_str().to_owned() + std::str::from_utf8(rest).ok()?).into())
+            }
+            Frame::Own(_) | Frame::Chunk(_) => None,
+        }
+    }
+
     /// Bytes of the frame.
     #[expect(clippy::len_without_is_empty, reason = "a frame has a head")]
     pub fn len(&self) -> usize {
         match &self.frame {
-            Frame::Passed(passage) => passage.len(),
+            Frame::Passed(passage, rest) => passage.len() + rest.as_ref().map_or(0, |rest| rest.len()),
             Frame::Own(text) => text.len(),
             Frame::Chunk(bytes) => bytes.len(),
         }
     }
+}
+
+/// What stands in a frame from its body on, where it is large and nothing but the end of the frame follows. A small one is
+/// copied: it would keep the whole buffer that it was read into.
+fn shared_rest(head: &Route<'_>, text: &Utf8Bytes) -> Option<Bytes> {
+    if head.body.len() < SHARED_BYTES {
+        return None;
+    }
+    let at = head.body.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let end = text.get(at..)?.get(head.body.len()..)?;
+    (end.trim_ascii() == "}").then(|| Bytes::from(text.clone()).slice(at..))
 }
 
 /// Bounds of one queue.

@@ -13,7 +13,7 @@ use spoolway_protocol::session::Subscribe;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use tokio::time::{timeout, timeout_at};
-use tokio_tungstenite::tungstenite::Bytes;
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::auth;
 use crate::hub::{Hub, Watched};
@@ -148,11 +148,11 @@ impl Peer<'_> {
     }
 
     /// Returns the class of the frame.
-    async fn handle_text(&mut self, text: &str) -> Result<Class, Done> {
+    async fn handle_text(&mut self, text: &Utf8Bytes) -> Result<Class, Done> {
         if text.len() > TEXT_FRAME_BYTES {
             self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
         }
-        let heard = self.session.handle_text(self.hub.clock.now(), text);
+        let heard = self.session.handle_frame(self.hub.clock.now(), Route::parse(text));
         let class = if let Heard::Forward(head, _) = &heard { Class::of(head) } else { Class::Reliable };
         self.hub.metrics.received(class, text.len());
         match heard {
@@ -160,7 +160,7 @@ impl Peer<'_> {
             Heard::Hello(claim) => self.login(*claim).await?,
             Heard::Subscribe(wanted) => self.subscribe(text, wanted).await?,
             Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len())? => {}
-            Heard::Forward(head, to) => self.forward(&head, &to).await?,
+            Heard::Forward(head, to) => self.forward(&head, text, &to).await?,
         }
         self.say_outputs().await?;
         Ok(class)
@@ -191,9 +191,9 @@ impl Peer<'_> {
         Err(Done)
     }
 
-    async fn forward(&mut self, head: &Route<'_>, to: &Address) -> Result<(), Done> {
+    async fn forward(&mut self, head: &Route<'_>, text: &Utf8Bytes, to: &Address) -> Result<(), Done> {
         let (from, now) = (self.address()?, self.hub.clock.now());
-        let letter = Letter::of(head, &from, self.conn, now.ms);
+        let letter = Letter::of(head, text, &from, self.conn, now.ms);
         self.hub.tail.frame(now.unix_ms, &from, head, letter.len());
         let routed = match &self.seat {
             _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => Err(NoRoute::Refused(NackCode::TooLarge)),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use spoolway_protocol::envelope::EnvelopeError;
 use spoolway_protocol::hello::{
     Binding, Challenge, Heartbeat, HeartbeatAck, Hello, NackCode, Reject, RejectCode, Welcome, Window, close,
     split_signature,
@@ -191,9 +192,9 @@ impl Session {
         }
     }
 
-    /// A text frame has come.
-    pub fn handle_text<'a>(&mut self, now: Now, text: &'a str) -> Heard<'a> {
-        let head = match Route::parse(text) {
+    /// A text frame has come, and was read.
+    pub fn handle_frame<'a>(&mut self, now: Now, read: Result<Route<'a>, EnvelopeError>) -> Heard<'a> {
+        let head = match read {
             Ok(head) => head,
             Err(error) => {
                 self.refuse_text(now, &error);
@@ -244,8 +245,8 @@ impl Session {
         }
     }
 
-    fn refuse_text(&mut self, now: Now, error: &spoolway_protocol::envelope::EnvelopeError) {
-        use spoolway_protocol::envelope::EnvelopeError::{Json, TooLarge, Version};
+    fn refuse_text(&mut self, now: Now, error: &EnvelopeError) {
+        use EnvelopeError::{Json, TooLarge, Version};
         match (error, self.state) {
             (_, State::Closed) => {}
             (TooLarge(_), State::Open { .. }) => {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use spoolway_protocol::hello::close;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame as raw;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::hub::Hub;
 use crate::mailbox::{Farewell, Frame, Letter};
@@ -21,11 +23,13 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
         match post.next().await {
             Next::Write(batch) => {
                 let now_ms = hub.clock.ms();
-                let messages = batch.into_iter().filter_map(|letter| {
+                let messages = batch.into_iter().flat_map(|letter| {
                     let (class, len) = (letter.class, letter.len());
-                    let message = message(letter, now_ms).map_err(|expired| hub.expire(&expired)).ok()?;
-                    hub.metrics.sent(class, len);
-                    Some(message)
+                    let messages = messages(letter, now_ms).inspect_err(|expired| hub.expire(expired));
+                    if messages.is_ok() {
+                        hub.metrics.sent(class, len);
+                    }
+                    messages.into_iter().flatten().flatten()
                 });
                 match timeout(stalled, writer.write(messages)).await {
                     Ok(Ok(())) => {}
@@ -48,32 +52,71 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
 }
 
 /// What leaves, its age raised by the time that it waited here; or the letter, when its TTL ran out meanwhile.
-fn message(letter: Letter, now_ms: u64) -> Result<Message, Letter> {
+fn messages(letter: Letter, now_ms: u64) -> Result<[Option<Message>; 2], Letter> {
     let waited_ms = now_ms.saturating_sub(letter.queued_ms);
     match letter.frame {
-        Frame::Passed(ref passage) if passage.is_expired(waited_ms) => Err(letter),
-        Frame::Passed(passage) => Ok(passage.into_text(waited_ms).into()),
-        Frame::Own(text) => Ok(text.into()),
-        Frame::Chunk(bytes) => Ok(bytes.into()),
+        Frame::Passed(ref passage, _) if passage.is_expired(waited_ms) => Err(letter),
+        Frame::Passed(passage, None) => Ok([Some(passage.into_text(waited_ms).into()), None]),
+        // One message in two frames (RFC 6455, section 5.4): the second is not copied.
+        Frame::Passed(passage, Some(rest)) => {
+            let head = raw::Frame::message(passage.into_text(waited_ms), OpCode::Data(Data::Text), false);
+            let rest = raw::Frame::message(*rest, OpCode::Data(Data::Continue), true);
+            Ok([head, rest].map(Message::Frame).map(Some))
+        }
+        Frame::Own(text) => Ok([Some(text.into()), None]),
+        Frame::Chunk(bytes) => Ok([Some(bytes.into()), None]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use spoolway_protocol::Route;
+    use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
     use crate::router::ConnId;
 
+    fn letter(frame: &str) -> Letter {
+        let text = Utf8Bytes::from(frame);
+        Letter::of(&Route::parse(&text).unwrap(), &text, &"b:farm".parse().unwrap(), ConnId(1), 100)
+    }
+
+    /// What the other end makes of what leaves.
+    fn text(letter: Letter, now_ms: u64) -> String {
+        let messages = messages(letter, now_ms).unwrap().into_iter().flatten();
+        let bytes = messages.flat_map(|message| match message {
+            Message::Frame(frame) => frame.into_payload().to_vec(),
+            message => message.into_data().to_vec(),
+        });
+        String::from_utf8(bytes.collect()).unwrap()
+    }
+
     #[test]
     fn waiting_raises_the_age_and_changes_nothing_else() {
-        let frame =
-            r#"{"v":1,"t":"x","to":"b:farm","ttl_ms":9,"age_ms":5,"from":"b:farm","body":{ "n":1.0 }}"#;
-        let head = Route::parse(frame).unwrap();
-        let letter = Letter::of(&head, &"b:farm".parse().unwrap(), ConnId(1), 100);
-        assert_eq!(message(letter.clone(), 100), Ok(Message::text(frame)));
-        let older = frame.replace(r#""age_ms":5"#, r#""age_ms":9"#);
-        assert_eq!(message(letter.clone(), 104), Ok(Message::text(older)));
-        assert_eq!(message(letter.clone(), 105), Err(letter), "it is worth nothing any more");
+        for body in [r#"{ "n":1.0 }"#.to_owned(), format!(r#"["{}" ]"#, r"\u00e9é".repeat(2_000))] {
+            let frame = format!(
+                r#"{{"v":1,"t":"x","to":"b:farm","ttl_ms":9,"age_ms":5,"from":"b:farm","body":{body}}}"#
+            );
+            let letter = letter(&frame);
+            assert_eq!(letter.len(), frame.len() - r#","age_ms":5"#.len());
+            assert_eq!(text(letter.clone(), 100), frame);
+            let older = frame.replace(r#""age_ms":5"#, r#""age_ms":9"#);
+            assert_eq!(text(letter.clone(), 104), older);
+            assert_eq!(messages(letter.clone(), 105), Err(letter), "it is worth nothing any more");
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_not_copied_unless_something_follows_it() {
+        let body = format!("\"{}\"", "x".repeat(5_000));
+        for (end, is_shared) in [("}", true), (" }\n", true), (r#","to":"b:farm"}"#, false)] {
+            let letter = letter(&format!(r#"{{"v":1,"t":"x","body":{body}{end}"#));
+            assert_eq!(matches!(letter.frame, Frame::Passed(_, Some(_))), is_shared, "{end}");
+            let whole = letter.passed().unwrap().into_owned();
+            let passed = text(letter, 100);
+            let head = Route::parse(&passed).unwrap();
+            assert_eq!((head.body, head.from), (body.as_str(), Some("b:farm")));
+            assert_eq!(whole, passed);
+        }
     }
 }

@@ -78,8 +78,9 @@ fn log_lines_drop_the_oldest_by_count_and_bytes() {
 #[test]
 fn the_latest_is_that_of_one_sender_and_key() {
     let of = |sender, text: &str| {
-        let head = Route::parse(text).unwrap();
-        Letter::of(&head, &Address::Relay, ConnId(sender), 0).slot.unwrap()
+        let text = Utf8Bytes::from(text);
+        let head = Route::parse(&text).unwrap();
+        Letter::of(&head, &text, &Address::Relay, ConnId(sender), 0).slot.unwrap()
     };
     let p0 = r#"{"v":1,"t":"telem","key":"p0","body":1}"#;
     assert_eq!(of(1, p0), of(1, &p0.replace("body\":1", "body\":2")));

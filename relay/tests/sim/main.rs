@@ -80,7 +80,7 @@ fn mutilated_frames_are_refused_or_end_the_session() {
             }
         }
         let text = String::from_utf8(bytes).unwrap();
-        let heard = session.handle_text(Now::default(), &text);
+        let heard = session.handle_frame(Now::default(), Route::parse(&text));
         let quiet = matches!(heard, Heard::Nothing);
         if let Heard::Forward(head, to) = heard {
             let out = head.rewrite(&to, 3);

@@ -23,7 +23,7 @@ impl World {
             return self.forward(id, text, to);
         }
         let text = conn.wire.pop_front().unwrap();
-        match conn.session.handle_text(now, &text) {
+        match conn.session.handle_frame(now, Route::parse(&text)) {
             Heard::Forward(_, to) => self.forward(id, text.clone(), to),
             Heard::Hello(claim) => {
                 let Who::Agent(agent) = conn.who else { panic!("only agents say hello") };
@@ -85,7 +85,7 @@ impl World {
                 return;
             }
         };
-        let letter = Letter::of(&head, &address(who), ConnId(id), self.now_ms);
+        let letter = Letter::of(&head, &text.as_str().into(), &address(who), ConnId(id), self.now_ms);
         let (frame, slot) = (head.rewrite(&address(who), 0), letter.slot);
         self.check_receiver(who, receiver);
         let conn = self.conns.get_mut(&receiver).unwrap();
@@ -158,7 +158,10 @@ impl World {
         let conn = self.conns.get_mut(&id).unwrap();
         let Some(letter) = conn.mailbox.pop() else { return };
         let text = match letter.frame {
-            Frame::Passed(passage) => passage.into_text(0),
+            Frame::Passed(passage, rest) => {
+                assert_eq!(rest, None, "a small frame");
+                passage.into_text(0)
+            }
             Frame::Own(text) => text,
             Frame::Chunk(_) => panic!("only text here"),
         };

@@ -163,8 +163,14 @@ mod tests {
     fn report(mosquitto: f64, nats: f64) -> Report {
         let columns =
             [(Contender::Spoolway, 1.0), (Contender::Mosquitto, mosquitto), (Contender::Nats, nats)];
-        let routing =
-            Routing { small_bytes: 300, large_bytes: 36_864, small_ns: 10.0, large_ns: 12.0, ratio: 1.2 };
+        let routing = Routing {
+            small_bytes: 300,
+            large_bytes: 36_864,
+            small_ns: 10.0,
+            large_ns: 12.0,
+            read_ns: [20.0, 900.0],
+            ratio: 1.2,
+        };
         Report {
             columns: columns.map(|(contender, times)| column(contender, times)).into(),
             routing: Some(routing),

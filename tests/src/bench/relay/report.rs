@@ -134,10 +134,11 @@ impl fmt::Display for Report {
                 overload.command_p99_ms
             )?;
         }
-        if let Some(Routing { small_bytes, large_bytes, small_ns, large_ns, .. }) = &self.routing {
+        if let Some(Routing { small_bytes, large_bytes, small_ns, large_ns, read_ns, .. }) = &self.routing {
+            let [small_read_ns, large_read_ns] = read_ns;
             writeln!(
                 f,
-                "routing: {small_ns:.0} ns for {small_bytes} bytes, {large_ns:.0} ns for {large_bytes}"
+                "for {small_bytes} and {large_bytes} bytes: routing {small_ns:.0} and {large_ns:.0} ns, reading ahead of it {small_read_ns:.0} and {large_read_ns:.0} ns"
             )?;
         }
         self.missing.iter().try_for_each(|missing| writeln!(f, "MISSING: {missing}"))?;
