@@ -71,6 +71,8 @@ pub(crate) enum Watched {
     WithOwner,
     /// Watchers.
     Always,
+    /// Guests: it answers a command.
+    Answer,
 }
 
 impl Hub {
@@ -153,7 +155,10 @@ impl Hub {
         letter: Letter,
         watched: Watched,
     ) -> Result<(), NoRoute> {
-        let route = |router: &Router<Arc<Post>>| router.route_agent(agent, conn, to);
+        let route = |router: &Router<Arc<Post>>| match watched {
+            Watched::Answer => router.route_answer(agent, conn, to),
+            _ => router.route_agent(agent, conn, to),
+        };
         self.deliver(letter, watched, WhenFull::Wait, route).await
     }
 
@@ -215,11 +220,14 @@ impl Hub {
                     }
                     routed => routed?,
                 };
-                if server.is_some() || watched == Watched::Always {
+                let is_heard = watched == Watched::Answer && !watchers.is_empty();
+                if server.is_some() || matches!(watched, Watched::Always | Watched::Answer) {
                     let watched = std::mem::replace(&mut watched, Watched::No);
                     self.copy_to(if watched == Watched::No { &[] } else { &watchers }, &letter);
                 }
-                let Some(post) = server else { return self.nobody_home(class) };
+                let Some(post) = server else {
+                    return if is_heard { Ok(()) } else { self.nobody_home(class) };
+                };
                 match post.push(letter, turn.as_ref()) {
                     Ok(displaced) => return self.taken(class, displaced),
                     Err(Refused::Closed) => return self.nobody_home(class),

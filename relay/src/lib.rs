@@ -31,6 +31,6 @@ pub mod session;
 mod socket;
 pub mod tail;
 mod tls;
-mod web;
+pub mod web;
 mod words;
 mod write;

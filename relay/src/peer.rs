@@ -31,7 +31,7 @@ use crate::{words, write};
 /// How long a closed peer may take to answer the close frame.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// Room for the digits by which waiting may lengthen a frame.
-const AGE_BYTES: usize = 32;
+pub(crate) const AGE_BYTES: usize = 32;
 const GONE: Farewell = Farewell { code: 1000, reason: "" };
 
 /// Serves a peer until it is gone.
@@ -201,6 +201,7 @@ impl Peer<'_> {
                 let watched = match head.t {
                     "telem" => Watched::Always,
                     "events" => Watched::WithOwner,
+                    "cmd.recv" | "nack" => Watched::Answer,
                     _ => Watched::No,
                 };
                 self.hub.forward_agent((agent, self.conn), to, letter, watched).await

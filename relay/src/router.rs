@@ -98,6 +98,8 @@ enum Watch {
     Nobody,
     Agents(HashSet<AgentId>),
     Organisation,
+    /// A guest: it hears what this agent says to commands, and serves nobody.
+    Answers(AgentId),
 }
 
 /// The table of this relay.
@@ -157,18 +159,32 @@ impl<H: Clone> Router<H> {
         backend: &BackendId,
         organisation: &str,
     ) -> Vec<AgentId> {
-        let organisation = organisation.to_owned();
-        let process = Process { conn, handle, organisation, watch: Watch::Nobody, load: 0 };
-        self.backends.entry(backend.clone()).or_default().push(process);
+        self.add_process(conn, handle, (backend, organisation), Watch::Nobody);
         self.serve_orphans(backend)
+    }
+
+    /// Adds a process that serves nobody: it hears what one agent says to commands, besides whoever serves that agent.
+    pub fn join_guest(&mut self, conn: ConnId, handle: H, backend: (&BackendId, &str), agent: AgentId) {
+        self.add_process(conn, handle, backend, Watch::Answers(agent));
+    }
+
+    fn add_process(&mut self, conn: ConnId, handle: H, backend: (&BackendId, &str), watch: Watch) {
+        let organisation = backend.1.to_owned();
+        let process = Process { conn, handle, organisation, watch, load: 0 };
+        self.backends.entry(backend.0.clone()).or_default().push(process);
     }
 
     /// Removes a process. Returns the agents that moved to another process of the same backend.
     pub fn leave_backend(&mut self, conn: ConnId, backend: &BackendId) -> Vec<AgentId> {
         let Some(processes) = self.backends.get_mut(backend) else { return Vec::new() };
+        let is_guest = processes.iter().any(|process| process.conn == conn && process.is_guest());
         processes.retain(|process| process.conn != conn);
         if processes.is_empty() {
             self.backends.remove(backend);
+        }
+        if is_guest {
+            // It served nobody; and there are as many guests as commands.
+            return Vec::new();
         }
         self.count_watching();
         for seat in self.agents.values_mut() {
@@ -216,6 +232,17 @@ impl<H: Clone> Router<H> {
             Address::Backend(backend) if *backend == seat.login.owner => Ok(self.audience(seat)),
             _ => Err(NoRoute::Refused(NackCode::Unauthorised)),
         }
+    }
+
+    /// Where an agent's answer to a command goes: besides its server to the guests that wait for it.
+    ///
+    /// # Errors
+    /// As [`Self::route_agent`].
+    pub fn route_answer(&self, agent: &AgentId, conn: ConnId, to: &Address) -> Result<Audience<H>, NoRoute> {
+        let Audience { server, .. } = self.route_agent(agent, conn, to)?;
+        let owned = self.owner(agent).and_then(|owner| self.backends.get(owner)).into_iter().flatten();
+        let hears = |process: &&Process<H>| matches!(&process.watch, Watch::Answers(of) if of == agent);
+        Ok(Audience { server, watchers: owned.filter(hears).map(|process| process.handle.clone()).collect() })
     }
 
     /// Where a frame of a backend goes: to an agent that it owns.
@@ -277,10 +304,11 @@ impl<H: Clone> Router<H> {
         self.loads().map(|(backend, handle, _)| (backend, handle))
     }
 
-    /// One connection of each backend that is wanted.
+    /// One connection, and no guest, of each backend that is wanted.
     pub fn one_process_each(&self, is_wanted: impl Fn(&BackendId) -> bool) -> impl Iterator<Item = &H> {
         let wanted = self.backends.iter().filter(move |(backend, _)| is_wanted(backend));
-        wanted.filter_map(|(_, processes)| Some(&processes.first()?.handle))
+        let serving = |processes: &'_ Vec<Process<H>>| processes.iter().position(|one| !one.is_guest());
+        wanted.filter_map(move |(_, processes)| Some(&processes[serving(processes)?].handle))
     }
 
     /// Whose agent it is, while it is connected.
@@ -308,18 +336,19 @@ impl<H: Clone> Router<H> {
 
     fn count_watching(&mut self) {
         let processes = self.backends.values().flatten();
-        self.watching = processes.filter(|process| !matches!(process.watch, Watch::Nobody)).count();
+        let watches = |process: &&Process<H>| !matches!(process.watch, Watch::Nobody | Watch::Answers(_));
+        self.watching = processes.filter(watches).count();
     }
 
     fn serve_orphans(&mut self, backend: &BackendId) -> Vec<AgentId> {
         let orphan = |seat: &Seat<H>| seat.server.is_none() && seat.login.owner == *backend;
         let orphans: Vec<AgentId> =
             self.agents.values().filter(|seat| orphan(seat)).map(|seat| seat.login.agent).collect();
-        if !self.backends.contains_key(backend) {
-            return Vec::new();
-        }
         for agent in &orphans {
             let server = self.serve(backend);
+            if server.is_none() {
+                return Vec::new();
+            }
             if let Some(seat) = self.agents.get_mut(agent) {
                 seat.server = server;
             }
@@ -329,7 +358,8 @@ impl<H: Clone> Router<H> {
 
     /// Takes the process of a backend that serves the fewest agents for one more.
     fn serve(&mut self, backend: &BackendId) -> Option<(ConnId, H)> {
-        let lightest = self.backends.get_mut(backend)?.iter_mut().min_by_key(|process| process.load)?;
+        let serving = self.backends.get_mut(backend)?.iter_mut().filter(|process| !process.is_guest());
+        let lightest = serving.min_by_key(|process| process.load)?;
         lightest.load += 1;
         Some((lightest.conn, lightest.handle.clone()))
     }
@@ -344,9 +374,13 @@ impl<H: Clone> Router<H> {
 }
 
 impl<H> Process<H> {
+    fn is_guest(&self) -> bool {
+        matches!(self.watch, Watch::Answers(_))
+    }
+
     fn watches(&self, seat: &Seat<H>) -> bool {
         let wanted = match &self.watch {
-            Watch::Nobody => false,
+            Watch::Nobody | Watch::Answers(_) => false,
             Watch::Agents(agents) => agents.contains(&seat.login.agent),
             Watch::Organisation => true,
         };

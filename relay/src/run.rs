@@ -54,7 +54,7 @@ pub async fn run_with(
     ready: Option<oneshot::Sender<Bound>>,
 ) -> anyhow::Result<()> {
     let (_, reloads) = mpsc::channel(1);
-    run_from(config, directories, stop, ready, Outside { reloads, tail: Tail::default() }).await
+    run_from(config, directories, stop, ready, Outside { reloads, tail: Tail::default(), more: None }).await
 }
 
 /// What reaches a running relay from the process around it.
@@ -64,6 +64,8 @@ pub struct Outside {
     pub reloads: mpsc::Receiver<Config>,
     /// Where its log is watched.
     pub tail: Tail,
+    /// What its public port answers besides.
+    pub more: Option<web::More>,
 }
 
 /// The same with a process around it.
@@ -75,7 +77,7 @@ pub async fn run_from(
     directories: &Directories,
     stop: CancellationToken,
     ready: Option<oneshot::Sender<Bound>>,
-    Outside { reloads, tail }: Outside,
+    Outside { reloads, tail, more }: Outside,
 ) -> anyhow::Result<()> {
     let certificate =
         Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
@@ -127,7 +129,7 @@ pub async fn run_from(
     let abort = CancellationToken::new();
     let (leave, abort_peers) = (stop.clone(), abort.clone());
     let door = Door { hub: Arc::clone(&hub), tls, tasks: tasks.clone(), leave, abort: abort_peers };
-    let routes = web::routes(web::Front::new(door.clone(), config.pairing.clone()));
+    let routes = web::routes(web::Front::new(door.clone(), config.pairing.clone()), more);
     listen::accept_until(stop, listener, door, routes).await;
     drain(&hub, &tasks, &abort, config.drain.within_ms).await;
     services.cancel();

@@ -14,6 +14,7 @@ use crate::paths::Directories;
 use crate::run::{Bound, Outside, run_from};
 use crate::tail::Tail;
 use crate::tls::LoadTlsError;
+use crate::web::More;
 
 /// Why a relay does not run; the texts say which part and why.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub enum ServeError {
     Failed(#[from] anyhow::Error),
 }
 
-/// Runs until SIGTERM or SIGINT; at SIGHUP the settings are loaded anew. One thread carries all peers: that is faster than spreading them.
+/// Runs until SIGTERM or SIGINT; at SIGHUP the settings are loaded anew. `more` is answered by the public port besides. One thread carries all peers: that is faster than spreading them.
 ///
 /// # Errors
 /// It could not be started, or has failed.
@@ -37,6 +38,7 @@ pub fn run(
     config: Config,
     directories: &Directories,
     load: impl Fn() -> Result<Config, LoadConfigError> + Send + 'static,
+    more: Option<More>,
 ) -> Result<(), ServeError> {
     let tail = Tail::default();
     crate::log::init(&config.log, &tail).map_err(ServeError::Setting)?;
@@ -61,7 +63,8 @@ pub fn run(
         let (changes, reloads) = mpsc::channel(1);
         let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
         tokio::spawn(reload(hangup, load, changes));
-        run_from(config, directories, stop, Some(ready), Outside { reloads, tail }).await.map_err(failure)
+        let outside = Outside { reloads, tail, more };
+        run_from(config, directories, stop, Some(ready), outside).await.map_err(failure)
     })
 }
 

@@ -4,13 +4,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use spoolway_protocol::pairing::Problem;
+use spoolway_protocol::session::NackCode;
 
 use crate::pairing::Refused;
 use crate::registry::{DeskError, PairError, RegistryError};
 
+/// After how long to ask again where nobody knows better, ms.
+const RETRY_MS: u64 = 5_000;
+
 /// Why a request was not carried out.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub struct Trouble {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -18,27 +22,32 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// With a status, a code for programs and a text for people.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), retry_after_ms: None }
     }
 
-    pub(super) fn bad(detail: impl Into<String>) -> Self {
+    /// The request has to be mended.
+    pub fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_field", detail)
     }
 
-    pub(super) fn unknown() -> Self {
+    /// There is no such thing, or it is somebody else's.
+    pub fn unknown() -> Self {
         Refused::Unknown.into()
     }
 
-    pub(super) fn too_often(wait_ms: u64) -> Self {
+    /// Not before so many ms have passed.
+    pub fn too_often(wait_ms: u64) -> Self {
         let detail = "too many tries; wait as long as Retry-After says";
         let trouble = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
         Self { retry_after_ms: Some(wait_ms), ..trouble }
     }
 
-    pub(super) fn busy(detail: &str) -> Self {
+    /// Not now.
+    pub fn busy(detail: &str) -> Self {
         let trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
-        Self { retry_after_ms: Some(5_000), ..trouble }
+        Self { retry_after_ms: Some(RETRY_MS), ..trouble }
     }
 }
 
@@ -86,6 +95,22 @@ impl From<DeskError> for Trouble {
     }
 }
 
+impl From<NackCode> for Trouble {
+    fn from(code: NackCode) -> Self {
+        let (status, text) = match code {
+            NackCode::Offline => (StatusCode::SERVICE_UNAVAILABLE, "the agent is not connected"),
+            NackCode::Busy => (StatusCode::SERVICE_UNAVAILABLE, "the agent has enough to do"),
+            NackCode::Expired => (StatusCode::GONE, "its TTL ran out on the way"),
+            NackCode::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "a frame has room for 64 KiB"),
+            NackCode::Unauthorised => return Self::unknown(),
+            _ => (StatusCode::BAD_REQUEST, "the agent does not take it"),
+        };
+        let wait_ms = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_MS);
+        let code = NackCode::WORDS.iter().find(|word| **word == code.as_str()).unwrap_or(&"bad_field");
+        Self { retry_after_ms: wait_ms, ..Self::new(status, code, text) }
+    }
+}
+
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let body = Problem { code: self.code.to_owned(), detail: self.detail };
@@ -101,7 +126,7 @@ impl IntoResponse for Trouble {
 }
 
 /// A body of the protocol.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).expect("protocol types have string keys, so they serialise");
     let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, kind, text).into_response()

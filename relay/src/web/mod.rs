@@ -2,6 +2,7 @@
 
 mod answer;
 mod backend;
+mod gate;
 mod pair;
 mod upgrade;
 
@@ -32,6 +33,8 @@ use crate::listen::{Door, Visit};
 use crate::metrics::HandshakeFailure;
 use pair::Tries;
 
+pub use answer::{Trouble, json};
+pub use gate::{Credential, Gate, Process};
 pub(crate) use upgrade::Dialled;
 
 /// Most bytes of a request's head; hyper takes no less.
@@ -61,8 +64,12 @@ impl Front {
     }
 }
 
+/// More of the public port, from outside this crate.
+pub type More = fn(Gate) -> Router;
+
 /// Where each request goes.
-pub(crate) fn routes(front: Front) -> Router {
+pub(crate) fn routes(front: Front, more: Option<More>) -> Router {
+    let more = more.map(|more| more(Gate::new(front.clone()))).unwrap_or_default();
     Router::new()
         .route(AGENT_PATH, any(upgrade::agent))
         .route(BACKEND_PATH, any(upgrade::backend))
@@ -77,6 +84,7 @@ pub(crate) fn routes(front: Front) -> Router {
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(PAIR_BODY_BYTES))
         .with_state(front)
+        .merge(more)
 }
 
 async fn nowhere(State(front): State<Front>) -> Response {

@@ -167,7 +167,7 @@ impl Front {
 
 impl Front {
     /// Somebody has shown no credential, or a wrong one: whose it should be hears of it.
-    fn alarm_of_credential(&self, headers: &HeaderMap, from: IpAddr) {
+    pub(super) fn alarm_of_credential(&self, headers: &HeaderMap, from: IpAddr) {
         let claimed = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
         let claimed =
             claimed.and_then(auth::claimed_backend).filter(|id| self.hub().desk.backends().contains_key(id));

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
 mod clients;
+mod guests;
 mod names;
 mod relay;
 mod world;

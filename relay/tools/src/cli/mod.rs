@@ -183,7 +183,9 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
     match command {
         Command::Run { .. } => {
             let places = directories.clone();
-            serve::run(config, &directories, move || settings.load(&places)).map_err(Failed::of_serving)
+            let load = move || settings.load(&places);
+            serve::run(config, &directories, load, Some(spoolway_relay_gateway::routes))
+                .map_err(Failed::of_serving)
         }
         Command::Agent(command) => command.carry_out(&config.registry_file(&directories)),
         Command::Backend(command) => command.carry_out(&config.registry_file(&directories)),

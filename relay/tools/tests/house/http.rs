@@ -39,10 +39,19 @@ impl Line {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
+        self.begin(method, path, headers, body).await;
+        self.answer().await
+    }
+
+    /// Says it, and does not wait for the answer.
+    pub(crate) async fn begin(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head =
             format!("{method} {path} HTTP/1.1\r\nhost: localhost:1\r\ncontent-length: {}\r\n", body.len());
         self.stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+    }
+
+    pub(crate) async fn answer(&mut self) -> Answer {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(self.stream.read_line(&mut head).await.unwrap() > 0, "closed: {head:?}");

@@ -4,6 +4,7 @@
 
 mod command;
 mod console;
+mod gateway;
 mod hostile;
 mod http;
 mod limits;

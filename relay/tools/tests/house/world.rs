@@ -18,7 +18,8 @@ use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
-use spoolway_relay::run::{Bound, run_with};
+use spoolway_relay::run::{Bound, Outside, run_from};
+use spoolway_relay::tail::Tail;
 use spoolway_relay_tools::certs;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -86,7 +87,12 @@ impl World {
         let (ready, bound) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let token = stop.clone();
-        let relay = tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
+        let relay = tokio::spawn(async move {
+            let (_, reloads) = tokio::sync::mpsc::channel(1);
+            let outside =
+                Outside { reloads, tail: Tail::default(), more: Some(spoolway_relay_gateway::routes) };
+            run_from(config, &directories, token, Some(ready), outside).await
+        });
         let bound = bound.await.expect("the relay is up");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(files.ca).unwrap()).unwrap();

@@ -168,7 +168,7 @@ pub struct ProgramArguments {
 pub(super) fn play(arguments: &ProgramArguments) -> anyhow::Result<ExitCode> {
     let directories = Directories::at(&arguments.folder);
     let config = load_config(Some(&directories.config_file()), [], &[])?;
-    spoolway_relay::serve::run(config.clone(), &directories, move || Ok(config.clone()))?;
+    spoolway_relay::serve::run(config.clone(), &directories, move || Ok(config.clone()), None)?;
     Ok(ExitCode::SUCCESS)
 }
 
