@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use spoolway_protocol::hello::{EXPORTER_BYTES, EXPORTER_LABEL};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -46,6 +47,8 @@ pub(crate) struct Visit {
     pub(crate) exporter: [u8; EXPORTER_BYTES],
     /// Counts the socket for as long as it lives.
     pub(crate) counted: Arc<Counted>,
+    /// Ends the connection from within.
+    pub(crate) cut: Notify,
     /// The place among the handshakes, until the first request has come.
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -57,14 +60,16 @@ impl Visit {
     }
 }
 
-/// Binds the public listener. Accepted sockets inherit its TCP keepalive.
+/// Binds the public listener. Accepted sockets inherit its TCP keepalive, and that what is written is acknowledged within `dead_ms`: who
+/// only listens is not asked for a sign of life.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, backlog: u32, dead_ms: u64) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.set_keepalive(true)?;
+    set_tcp_user_timeout(&socket, dead_ms.try_into().unwrap_or(u32::MAX))?;
     socket.bind(address)?;
     socket.listen(backlog)
 }
@@ -163,7 +168,7 @@ impl Door {
         let failure = match outcome {
             Ok(Ok((stream, exporter))) => {
                 let place = Mutex::new(Some(place));
-                return Some((stream, Visit { address, exporter, counted, place }));
+                return Some((stream, Visit { address, exporter, counted, cut: Notify::new(), place }));
             }
             Ok(Err(error)) => (HandshakeFailure::Tls, error.to_string()),
             Err(_) => (HandshakeFailure::Timeout, "too slow".to_owned()),

@@ -86,7 +86,7 @@ pub async fn run_from(
     let opened =
         SqliteRegistry::open(&registry).with_context(|| format!("registry {}", registry.display()))?;
     let (desk, changes) = Desk::open(Box::new(opened))?;
-    let listener = bind(&config.listen.address, config.listen.backlog).context("listen.address")?;
+    let listener = bind(&config).context("listen.address")?;
     let admin = match config.admin.address.as_str() {
         "" => None,
         address => {
@@ -140,9 +140,11 @@ pub async fn run_from(
     Ok(())
 }
 
-fn bind(address: &str, backlog: u32) -> anyhow::Result<TcpListener> {
+fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = &config.listen.address;
     let parsed: SocketAddr = address.parse().with_context(|| format!("{address:?}"))?;
-    listen::bind(parsed, backlog).with_context(|| format!("cannot listen on {address}"))
+    let (backlog, dead_ms) = (config.listen.backlog, config.session.dead_ms);
+    listen::bind(parsed, backlog, dead_ms).with_context(|| format!("cannot listen on {address}"))
 }
 
 async fn drain(hub: &Hub, tasks: &TaskTracker, abort: &CancellationToken, within_ms: u64) {

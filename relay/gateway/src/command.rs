@@ -54,8 +54,7 @@ impl Gateway {
         let who = self.gate.backend(&head)?;
         let (agent, cmd_id) = named(path)?;
         let way = Way::parse(head.uri.query().unwrap_or_default())?;
-        let place = self.places.take(&who.backend);
-        let _place = place.ok_or_else(|| Trouble::busy("too many requests wait already"))?;
+        let _place = self.place(&who)?;
         let text = body::text(unread, self.gate.patience()).await?;
         let command: Command = body::parse(&text)?;
         if command.cmd_id != cmd_id {

@@ -3,32 +3,50 @@
 //! It sees the relay through [`Gate`] alone. Here bodies are read, where the relay itself reads heads only; nothing is kept: a command is
 //! durable at its backend until the receipt, and at the agent after it.
 
+mod ack;
 mod body;
 mod command;
+mod events;
 mod places;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::put;
-use spoolway_relay::web::Gate;
+use axum::routing::{get, post, put};
+use spoolway_relay::web::{Credential, Gate, Trouble};
 
-use places::Places;
+use places::{Place, Places};
 
 /// Requests that may wait at a time, of all backends together: each may hold a frame of 64 KiB.
 const WAITING: usize = 512;
 /// Requests of one backend that may wait at a time.
 const WAITING_OF_ONE: usize = 64;
+/// Streams of events that may be open at a time, of all backends together: each has a mailbox.
+const STREAMS: usize = 256;
+/// Streams of one backend that may be open at a time.
+const STREAMS_OF_ONE: usize = 16;
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Gateway {
     gate: Gate,
     places: Arc<Places>,
+    streams: Arc<Places>,
+}
+
+impl Gateway {
+    fn place(&self, who: &Credential) -> Result<Place, Trouble> {
+        self.places.take(&who.backend).ok_or_else(|| Trouble::busy("too many requests wait already"))
+    }
 }
 
 /// Everything that is answered here.
 pub fn routes(gate: Gate) -> Router {
-    let gateway = Gateway { gate, places: Arc::new(Places::new(WAITING, WAITING_OF_ONE)) };
-    Router::new().route("/v1/agents/{agent}/commands/{cmd_id}", put(command::give)).with_state(gateway)
+    let places = |most, of_one| Arc::new(Places::new(most, of_one));
+    let (places, streams) = (places(WAITING, WAITING_OF_ONE), places(STREAMS, STREAMS_OF_ONE));
+    Router::new()
+        .route("/v1/agents/{agent}/commands/{cmd_id}", put(command::give))
+        .route("/v1/agents/{agent}/ack", post(ack::give))
+        .route("/v1/events", get(events::watch))
+        .with_state(Gateway { gate, places, streams })
 }

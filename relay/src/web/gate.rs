@@ -1,6 +1,5 @@
 //! What a part of the public port outside this crate may do: know a backend by its credential, and be one of its processes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::Front;
 use super::answer::Trouble;
 use crate::listen::Visit;
 use crate::mailbox::{Farewell, Frame, Letter};
+use crate::metrics::Metric;
 use crate::peer::AGE_BYTES;
 use crate::post::{Next, Post};
 use crate::router::{ConnId, NoRoute};
@@ -30,17 +30,18 @@ pub struct Gate {
 }
 
 /// A backend that has shown its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Credential {
     /// The backend.
     pub backend: BackendId,
     organisation: String,
-    address: SocketAddr,
+    visit: Arc<Visit>,
 }
 
 /// A process of a backend that holds no websocket; it leaves when it is dropped.
 pub struct Process {
     front: Front,
+    visit: Arc<Visit>,
     backend: BackendId,
     conn: ConnId,
     post: Arc<Post>,
@@ -58,7 +59,9 @@ impl Gate {
     pub fn backend(&self, request: &Parts) -> Result<Credential, Trouble> {
         let visit = request.extensions.get::<Arc<Visit>>().ok_or_else(|| Trouble::busy("no connection"))?;
         match self.front.backend(&request.headers) {
-            Some((backend, organisation)) => Ok(Credential { backend, organisation, address: visit.address }),
+            Some((backend, organisation)) => {
+                Ok(Credential { backend, organisation, visit: Arc::clone(visit) })
+            }
             None => {
                 self.front.alarm_of_credential(&request.headers, visit.address.ip());
                 let text = "a backend's credential is required";
@@ -84,9 +87,40 @@ impl Gate {
         process.checked()
     }
 
+    /// A process that serves agents, as one with a websocket does.
+    ///
+    /// # Errors
+    /// As [`Self::guest`].
+    pub fn server(&self, who: &Credential) -> Result<Process, Trouble> {
+        let process = self.process(who);
+        let post = Arc::clone(&process.post);
+        let hub = self.front.hub();
+        let served = hub.router().join_backend(process.conn, post, &who.backend, &who.organisation);
+        let process = process.checked()?;
+        tracing::info!(backend = %who.backend, conn = process.conn.0, agents = served.len(), "stream of a backend");
+        announce(&self.front, served);
+        Ok(process)
+    }
+
+    /// Runs something that ends with the relay.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.front.door.spawn(future);
+    }
+
+    /// How long a client may read nothing (`limits.stalled_write_ms`).
+    pub fn stalled(&self) -> Duration {
+        Duration::from_millis(self.front.hub().limits().stalled_write_ms)
+    }
+
+    /// After how long of silence a sign of life is due (`session.hb_ms`).
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.front.hub().options.hb_ms)
+    }
+
     fn process(&self, who: &Credential) -> Process {
-        let (conn, post) = self.front.hub().connect(who.address);
-        Process { front: self.front.clone(), backend: who.backend.clone(), conn, post }
+        let (front, visit) = (self.front.clone(), Arc::clone(&who.visit));
+        let (conn, post) = front.hub().connect(visit.address);
+        Process { front, visit, backend: who.backend.clone(), conn, post }
     }
 }
 
@@ -152,6 +186,12 @@ impl Process {
         Some(batch.into_iter().filter_map(|letter| self.text(letter, now_ms)).collect())
     }
 
+    /// Its client reads nothing: the connection is closed, whatever is still to be written.
+    pub fn is_slow(&self) {
+        self.front.hub().metrics.count(Metric::SlowPeers);
+        self.visit.cut.notify_one();
+    }
+
     fn text(&self, letter: Letter, now_ms: u64) -> Option<String> {
         let (class, len) = (letter.class, letter.len());
         let waited_ms = now_ms.saturating_sub(letter.queued_ms);
@@ -178,13 +218,19 @@ impl Drop for Process {
         // Whoever waits for room here is let go.
         self.post.close(GONE, false);
         let moved = self.front.hub().router().leave_backend(self.conn, &self.backend);
-        if !moved.is_empty() {
-            let hub = Arc::clone(self.front.hub());
-            self.front.door.spawn(async move {
-                for agent in &moved {
-                    hub.announce_up(agent).await;
-                }
-            });
-        }
+        announce(&self.front, moved);
     }
+}
+
+/// Tells of agents that are served by another process now; whoever is told takes his time.
+fn announce(front: &Front, agents: Vec<AgentId>) {
+    if agents.is_empty() {
+        return;
+    }
+    let hub = Arc::clone(front.hub());
+    front.door.spawn(async move {
+        for agent in &agents {
+            hub.announce_up(agent).await;
+        }
+    });
 }

@@ -121,6 +121,7 @@ pub(crate) async fn serve(door: &Door, stream: TlsStream<TcpStream>, visit: Visi
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = visit.cut.notified() => return,
         () = door.leave.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

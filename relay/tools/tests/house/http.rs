@@ -74,6 +74,17 @@ impl Line {
         }
     }
 
+    /// The next piece of a body that has no length; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Option<String> {
+        let mut size = String::new();
+        self.stream.read_line(&mut size).await.ok()?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        self.stream.read_exact(&mut chunk).await.ok()?;
+        chunk.truncate(size);
+        (size > 0).then(|| String::from_utf8(chunk).unwrap())
+    }
+
     /// The body with a signature for this connection.
     pub(crate) fn sign(&self, path: &str, machine: &Machine, body: &Value) -> String {
         let body = body.to_string();

@@ -12,5 +12,6 @@ mod log;
 mod login;
 mod pairing;
 mod security;
+mod stream;
 mod traffic;
 mod world;
