@@ -157,8 +157,9 @@ impl Peer<'_> {
         self.hub.metrics.received(class, text.len());
         match heard {
             Heard::Nothing => {}
-            Heard::Hello(claim) => self.login(*claim).await?,
-            Heard::Subscribe(wanted) => self.subscribe(text, wanted).await?,
+            // Rare, and in a box of their own: an idle connection holds no room for them.
+            Heard::Hello(claim) => Box::pin(self.login(*claim)).await?,
+            Heard::Subscribe(wanted) => Box::pin(self.subscribe(text, wanted)).await?,
             Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len())? => {}
             Heard::Forward(head, to) => self.forward(&head, text, &to).await?,
         }

@@ -14,7 +14,7 @@ use crate::mailbox::{BATCH_BYTES, Farewell};
 /// Per connection of a backend: a dozen frames of the usual size.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Per connection of an agent, which is mostly idle, so it decides how much memory that costs. A larger frame gets a buffer of its own.
-const IDLE_READ_BUFFER_BYTES: usize = 1024;
+const IDLE_READ_BUFFER_BYTES: usize = 512;
 
 /// Why a frame beyond every bound ends the connection.
 pub(crate) const FRAME_TOO_LARGE: &str = "frame too large";
@@ -90,14 +90,19 @@ impl<S: Carrier> Reader<S> {
 }
 
 impl<S: Carrier> Writer<S> {
-    /// Writes the messages and flushes once.
+    /// Takes a message, to be written with others.
     ///
     /// # Errors
     /// The connection is gone.
-    pub(crate) async fn write(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), Gone> {
-        for message in messages {
-            self.0.feed(message).await.map_err(|_| Gone)?;
-        }
+    pub(crate) async fn feed(&mut self, message: Message) -> Result<(), Gone> {
+        self.0.feed(message).await.map_err(|_| Gone)
+    }
+
+    /// Writes what was taken.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
         self.0.flush().await.map_err(|_| Gone)
     }
 

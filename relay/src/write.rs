@@ -14,41 +14,48 @@ use crate::mailbox::{Farewell, Frame, Letter};
 use crate::metrics::Metric;
 use crate::peer::LINGER;
 use crate::post::{Next, Post};
-use crate::socket::{Carrier, Writer};
+use crate::socket::{Carrier, Gone, Writer};
 
 /// Writes until the mailbox says farewell, the connection is gone, or the peer has stopped to read.
 pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut writer: Writer<S>) {
     let stalled = Duration::from_millis(hub.limits().stalled_write_ms);
     loop {
         match post.next().await {
-            Next::Write(batch) => {
-                let now_ms = hub.clock.ms();
-                let messages = batch.into_iter().flat_map(|letter| {
-                    let (class, len) = (letter.class, letter.len());
-                    let messages = messages(letter, now_ms).inspect_err(|expired| hub.expire(expired));
-                    if messages.is_ok() {
-                        hub.metrics.sent(class, len);
-                    }
-                    messages.into_iter().flatten().flatten()
-                });
-                match timeout(stalled, writer.write(messages)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return,
-                    Err(_) => {
-                        hub.metrics.count(Metric::SlowPeers);
-                        let slow = Farewell { code: close::SLOW_CONSUMER, reason: "no write progress" };
-                        post.close(slow, false);
-                        let _ = timeout(LINGER, writer.close(slow)).await;
-                        return;
-                    }
+            Next::Write(batch) => match timeout(stalled, write(hub, &mut writer, batch)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    hub.metrics.count(Metric::SlowPeers);
+                    let slow = Farewell { code: close::SLOW_CONSUMER, reason: "no write progress" };
+                    post.close(slow, false);
+                    let _ = timeout(LINGER, writer.close(slow)).await;
+                    return;
                 }
-            }
+            },
             Next::Close(farewell) => {
                 let _ = timeout(LINGER, writer.close(farewell)).await;
                 return;
             }
         }
     }
+}
+
+/// Writes a batch and flushes once.
+async fn write<S: Carrier>(hub: &Hub, writer: &mut Writer<S>, batch: Vec<Letter>) -> Result<(), Gone> {
+    let now_ms = hub.clock.ms();
+    for letter in batch {
+        let (class, len) = (letter.class, letter.len());
+        match messages(letter, now_ms) {
+            Ok(messages) => {
+                hub.metrics.sent(class, len);
+                for message in messages.into_iter().flatten() {
+                    writer.feed(message).await?;
+                }
+            }
+            Err(expired) => hub.expire(&expired),
+        }
+    }
+    writer.flush().await
 }
 
 /// What leaves, its age raised by the time that it waited here; or the letter, when its TTL ran out meanwhile.
