@@ -115,12 +115,13 @@ impl Peer<'_> {
             };
             match incoming {
                 Incoming::Text(text) => {
-                    let class = self.handle_text(&text).await?;
+                    // What a frame needs has a box of its own: an idle connection holds no room for it.
+                    let class = Box::pin(self.handle_text(&text)).await?;
                     self.pay(class, text.len()).await;
                 }
                 Incoming::Binary(bytes) => {
                     let len = bytes.len();
-                    self.handle_binary(bytes).await?;
+                    Box::pin(self.handle_binary(bytes)).await?;
                     self.pay(Class::Bulk, len).await;
                 }
                 Incoming::Alive => {
@@ -157,7 +158,6 @@ impl Peer<'_> {
         self.hub.metrics.received(class, text.len());
         match heard {
             Heard::Nothing => {}
-            // Rare, and in a box of their own: an idle connection holds no room for them.
             Heard::Hello(claim) => Box::pin(self.login(*claim)).await?,
             Heard::Subscribe(wanted) => Box::pin(self.subscribe(text, wanted)).await?,
             Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len())? => {}

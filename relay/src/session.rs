@@ -148,7 +148,12 @@ impl Session {
 
     /// The next thing to do for this peer, until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let next = self.outputs.pop_front();
+        if next.is_none() {
+            // An idle session holds no memory for what it says.
+            self.outputs = VecDeque::new();
+        }
+        next
     }
 
     /// When to call [`handle_time`](Self::handle_time); `None` when nothing is due.

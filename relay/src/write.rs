@@ -21,7 +21,7 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
     let stalled = Duration::from_millis(hub.limits().stalled_write_ms);
     loop {
         match post.next().await {
-            Next::Write(batch) => match timeout(stalled, write(hub, &mut writer, batch)).await {
+            Next::Write(batch) => match timeout(stalled, Box::pin(write(hub, &mut writer, batch))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
                 Err(_) => {
