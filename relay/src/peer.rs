@@ -39,14 +39,14 @@ pub(crate) async fn serve<S: Carrier>(
     hub: Arc<Hub>,
     mut reader: Reader<S>,
     writer: Writer<S>,
-    dialled: Dialled,
+    dialled: Box<Dialled>,
     counted: Arc<Counted>,
 ) {
     let Ok(session) = session_for(&hub, &dialled) else { return };
     let (conn, post) = hub.connect(counted.address);
     let limits = hub.limits();
-    let frames_per_s = if matches!(dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
-    let bytes_per_s = if matches!(dialled, Dialled::Agent { .. }) { limits.agent_bytes_per_s } else { 0 };
+    let frames_per_s = if matches!(*dialled, Dialled::Agent { .. }) { limits.agent_frames_per_s } else { 0 };
+    let bytes_per_s = if matches!(*dialled, Dialled::Agent { .. }) { limits.agent_bytes_per_s } else { 0 };
     let allowance = Allowance::new(frames_per_s, limits.agent_burst_frames, bytes_per_s, hub.clock.ms());
     let seat = Seat::Nobody;
     let mut peer = Peer { hub: &hub, conn, post, dialled, counted, session, seat, allowance };
@@ -79,7 +79,7 @@ struct Peer<'a> {
     hub: &'a Hub,
     conn: ConnId,
     post: Arc<Post>,
-    dialled: Dialled,
+    dialled: Box<Dialled>,
     counted: Arc<Counted>,
     session: Session,
     seat: Seat,

@@ -20,7 +20,7 @@ use crate::{hub, login, words};
 
 impl Peer<'_> {
     pub(super) async fn login(&mut self, claim: Claim) -> Result<(), Done> {
-        let Dialled::Agent { nonce, host, exporter } = &self.dialled else { return Err(Done) };
+        let Dialled::Agent { nonce, host, exporter } = &*self.dialled else { return Err(Done) };
         let channel = Channel { nonce, host, exporter };
         let verdict = login::judge(self.hub, &claim, channel).await;
         let agent = claim.hello.agent_id;
@@ -94,7 +94,7 @@ impl Peer<'_> {
     }
 
     pub(super) async fn enter_backend(&mut self) -> Result<(), Done> {
-        let Dialled::Backend { id, organisation } = &self.dialled else { return Ok(()) };
+        let Dialled::Backend { id, organisation } = &*self.dialled else { return Ok(()) };
         self.counted.known();
         let post = Arc::clone(&self.post);
         let served = self.hub.router().join_backend(self.conn, post, id, organisation);

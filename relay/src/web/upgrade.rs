@@ -108,7 +108,9 @@ async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, counted: Arc<
     let Some((stream, read)) = bare(upgraded) else { return };
     let is_busy = matches!(dialled, Dialled::Backend { .. });
     let (reader, writer) = Box::pin(socket::open(stream, read, is_busy)).await;
-    peer::serve(Arc::clone(front.hub()), reader, writer, dialled, counted).await;
+    // A task of its own: this one's future would otherwise stay in memory as long as the connection.
+    let hub = Arc::clone(front.hub());
+    front.door.spawn(peer::serve(hub, reader, writer, Box::new(dialled), counted));
 }
 
 /// The connection without what HTTP had around it, which would otherwise stay in memory.
