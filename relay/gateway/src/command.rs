@@ -8,6 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use spoolway_protocol::command::{Command, CommandReceipt};
 use spoolway_protocol::{AgentId, CmdId, Envelope, Message};
@@ -22,8 +23,9 @@ const WAIT_S: u64 = 5;
 const MOST_WAIT_S: u64 = 30;
 
 /// The command was passed on, and nothing was heard of it in time. It is told again like any other without a receipt.
-#[derive(Debug, Serialize)]
-struct Forwarded {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Forwarded {
+    /// The command.
     cmd_id: CmdId,
 }
 

@@ -7,15 +7,17 @@ mod ack;
 mod body;
 mod command;
 mod events;
+mod openapi;
 mod places;
+mod table;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post, put};
 use spoolway_relay::web::{Credential, Gate, Trouble};
 
 use places::{Place, Places};
+use table::ENDPOINTS;
 
 /// Requests that may wait at a time, of all backends together: each may hold a frame of 64 KiB.
 const WAITING: usize = 512;
@@ -44,9 +46,7 @@ impl Gateway {
 pub fn routes(gate: Gate) -> Router {
     let places = |most, of_one| Arc::new(Places::new(most, of_one));
     let (places, streams) = (places(WAITING, WAITING_OF_ONE), places(STREAMS, STREAMS_OF_ONE));
-    Router::new()
-        .route("/v1/agents/{agent}/commands/{cmd_id}", put(command::give))
-        .route("/v1/agents/{agent}/ack", post(ack::give))
-        .route("/v1/events", get(events::watch))
-        .with_state(Gateway { gate, places, streams })
+    let answered = ENDPOINTS.iter().filter_map(|endpoint| Some((endpoint.path, endpoint.handler?)));
+    let router = answered.fold(Router::new(), |router, (path, handler)| router.route(path, handler()));
+    router.with_state(Gateway { gate, places, streams })
 }

@@ -14,15 +14,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use spoolway_protocol::pairing::{
-    CLAIM_PATH, ENROL_PATH, PAIR_BODY_BYTES, PAIRINGS_PATH, START_PATH, STEP_PATH,
-};
+use spoolway_protocol::pairing::{CLAIM_PATH, ENROL_PATH, PAIR_BODY_BYTES, START_PATH, STEP_PATH};
 use spoolway_protocol::version::{AGENT_PATH, BACKEND_PATH};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -64,23 +62,36 @@ impl Front {
     }
 }
 
+type Handler = fn() -> MethodRouter<Front>;
+
+/// What a backend may say to a pairing.
+const PAIRINGS: [(&str, Handler); 4] = [
+    (CLAIM_PATH, || post(backend::claim)),
+    ("/v1/pairings/{pair_id}", || get(backend::look)),
+    ("/v1/pairings/{pair_id}/approve", || post(backend::approve)),
+    ("/v1/pairings/{pair_id}/deny", || post(backend::deny)),
+];
+
+/// What the relay itself answers to backends by HTTP, for whoever describes it.
+pub fn paths_of_backends() -> impl Iterator<Item = &'static str> {
+    PAIRINGS.iter().map(|(path, _)| *path)
+}
+
 /// More of the public port, from outside this crate.
 pub type More = fn(Gate) -> Router;
 
 /// Where each request goes.
 pub(crate) fn routes(front: Front, more: Option<More>) -> Router {
     let more = more.map(|more| more(Gate::new(front.clone()))).unwrap_or_default();
-    Router::new()
+    let pairings =
+        PAIRINGS.iter().fold(Router::new(), |router, (path, handler)| router.route(path, handler()));
+    pairings
         .route(AGENT_PATH, any(upgrade::agent))
         .route(BACKEND_PATH, any(upgrade::backend))
         .route(START_PATH, post(pair::start))
         .route(STEP_PATH, post(pair::step))
         .route(ENROL_PATH, post(pair::enrol))
         .route("/pair/{code}", get(pair::page))
-        .route(CLAIM_PATH, post(backend::claim))
-        .route(&format!("{PAIRINGS_PATH}/{{pair_id}}"), get(backend::look))
-        .route(&format!("{PAIRINGS_PATH}/{{pair_id}}/approve"), post(backend::approve))
-        .route(&format!("{PAIRINGS_PATH}/{{pair_id}}/deny"), post(backend::deny))
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(PAIR_BODY_BYTES))
         .with_state(front)

@@ -163,6 +163,31 @@ async fn what_is_wrong_with_a_request_is_said() {
 }
 
 #[tokio::test]
+async fn every_request_that_is_described_is_answered_and_wants_a_credential() {
+    let world = World::start(|_| {}).await;
+    let mut line = Line::dial(&world).await;
+    let described = line.as_backend("GET", "/v1/openapi.json", "farm", "").await;
+    assert_eq!((described.status, described.body["openapi"].as_str()), (200, Some("3.1.0")));
+    let mut count = 0;
+    for (path, methods) in described.body["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let (method, path) = (method.to_uppercase(), path.replace(['{', '}'], ""));
+            let stranger = Line::dial(&world).await.send(&method, &path, &[], "").await;
+            assert_eq!(
+                (stranger.status, stranger.body["code"].as_str()),
+                (401, Some("unauthorised")),
+                "{method} {path}"
+            );
+            let answer = Line::dial(&world).await.as_backend(&method, &path, "farm", "").await;
+            let statuses = operation["responses"].as_object().unwrap();
+            assert!(statuses.contains_key(&answer.status.to_string()), "{method} {path}: {}", answer.text);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 8);
+}
+
+#[tokio::test]
 async fn a_refusal_on_the_way_and_one_of_the_agent_are_told() {
     let world = World::start(|_| {}).await;
     let mut machine = world.add_agent(1, "farm");
