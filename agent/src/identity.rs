@@ -114,7 +114,13 @@ impl Identity {
     /// The identity in the state folder, if there is one that can be read; none is made.
     #[must_use]
     pub fn find(state_dir: &Path) -> Option<Self> {
-        state_dir.join(FOLDER).join(KEY).exists().then(|| Self::open(state_dir).ok()).flatten()
+        Self::look(state_dir)?.ok()
+    }
+
+    /// The identity in the state folder, or why it cannot be used; nothing when there is none, and none is made.
+    #[must_use]
+    pub fn look(state_dir: &Path) -> Option<Result<Self, OpenIdentityError>> {
+        state_dir.join(FOLDER).join(KEY).exists().then(|| Self::open(state_dir))
     }
 
     /// First 128 bits of the SHA-256 of the public key.
@@ -254,7 +260,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// So that `sudo spoolway-agent id` before the first start leaves a key that the agent's user can read.
-fn give_to_owner_of(model: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn give_to_owner_of(model: &Path, path: &Path) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
@@ -267,7 +273,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().expect("every file here is joined to a folder")
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

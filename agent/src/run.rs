@@ -15,7 +15,8 @@ use tracing::{info, warn};
 use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
-use crate::desk::{self, Desk};
+use crate::desk::{self, Desk, ForgetAnswer};
+use crate::forget;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
@@ -37,6 +38,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Another agent has the state folder, the configuration names what is not there, or the state cannot be opened.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = StateLock::take(&config.state_dir)?;
+    forget::finish(&config).map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
     let clock = Clock::start()?;
     let registry = Arc::new(profiles(&config)?);
     let door = local::bind(&config.socket)?;
@@ -76,7 +78,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     };
     // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
     let others = CancellationToken::new();
-    let serve = tokio::spawn(local::serve(door, counterpart, others.clone()));
+    let shut = CancellationToken::new();
+    let serve = tokio::spawn(local::serve(door, counterpart, shut.clone()));
     let make = {
         let (identity, clock, store) = (Arc::clone(&identity), clock.clone(), store.clone());
         let (stop, seed) = (printer.stop.clone(), clock.now().as_micros());
@@ -100,7 +103,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     tokio::spawn(others.clone().run_until_cancelled_owned(follower.follow()));
     let link = seams.link.clone();
     let parts = desk::Parts {
-        clock,
+        clock: clock.clone(),
         identity,
         store: store.clone(),
         opened,
@@ -122,11 +125,26 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     service::stopping();
     drop(tokio::time::timeout(LAST_WORDS, last_words(&store, &link)).await);
     others.cancel();
-    drop(serve.await);
     drop(uplink.await);
-    store.close().await?;
+    let closed = store.close().await;
+    let ended = match ended {
+        Ok(desk::Remains { forget: Some(answer), .. }) => forgotten(&config, &clock, answer).await,
+        ended => closed.map_err(Into::into).and(ended.map(drop)),
+    };
+    shut.cancel();
+    drop(serve.await);
     info!("agent stopped");
-    ended.map(drop)
+    ended
+}
+
+/// The last thing that an agent does. Who has asked is told, and so is whoever has started it.
+async fn forgotten(config: &Config, clock: &Clock, answer: ForgetAnswer) -> anyhow::Result<()> {
+    let forgotten = forget::forget(config, clock).await;
+    let forgotten = forgotten.map_err(|error| Refusal::new(error.fault(), error.to_string()));
+    let failed = forgotten.as_ref().err().cloned();
+    // Who has asked may have left.
+    drop(answer.send(forgotten));
+    failed.map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 /// What the state folder holds.
@@ -161,7 +179,8 @@ fn journal(config: &Config) -> PathBuf {
     runtime(config).join("print.journal")
 }
 
-fn runtime(config: &Config) -> &Path {
+/// Where the socket lies, and what a boot takes.
+pub(crate) fn runtime(config: &Config) -> &Path {
     config.socket.parent().unwrap_or(Path::new(""))
 }
 

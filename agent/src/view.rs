@@ -303,6 +303,20 @@ impl FaultView {
     }
 }
 
+/// What was forgotten, and whether the relay knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenView {
+    /// Who this agent was; nothing when it had no key, or one that could not be read.
+    #[serde(default)]
+    pub agent_id: Option<String>,
+    /// Its relay, if it had one.
+    #[serde(default)]
+    pub relay: Option<String>,
+    /// Why the relay has not revoked the key; nothing when it has, or has never known it.
+    #[serde(default)]
+    pub untold: Option<String>,
+}
+
 /// Something that was asked for and is not done.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]

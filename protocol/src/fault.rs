@@ -135,6 +135,12 @@ faults! {
         "Have the proxy's administrators allow CONNECT to the relay's name and port; check that relay.proxy is an HTTP proxy.";
     RelayUnreachable = "relay.unreachable", "The relay cannot be reached.",
         "Read what it says and look at the relay; `spoolway-agent doctor` walks the way to it. Printing goes on without it.";
+    ForgetBusy = "forget.busy", "The agent has something in hand that has to end before it can forget.",
+        "Wait until it has ended, or give it up (`spoolway-agent cancel`), then say it again.";
+    ForgetDenied = "forget.denied", "Only root and the agent's own user may have it forget.",
+        "Say it as root: `sudo spoolway-agent forget`.";
+    ForgetIncomplete = "forget.incomplete", "Something that was to be forgotten is still on this machine.",
+        "Look at the file that is named and at its disk, then say `sudo spoolway-agent forget` again; the agent does not start before it is gone.";
     RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
         "Pair the agent with its backend: `spoolway-agent pair`.";
     PairExpired = "pair.expired", "The pairing was not brought to its end in time.",
@@ -154,7 +160,7 @@ faults! {
     RelayProto = "relay.proto", "The relay and the agent have no protocol in common.",
         "Update the agent or the relay.";
     RelayCloneSuspected = "relay.clone_suspected", "Two machines use this agent's key.",
-        "Make the copied machine forget its identity and pair it anew, then have the key released at the relay.";
+        "Say `sudo spoolway-agent forget` on the copied machine and pair it anew, then have the key released at the relay.";
     RelayBinding = "relay.binding", "The relay does not bind the login to the TLS connection.",
         "Check for a proxy that ends TLS in front of the relay; only a pairing that allows it makes the agent accept this.";
     StoreCorrupt = "store.corrupt", "The agent's database was damaged and has been set aside.",

@@ -8,7 +8,8 @@ use crate::envelope::Envelope;
 use crate::event::{Event, EventData};
 use crate::message::Message;
 use crate::pairing::{
-    Enrol, Enrolled, PairApprove, PairClaim, PairSeen, PairStart, PairStarted, PairStep, PairView, Problem,
+    Enrol, Enrolled, Forget, PairApprove, PairClaim, PairSeen, PairStart, PairStarted, PairStep, PairView,
+    Problem,
 };
 use crate::permit::Permit;
 
@@ -45,6 +46,7 @@ fn pairing(generator: &mut SchemaGenerator) {
     let _ = (generator.subschema_for::<PairClaim>(), generator.subschema_for::<PairSeen>());
     let _ = (generator.subschema_for::<PairApprove>(), generator.subschema_for::<Problem>());
     let _ = (generator.subschema_for::<Enrol>(), generator.subschema_for::<Enrolled>());
+    let _ = generator.subschema_for::<Forget>();
 }
 
 /// For each kind: if the discriminator says so, the body has this schema.

@@ -289,7 +289,7 @@ impl Hub {
         }
     }
 
-    /// Acts on a change that another process made in the registry.
+    /// Acts on a change of the registry, whoever has made it.
     pub(crate) fn handle_change(&self, change: Change) {
         match change {
             Change::Agent(agent, standing) => {

@@ -63,6 +63,15 @@ pub(super) enum Command {
         /// The file; else spoolway-enrol.toml on the boot partition.
         file: Option<PathBuf>,
     },
+    /// Remove key, pairing, jobs, files and records for good, and have the relay revoke the key: before this machine changes hands.
+    #[command(
+        after_help = "Refused while a job is being printed. The settings stay. The agent ends; started again it is a new one.\n\nExample:\n  sudo spoolway-agent forget\n  sudo spoolway-agent forget --yes"
+    )]
+    Forget {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Walk the way to the relay, and name the step that fails and what mends it.
     #[command(
         after_help = "The running agent keeps its session. Exit code 0 where no step failed.\n\nExample:\n  sudo spoolway-agent doctor\n  sudo spoolway-agent doctor --json"

@@ -10,6 +10,7 @@ mod detect;
 mod disk;
 mod doctor;
 mod fail;
+mod forget;
 mod id;
 mod jobs;
 mod logs;
@@ -81,6 +82,7 @@ where
         Command::Id { json } => id::id(&whereabouts, json, &mut out),
         Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
+        Command::Forget { yes } => forget::forget(&whereabouts, yes, &mut out),
         Command::Doctor { json } => doctor::doctor(&whereabouts, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),

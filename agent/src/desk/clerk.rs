@@ -109,6 +109,8 @@ pub(super) struct Clerk {
     pub(super) runs: u64,
     pub(super) began: Moment,
     pub(super) stopping: bool,
+    /// Everything is to be forgotten when the desk has ended.
+    pub(super) forget: Option<super::ForgetAnswer>,
     /// Something that hello or telemetry tell has changed.
     pub(super) changed: bool,
     /// A job has moved since the last look at what follows.
@@ -130,6 +132,8 @@ pub(super) struct Clerk {
 
 /// The desk's ends of its channels: whoever holds them keeps the uplink from taking the agent for dead.
 pub struct Remains {
+    /// Who waits until everything is forgotten.
+    pub forget: Option<super::ForgetAnswer>,
     _inbound: mpsc::Receiver<Inbound>,
     _outbound: mpsc::Sender<Outbound>,
     _hello: watch::Sender<HelloState>,
@@ -171,6 +175,7 @@ pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyho
     drop(clerk.orders);
     printer.await;
     Ok(Remains {
+        forget: clerk.forget,
         _inbound: inbound,
         _outbound: clerk.outbound,
         _hello: clerk.hello,
@@ -225,6 +230,7 @@ impl Clerk {
             Ask::Maintenance { action, by, answer } => {
                 drop(answer.send(self.maintain(action, by).await));
             }
+            Ask::Forget(answer) => self.begin_forget(answer),
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::Override { job, codes, actor, answer } => {
                 let by = (Via::Cli, actor);

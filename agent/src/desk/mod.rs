@@ -9,6 +9,7 @@
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
 //! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
+//! * `forget` lets the desk end for good, unless something is in hand.
 //! * `follow` turns what the printer thread publishes into states, events and results; `usage` measures what an attempt used.
 
 mod adopt;
@@ -23,6 +24,7 @@ mod commands;
 mod events;
 mod fetch;
 mod follow;
+mod forget;
 mod intake;
 mod local_jobs;
 mod losses;
@@ -61,7 +63,7 @@ use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, JobView, LinkView, MaintenanceView, Refusal, Status};
+use crate::view::{BedView, ForgottenView, JobView, LinkView, MaintenanceView, Refusal, Status};
 
 pub use clerk::{Remains, run};
 pub(crate) use maintenance::MINUTES_MAX;
@@ -174,12 +176,16 @@ enum Ask {
         by: String,
         answer: oneshot::Sender<Result<Option<MaintenanceView>, Refusal>>,
     },
+    Forget(ForgetAnswer),
     Prompt {
         prompt: Option<PromptId>,
         choice: u32,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
 }
+
+/// Whoever asked for everything to be forgotten.
+pub type ForgetAnswer = oneshot::Sender<Result<ForgottenView, Refusal>>;
 
 type Answer = oneshot::Sender<Result<JobView, Refusal>>;
 
@@ -310,6 +316,10 @@ impl Counter for Desk {
         by: String,
     ) -> Result<Option<MaintenanceView>, Refusal> {
         self.ask(|answer| Ask::Maintenance { action, by, answer }).await?
+    }
+
+    async fn forget(&self) -> Result<ForgottenView, Refusal> {
+        self.ask(Ask::Forget).await?
     }
 
     fn watch(&self) -> Watcher {

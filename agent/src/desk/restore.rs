@@ -91,6 +91,7 @@ impl Clerk {
             window: None,
             runs: 0,
             stopping: false,
+            forget: None,
             changed: true,
             moved: false,
             storage_fault: None,

@@ -9,7 +9,7 @@ use spoolway_protocol::{AgentId, JobId, PromptId};
 
 use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, JobView, MaintenanceView, Status};
+use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status};
 
 /// An agent that is well answers at once.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -164,6 +164,17 @@ impl Client {
         }
     }
 
+    /// Has everything forgotten; the agent has ended when it answers.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn forget(&mut self) -> Result<ForgottenView, TalkError> {
+        match self.ask(&Request::Forget)? {
+            Answer::Forgotten { forgotten } => Ok(forgotten),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Answers the question of the firmware that is open.
     ///
     /// # Errors
@@ -207,6 +218,8 @@ impl Client {
             Request::Print { .. }
             | Request::Enqueue { .. }
             | Request::PlanRecovery { .. }
+            // The relay is asked for a while, and large folders are emptied.
+            | Request::Forget
             | Request::Recover { .. } => Some(IMPORT),
             Request::Logs { follow: true, .. } | Request::Console => None,
             _ => Some(ANSWER),
@@ -260,6 +273,7 @@ impl Client {
             Answer::Wire { .. } => "wire",
             Answer::Replies { .. } => "replies",
             Answer::Maintenance { .. } => "maintenance",
+            Answer::Forgotten { .. } => "forgotten",
             Answer::Done => "done",
             Answer::Bed { .. } => "the bed",
             Answer::Refused { .. } => "refused",

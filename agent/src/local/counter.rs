@@ -10,7 +10,7 @@ use super::words::PrintWishes;
 use crate::local::words::MaintenanceAction;
 use crate::printer::Watcher;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, JobView, MaintenanceView, Refusal, Status};
+use crate::view::{BedView, ForgottenView, JobView, MaintenanceView, Refusal, Status};
 
 /// Takes orders and says how things stand.
 ///
@@ -82,6 +82,8 @@ pub trait Counter: Clone + Send + Sync + 'static {
         action: MaintenanceAction,
         by: String,
     ) -> impl Future<Output = Result<Option<MaintenanceView>, Refusal>> + Send;
+    /// Forgets everything; the agent ends with it.
+    fn forget(&self) -> impl Future<Output = Result<ForgottenView, Refusal>> + Send;
     /// Watches the conversation with the printer from now on.
     fn watch(&self) -> Watcher;
     /// Stops the printer at once.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::identity::give_to_owner_of;
+
 const LOCK: &str = "agent.lock";
 
 /// Why the state folder is not ours.
@@ -47,6 +49,8 @@ impl StateLock {
         DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(failed)?;
         let options = OpenOptions::new().read(true).write(true).create(true).mode(0o640).clone();
         let mut file = options.open(&path).map_err(failed)?;
+        // A command of root's must not keep the agent's own user out.
+        give_to_owner_of(state_dir, &path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use spoolway_protocol::{AgentId, Fault};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -53,7 +53,11 @@ pub async fn serve<C: Counter>(door: Doorway, counterpart: Counterpart<C>, stop:
     let mut guests = FuturesUnordered::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {
+                // Whoever has got an answer by now still hears it.
+                while let Some(Some(())) = guests.next().now_or_never() {}
+                return;
+            }
             Some(()) = guests.next(), if !guests.is_empty() => {}
             accepted = door.listener.accept(), if guests.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => guests.push(attend(stream, &counterpart, &followers)),
@@ -68,10 +72,11 @@ pub async fn serve<C: Counter>(door: Doorway, counterpart: Counterpart<C>, stop:
 
 /// One connection: requests one after the other, until the peer leaves or breaks the rules.
 async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, followers: &Semaphore) {
-    // Whoever may use the socket may do everything; the name is for the record.
-    let who = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |user| format!("uid {}", user.uid()));
+    // Whoever may use the socket may do everything but end the agent for good.
+    let uid = stream.peer_cred().map(|user| user.uid()).ok();
+    let who = uid.map_or_else(|| "unknown".to_owned(), |uid| format!("uid {uid}"));
     let (reader, writer) = stream.into_split();
-    let mut guest = Guest { reader: BufReader::new(reader), writer, who };
+    let mut guest = Guest { reader: BufReader::new(reader), writer, uid, who };
     while let Ok(Ok(Some(line))) = timeout(IDLE, guest.read_line()).await {
         let told = match serde_json::from_slice::<Request>(&line) {
             Err(error) => guest.refuse(Fault::CommandBadArgs, format!("not a request: {error}")).await,
@@ -85,6 +90,14 @@ async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, fo
 
 fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { fault: refusal.into() }
+}
+
+/// Who may end the agent for good: those who could remove its files themselves.
+fn may_forget(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
+    if uid.is_some_and(|uid| uid == 0 || uid == own) {
+        return Ok(());
+    }
+    Err(Refusal::new(Fault::ForgetDenied, "only root and the agent's own user may have it forget"))
 }
 
 /// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words.
@@ -132,6 +145,8 @@ struct Guest {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     /// The user of this machine at the other end.
+    uid: Option<u32>,
+    /// The same for the record.
     who: String,
 }
 
@@ -199,6 +214,12 @@ impl Guest {
                 .maintenance(action, self.who.clone())
                 .await
                 .map_or_else(refused, |window| Answer::Maintenance { window }),
+            Request::Forget => match may_forget(self.uid, rustix::process::geteuid().as_raw()) {
+                Err(refusal) => refused(refusal),
+                Ok(()) => {
+                    counter.forget().await.map_or_else(refused, |forgotten| Answer::Forgotten { forgotten })
+                }
+            },
             Request::Console => return self.show_wire(counter.watch(), followers).await,
             Request::Cancel { job_id } => job(counter.cancel(job_id).await),
             Request::ClearBed { epoch } => {
@@ -299,6 +320,19 @@ impl Guest {
                     None => return self.say(&Answer::Done).await,
                 },
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_who_own_the_files_may_have_them_forgotten() {
+        assert!(may_forget(Some(0), 990).is_ok() && may_forget(Some(990), 990).is_ok());
+        for stranger in [Some(1_000), None] {
+            assert_eq!(may_forget(stranger, 990).unwrap_err().fault, Fault::ForgetDenied);
         }
     }
 }

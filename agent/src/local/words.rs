@@ -8,7 +8,7 @@ use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
 use crate::telemetry::{Level, LogLine};
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, JobView, MaintenanceView, Status, WireLineView};
+use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, WireLineView};
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -158,6 +158,8 @@ pub enum Request {
     AcceptPrinter,
     /// Stops the printer at once; [`Answer::Done`].
     Estop,
+    /// Forgets everything and ends; [`Answer::Forgotten`]. For root and the agent's own user.
+    Forget,
     /// Answers the question of the firmware that is open; [`Answer::Done`].
     Answer {
         /// The question that is meant; else whichever is open.
@@ -270,6 +272,11 @@ pub enum Answer {
         /// Nothing while it is closed.
         window: Option<MaintenanceView>,
     },
+    /// Everything is forgotten.
+    Forgotten {
+        /// What that was.
+        forgotten: ForgottenView,
+    },
     /// The reader was too slow for some lines of the log, or pieces of the conversation.
     Missed {
         /// How many.
@@ -294,6 +301,7 @@ mod tests {
     fn requests_are_plain_words() {
         for (text, request) in [
             (r#"{"ask":"status"}"#, Request::Status),
+            (r#"{"ask":"forget"}"#, Request::Forget),
             (r#"{"ask":"print","path":"/a.gcode"}"#, Request::Print { path: "/a.gcode".into(), name: None }),
             (r#"{"ask":"cancel","job_id":"j-1"}"#, Request::Cancel { job_id: Some("j-1".parse().unwrap()) }),
             (

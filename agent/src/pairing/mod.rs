@@ -13,6 +13,7 @@ use crate::uplink::RelaySettings;
 
 pub use enrol::{EnrolError, TOKEN_FILES, TokenFile, enrol, erase};
 pub use kept::{Kept, KeptError};
+pub(crate) use run::body_of;
 pub use run::{PairError, Scene, pair};
 
 /// Time between two looks at what is kept.

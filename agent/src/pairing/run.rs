@@ -194,7 +194,7 @@ fn read<T: DeserializeOwned>(
 }
 
 /// The body of a success, or what the relay says is wrong. Whoever answers otherwise is not a relay of this protocol.
-pub(super) fn body_of<T: DeserializeOwned>(answered: &Answered) -> Result<T, Problem> {
+pub(crate) fn body_of<T: DeserializeOwned>(answered: &Answered) -> Result<T, Problem> {
     let strange = |what: &str| Problem {
         code: "strange".to_owned(),
         detail: format!("HTTP {} {what}: is this the relay, and is it up to date?", answered.status),

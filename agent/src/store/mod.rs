@@ -167,6 +167,13 @@ impl Store {
         self.ask(|answer| Request::Close { answer }).await
     }
 
+    /// Looks into the database of a state folder that no agent has open: the first job that is wanted by its state. Nothing
+    /// where there is no database, or none that can be read.
+    #[must_use]
+    pub fn job_at_rest(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> Option<JobRow> {
+        open::rows_at_rest(dir)?.into_iter().find(|row| is_wanted(&row.state))
+    }
+
     /// What the database takes on the disk, and what is kept of damaged ones.
     #[must_use]
     pub fn area(&self) -> &Area {

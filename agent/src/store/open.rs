@@ -78,6 +78,13 @@ fn connect(path: &Path, options: &StoreOptions) -> Result<Connection, StoreError
     Ok(conn)
 }
 
+/// The jobs of a database that nobody has open; its log is read along.
+pub(super) fn rows_at_rest(dir: &Path) -> Option<Vec<super::JobRow>> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(dir.join(NAME), flags).ok()?;
+    super::jobs::all(&conn).ok()
+}
+
 fn quick_check(conn: &Connection) -> Result<(), StoreError> {
     let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt { detail: verdict }) }

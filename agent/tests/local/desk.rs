@@ -7,7 +7,9 @@ use spoolway_agent::local::Counter;
 use spoolway_agent::local::words::{MaintenanceAction, PrintWishes};
 use spoolway_agent::printer::{Tap, Watcher};
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
-use spoolway_agent::view::{BedView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status};
+use spoolway_agent::view::{
+    BedView, ForgottenView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status,
+};
 use spoolway_agent_core::job::Place;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
@@ -189,6 +191,11 @@ impl Counter for FakeDesk {
     ) -> Result<JobView, Refusal> {
         assert!(actor.starts_with("uid "), "the system says who it is");
         self.moved(&format!("override {codes:?}"), Some(job), JobState::Queued)
+    }
+
+    async fn forget(&self) -> Result<ForgottenView, Refusal> {
+        self.note("forget");
+        Ok(ForgottenView::default())
     }
 
     async fn accept_printer(&self) -> Result<String, Refusal> {

@@ -2,7 +2,8 @@
 //!
 //! An agent that nobody knows may not open a session, so none of this is a frame. The agent sends `POST` with a signed JSON
 //! body to [`START_PATH`], then to [`STEP_PATH`] until it is over; the backend, with its credential, to [`CLAIM_PATH`] and
-//! below [`PAIRINGS_PATH`]. `docs/backend-guide.md` has the whole conversation.
+//! below [`PAIRINGS_PATH`]. `docs/backend-guide.md` has the whole conversation. An agent that ends for good says so at
+//! [`FORGET_PATH`], in the same way: no session is needed for it.
 
 mod code;
 mod words;
@@ -22,6 +23,8 @@ pub const START_PATH: &str = "/pair/v1/start";
 pub const STEP_PATH: &str = "/pair/v1/step";
 /// Where it pairs by a token instead.
 pub const ENROL_PATH: &str = "/pair/v1/enrol";
+/// Where it has its key revoked, because everything is forgotten at its end.
+pub const FORGET_PATH: &str = "/pair/v1/forget";
 /// Where a backend takes a code.
 pub const CLAIM_PATH: &str = "/v1/pairings/claim";
 /// Below it: `/{pair_id}`, `/{pair_id}/approve`, `/{pair_id}/deny`.
@@ -256,6 +259,17 @@ pub struct Enrolled {
     pub backend: BackendId,
     /// Its organisation.
     pub organisation: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Body with which an agent has its key revoked for good, signed with that key; the answer repeats it. A second time changes
+/// nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Forget {
+    /// The agent itself.
+    pub agent_id: AgentId,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

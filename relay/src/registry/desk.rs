@@ -215,7 +215,11 @@ impl Clerk {
 
     fn answer(&mut self, question: Question) {
         match question {
-            Question::Do(work) => work(self.registry.as_mut()),
+            Question::Do(work) => {
+                work(self.registry.as_mut());
+                // What this process has changed does not show in the version. What is not handed on now is at the next change.
+                let _ = self.hand_on_changes();
+            }
             Question::Agent(id, reply) => {
                 let _ = reply.send(self.agent(&id));
             }

@@ -129,6 +129,12 @@ pub trait Registry: Pairings + Send {
     /// The agent is unknown.
     fn revoke_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError>;
 
+    /// Revokes an agent for good, by its own word.
+    ///
+    /// # Errors
+    /// The agent is unknown.
+    fn forget_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError>;
+
     /// Revokes a backend for good.
     ///
     /// # Errors

@@ -81,6 +81,16 @@ impl SqliteRegistry {
     /// One transaction under a new revision, with a row of the audit; nothing is kept when `change` fails.
     fn change(
         &mut self,
+        audit: (&str, &str, &str),
+        change: impl FnOnce(&Transaction<'_>, u64) -> Result<(), RegistryError>,
+    ) -> Result<(), RegistryError> {
+        let actor = self.actor.clone();
+        self.change_by(&actor, audit, change)
+    }
+
+    fn change_by(
+        &mut self,
+        actor: &str,
         (action, subject, detail): (&str, &str, &str),
         change: impl FnOnce(&Transaction<'_>, u64) -> Result<(), RegistryError>,
     ) -> Result<(), RegistryError> {
@@ -88,7 +98,7 @@ impl SqliteRegistry {
         let sql = "UPDATE revision SET last = last + 1 RETURNING last";
         let revision = transaction.query_row(sql, [], |row| row.get(0))?;
         change(&transaction, revision)?;
-        note(&transaction, &self.actor, action, subject, detail)?;
+        note(&transaction, actor, action, subject, detail)?;
         Ok(transaction.commit()?)
     }
 }
@@ -152,10 +162,14 @@ impl Registry for SqliteRegistry {
     }
 
     fn revoke_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError> {
-        self.change(("agent.revoke", &format!("a:{id}"), ""), |transaction, revision| {
-            let sql = "UPDATE agent SET revoked_ms = COALESCE(revoked_ms, ?2), revision = ?3 WHERE id = ?1";
-            known(transaction.execute(sql, params![id.to_string(), now_ms, revision])?, "agent", id)
-        })
+        let audit = ("agent.revoke", &*format!("a:{id}"), "");
+        self.change(audit, |transaction, revision| revoke(transaction, id, now_ms, revision))
+    }
+
+    fn forget_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError> {
+        let actor = &*format!("a:{id}");
+        let audit = ("agent.forget", actor, "");
+        self.change_by(actor, audit, |transaction, revision| revoke(transaction, id, now_ms, revision))
     }
 
     fn revoke_backend(&mut self, id: &BackendId, now_ms: u64) -> Result<(), RegistryError> {
@@ -198,6 +212,11 @@ impl Registry for SqliteRegistry {
         let backends = self.connection.query_row(sql, [revision], |row| row.get(0))?;
         Ok(Changed { revision: newest, agents, backends })
     }
+}
+
+fn revoke(change: &Transaction<'_>, id: &AgentId, now_ms: u64, revision: u64) -> Result<(), RegistryError> {
+    let sql = "UPDATE agent SET revoked_ms = COALESCE(revoked_ms, ?2), revision = ?3 WHERE id = ?1";
+    known(change.execute(sql, params![id.to_string(), now_ms, revision])?, "agent", id)
 }
 
 pub(super) fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {

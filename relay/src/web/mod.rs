@@ -20,7 +20,9 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use spoolway_protocol::pairing::{CLAIM_PATH, ENROL_PATH, PAIR_BODY_BYTES, START_PATH, STEP_PATH};
+use spoolway_protocol::pairing::{
+    CLAIM_PATH, ENROL_PATH, FORGET_PATH, PAIR_BODY_BYTES, START_PATH, STEP_PATH,
+};
 use spoolway_protocol::version::{AGENT_PATH, BACKEND_PATH};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -91,6 +93,7 @@ pub(crate) fn routes(front: Front, more: Option<More>) -> Router {
         .route(START_PATH, post(pair::start))
         .route(STEP_PATH, post(pair::step))
         .route(ENROL_PATH, post(pair::enrol))
+        .route(FORGET_PATH, post(pair::forget))
         .route("/pair/{code}", get(pair::page))
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(PAIR_BODY_BYTES))

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spoolway_protocol::hello::split_signature;
 use spoolway_protocol::pairing::{
-    ENROL_PATH, Enrol, Enrolled, PAIR_BODY_BYTES, PAIR_S, PairCode, PairInfo, PairSay, PairStart,
-    PairStarted, PairStep, PairView, START_PATH, STEP_PATH,
+    ENROL_PATH, Enrol, Enrolled, FORGET_PATH, Forget, PAIR_BODY_BYTES, PAIR_S, PairCode, PairInfo, PairSay,
+    PairStart, PairStarted, PairStep, PairView, START_PATH, STEP_PATH,
 };
 use spoolway_protocol::{B64, BackendId};
 
@@ -24,6 +24,7 @@ use crate::config;
 use crate::limits::{Tally, neighbourhood};
 use crate::listen::Visit;
 use crate::pairing::{Act, By, Pairing, Refused};
+use crate::registry::{PairError, Standing};
 
 /// How long an agent waits between two steps, in ms.
 const POLL_MS: u64 = 2_000;
@@ -86,6 +87,14 @@ pub(super) async fn enrol(
     request: Request,
 ) -> Response {
     respond(StatusCode::OK, front.enrol(&visit, request).await)
+}
+
+pub(super) async fn forget(
+    State(front): State<Front>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Response {
+    respond(StatusCode::OK, front.forget(&visit, request).await)
 }
 
 /// Where the link leads, unless the operator has named a page of the backend: it says what to do, and nothing about the code.
@@ -170,6 +179,29 @@ impl Front {
         tracing::info!(%agent, %backend, address = %visit.address.ip(), "agent enrolled");
         let organisation = self.hub().desk.backends().get(&backend).map(|record| record.organisation.clone());
         Ok(Enrolled { backend, organisation: organisation.unwrap_or_default(), extra: Default::default() })
+    }
+
+    /// Revokes a key by its own word. Whoever holds it may end it, and nobody can do more with it afterwards.
+    async fn forget(&self, visit: &Visit, request: Request) -> Result<Forget, Trouble> {
+        let now = self.hub().clock.now();
+        self.tries().steps.take(&neighbourhood(visit.address.ip()), now.ms).map_err(Trouble::too_often)?;
+        let signed = Signed::read(self, visit, FORGET_PATH, request).await?;
+        let forget: Forget = signed.parse()?;
+        let agent = forget.agent_id;
+        let unknown = || Trouble::new(StatusCode::NOT_FOUND, "unknown", "there is no such agent");
+        let revoked = self.hub().desk.with(move |registry| {
+            let record = registry.agent(&agent)?.ok_or_else(unknown)?;
+            signed.check(&record.public_key)?;
+            match Standing::of(Some(&record)) {
+                Standing::Good => Ok::<_, Trouble>(registry.forget_agent(&agent, now.unix_ms)?),
+                // The copy is to forget without an end of the original.
+                Standing::Quarantined => Err(PairError::Quarantined.into()),
+                Standing::Revoked | Standing::Unknown => Ok(()),
+            }
+        });
+        revoked.await??;
+        tracing::info!(%agent, address = %visit.address.ip(), "agent forgets");
+        Ok(forget)
     }
 
     /// Where a person goes with the code: the backend's page, or ours.

@@ -45,6 +45,14 @@ impl LoneRelay {
         Self { bound: bound.await.unwrap(), dir, host: host.to_owned(), stop }
     }
 
+    /// Ends it, and waits until nobody listens any more.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        while tokio::net::TcpStream::connect(self.bound.public).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("wss://{}:{}", self.host, self.bound.public.port())
     }

@@ -9,6 +9,7 @@ mod control;
 mod dialects;
 mod doubt;
 mod faults;
+mod forget;
 mod full_disk;
 mod grbl;
 mod hotplug;

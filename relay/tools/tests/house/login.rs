@@ -1,6 +1,9 @@
 //! Who gets in and who does not, over real TLS on loopback.
 
+use crate::http::Line;
 use crate::world::{Machine, Seen, World};
+use serde_json::json;
+use spoolway_protocol::pairing::FORGET_PATH;
 use spoolway_relay::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -107,6 +110,39 @@ async fn a_revocation_on_the_command_line_reaches_a_running_relay() {
     assert_eq!(backend.close_code().await, 4003);
     let headers = [("sec-websocket-protocol", "spoolway.v1"), ("authorization", "Bearer farm.secret")];
     assert_eq!(world.dial("/backend/v1", &headers).await.err(), Some(401));
+}
+
+#[tokio::test]
+async fn an_agent_that_forgets_is_closed_at_once_and_nobody_else_has_it_forgotten() {
+    let world = World::start(|_| {}).await;
+    let (mut machine, mut stranger) = (world.add_agent(1, "farm"), Machine::new(9));
+    let mut client = world.agent(&mut machine).await;
+    let mut line = Line::dial(&world).await;
+    let wish = |machine: &Machine| json!({"agent_id": machine.id, "later": 1});
+    let unknown = line.signed(FORGET_PATH, &stranger, &wish(&stranger)).await;
+    assert_eq!((unknown.status, &unknown.body["code"]), (404, &json!("unknown")));
+    stranger.id = machine.id;
+    let foreign = line.signed(FORGET_PATH, &stranger, &wish(&machine)).await;
+    assert_eq!((foreign.status, &foreign.body["code"]), (403, &json!("bad_sig")));
+    assert!(world.registry().agent(&machine.id).unwrap().unwrap().revoked_ms.is_none());
+    let quarantine = |since| world.registry().quarantine_agent(&machine.id, since).unwrap();
+    quarantine(Some(1));
+    assert_eq!(client.close_code().await, 4090);
+    let locked = line.signed(FORGET_PATH, &machine, &wish(&machine)).await;
+    assert_eq!((locked.status, &locked.body["code"]), (403, &json!("quarantined")), "one of two machines");
+    quarantine(None);
+    let mut client = world.agent(&mut machine).await;
+    for _ in 0..2 {
+        let forgotten = line.signed(FORGET_PATH, &machine, &wish(&machine)).await;
+        assert_eq!((forgotten.status, forgotten.body), (200, wish(&machine)), "a second time is the same");
+    }
+    assert_eq!(client.close_code().await, 4003, "by the relay itself, without another process's change");
+    let again = rejected(&world, |nonce, exporter| machine.hello(nonce, "localhost", exporter)).await;
+    assert_eq!(again, ("revoked".into(), 4003));
+    let audit: Vec<_> =
+        world.registry().audit(9).unwrap().into_iter().map(|row| (row.actor, row.action)).collect();
+    let once = (format!("a:{}", machine.id), "agent.forget".to_owned());
+    assert_eq!(audit.iter().filter(|row| **row == once).count(), 1);
 }
 
 #[tokio::test]

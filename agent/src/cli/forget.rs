@@ -1,0 +1,108 @@
+//! `forget`: nothing of an owner, of people or of jobs is left on this machine, and its key is worth nothing any more.
+
+use std::io::{self, ErrorKind, Write};
+
+use spoolway_protocol::{Fault, JobState};
+
+use super::paint::plain;
+use super::pair::{block_on, refuse_for_the_systems};
+use super::{Exit, Failure, Whereabouts};
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::forget;
+use crate::identity::Identity;
+use crate::local::{Client, StateLock, TalkError};
+use crate::pairing::Kept;
+use crate::store::Store;
+use crate::view::ForgottenView;
+
+/// Has the running agent forget, which then ends; without one it is done here.
+pub(super) fn forget(whereabouts: &Whereabouts, yes: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let loaded = whereabouts.load(&[])?;
+    let socket = whereabouts.find_socket()?;
+    refuse_for_the_systems(&socket, &loaded)?;
+    if !yes && !is_meant(&loaded.config, out)? {
+        writeln!(out, "Nothing was changed.")?;
+        return Ok(());
+    }
+    let agent = Client::connect(&socket);
+    let was_running = agent.is_ok();
+    let forgotten = match agent {
+        Ok(mut agent) => agent.forget()?,
+        Err(TalkError::Unreachable { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+        {
+            at_rest(&loaded.config)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    show(&loaded, &forgotten, was_running, out)
+}
+
+fn is_meant(config: &Config, out: &mut impl Write) -> Result<bool, Failure> {
+    let owner = Kept::read(&config.state_dir).ok().flatten().map(|kept| format!(" (owner: {})", kept.owner));
+    writeln!(
+        out,
+        "Key and pairing{} go for good, and so do jobs, their files, events and records.",
+        owner.unwrap_or_default()
+    )?;
+    write!(out, "Forget all of it? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Forgets in the place of an agent that does not run.
+fn at_rest(config: &Config) -> Result<ForgottenView, Failure> {
+    if !config.state_dir.exists() {
+        return Ok(ForgottenView::default());
+    }
+    let _lock = StateLock::take(&config.state_dir).map_err(anyhow::Error::from)?;
+    if let Some(job) = Store::job_at_rest(&config.state_dir, holds_printer) {
+        let text = format!("job {} was {} when the agent ended", job.job_id, job.state);
+        let help = "The printer may still be hot and wait for its next line. Start the agent, see to the print, and then say it again.";
+        let code = Some(Fault::ForgetBusy.code().to_owned());
+        return Err(Failure::new(Exit::Runtime, text, code, help));
+    }
+    let clock = Clock::start()
+        .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
+    if let Some(identity) = Identity::find(&config.state_dir) {
+        clock.raise_floor(identity.last_hello_ctr());
+    }
+    let forgotten = block_on(forget::forget(config, &clock))?;
+    forgotten.map_err(|error| Failure::of(error.fault(), error.to_string()))
+}
+
+fn holds_printer(state: &str) -> bool {
+    serde_json::from_value(state.into()).is_ok_and(JobState::holds_printer)
+}
+
+fn show(
+    loaded: &Loaded,
+    forgotten: &ForgottenView,
+    was_running: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let ForgottenView { agent_id, relay, untold } = forgotten;
+    match agent_id {
+        Some(agent_id) => writeln!(out, "Forgotten: {agent_id} is no more.")?,
+        None => writeln!(out, "Forgotten: nothing is left.")?,
+    }
+    match (relay, untold) {
+        (Some(relay), None) => writeln!(out, "Its key counts for nothing any more at {}.", plain(relay))?,
+        (relay, Some(why)) => {
+            let relay = relay.as_deref().unwrap_or("its relay");
+            writeln!(out, "{} could not be told: {}.", plain(relay), plain(why))?;
+            let agent_id = agent_id.as_deref().unwrap_or("ID");
+            writeln!(out, "To revoke the key by hand, on the relay's machine: spoolway-relay agent revoke {agent_id}")?;
+        }
+        (None, None) => {}
+    }
+    if let Some(url) = &loaded.config.relay.url {
+        writeln!(out, "The settings stay: relay.url is {url} ({}).", loaded.origin("relay.url"))?;
+    }
+    let now = if was_running { "The agent has ended. Started again" } else { "Started again, the agent" };
+    writeln!(out, "{now} it is a new one, and can be paired anew.")?;
+    Ok(())
+}
