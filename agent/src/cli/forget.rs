@@ -1,6 +1,6 @@
 //! `forget`: nothing of an owner, of people or of jobs is left on this machine, and its key is worth nothing any more.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, Write};
 
 use spoolway_protocol::{Fault, JobState};
 
@@ -21,7 +21,7 @@ pub(super) fn forget(whereabouts: &Whereabouts, yes: bool, out: &mut impl Write)
     let loaded = whereabouts.load(&[])?;
     let socket = whereabouts.find_socket()?;
     refuse_for_the_systems(&socket, &loaded)?;
-    if !yes && !is_meant(&loaded.config, out)? {
+    if !yes && !is_meant(&loaded.config, &mut io::stdin().lock(), out)? {
         writeln!(out, "Nothing was changed.")?;
         return Ok(());
     }
@@ -39,7 +39,7 @@ pub(super) fn forget(whereabouts: &Whereabouts, yes: bool, out: &mut impl Write)
     show(&loaded, &forgotten, was_running, out)
 }
 
-fn is_meant(config: &Config, out: &mut impl Write) -> Result<bool, Failure> {
+fn is_meant(config: &Config, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Failure> {
     let owner = Kept::read(&config.state_dir).ok().flatten().map(|kept| format!(" (owner: {})", kept.owner));
     writeln!(
         out,
@@ -49,7 +49,7 @@ fn is_meant(config: &Config, out: &mut impl Write) -> Result<bool, Failure> {
     write!(out, "Forget all of it? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    input.read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
@@ -95,7 +95,10 @@ fn show(
             let relay = relay.as_deref().unwrap_or("its relay");
             writeln!(out, "{} could not be told: {}.", plain(relay), plain(why))?;
             let agent_id = agent_id.as_deref().unwrap_or("ID");
-            writeln!(out, "To revoke the key by hand, on the relay's machine: spoolway-relay agent revoke {agent_id}")?;
+            writeln!(
+                out,
+                "To revoke the key by hand, on the relay's machine: spoolway-relay agent revoke {agent_id}"
+            )?;
         }
         (None, None) => {}
     }
@@ -105,4 +108,38 @@ fn show(
     let now = if was_running { "The agent has ended. Started again" } else { "Started again, the agent" };
     writeln!(out, "{now} it is a new one, and can be paired anew.")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Paths;
+
+    #[test]
+    fn only_a_yes_is_one_and_the_owner_is_named_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = || dir.path().to_owned();
+        let config = Config::new(&Paths { config: folder(), state: folder(), runtime: folder() });
+        Identity::open(dir.path()).unwrap();
+        let kept = Kept {
+            relay: "wss://relay.example".parse().unwrap(),
+            owner: "farm".parse().unwrap(),
+            organisation: "lab".into(),
+            keys: Vec::new(),
+            ca_file: None,
+        };
+        kept.keep(dir.path(), None).unwrap();
+        for (typed, meant) in [("y\n", true), ("YES\n", true), ("n\n", false), ("\n", false), ("", false)] {
+            let mut out = Vec::new();
+            assert_eq!(is_meant(&config, &mut typed.as_bytes(), &mut out).unwrap(), meant, "{typed:?}");
+            let said = String::from_utf8(out).unwrap();
+            assert!(said.contains("(owner: farm)") && said.contains("[y/N]"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_print_that_nobody_has_ended_is_in_hand() {
+        assert!(holds_printer("printing") && holds_printer("paused"));
+        assert!(!holds_printer("queued") && !holds_printer("interrupted") && !holds_printer("unheard"));
+    }
 }

@@ -1,6 +1,5 @@
 //! Forgetting from end to end over TLS: what is left on the disk, what the key is worth afterwards, and who is told.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -34,7 +33,9 @@ impl Bench {
     async fn start() -> Self {
         let relay = LoneRelay::start("localhost").await;
         let mut options = PtyOptions::uart(BAUD);
+        options.printer.emergency_parser = true;
         options.printer.hotend.full_power_c = 100.0;
+        options.printer.speed = 20.0;
         options.reset_on_open = ResetOnOpen::First;
         let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
         let identity = Identity::open(&relay.agent()).unwrap();
@@ -99,17 +100,16 @@ impl Bench {
         job.to_string()
     }
 
-    /// `forget` with these words and this on its standard input: exit code and output.
-    async fn forget(&self, words: &[&str], input: &str) -> (Option<i32>, String) {
+    /// `forget --yes`: exit code and output.
+    async fn forget(&self) -> (Option<i32>, String) {
         let mut command = Command::new(BENCH);
         command.arg("agent-program");
         command.arg(format!("--config={}", self.relay.agent().join("agent.toml").display()));
-        command.arg("forget").args(words);
+        command.args(["forget", "--yes"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // The program ends when its parent closes this.
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
+        let stdin = child.stdin.take();
         let ended = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
         drop(stdin);
         let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
@@ -142,7 +142,7 @@ async fn an_agent_that_forgets_leaves_nothing_and_its_key_is_refused_from_then_o
     let agent = bench.run(&folder);
     bench.until_up(&folder).await;
     let job = bench.heat().await;
-    let (code, said) = bench.forget(&["--yes"], "").await;
+    let (code, said) = bench.forget().await;
     assert!(
         said.contains(&format!("job {job} (job.gcode) is printing")) && said.contains("cancel"),
         "{said}"
@@ -151,9 +151,6 @@ async fn an_agent_that_forgets_leaves_nothing_and_its_key_is_refused_from_then_o
     let cancel = Request::Cancel { job_id: None };
     Client::connect(agent.socket()).unwrap().job(&cancel).unwrap();
     bench.until(&folder, |client| (is_in(client, JobState::Cancelled)).then_some(())).await;
-    bench.until(&folder, |client| client.status().ok()?.job.is_none().then_some(())).await;
-    let (code, said) = bench.forget(&[], "n\n").await;
-    assert_eq!((code, said.contains("owner: farm") && said.contains("Nothing was changed")), (Some(0), true));
     for name in ["agent.p8", "pairing.json", "relay-ca.pem", "hello_ctr"] {
         let (from, to) = (folder.join("identity").join(name), copy.join("identity"));
         std::fs::create_dir_all(&to).unwrap();
@@ -163,7 +160,7 @@ async fn an_agent_that_forgets_leaves_nothing_and_its_key_is_refused_from_then_o
     let forgotten = async {
         loop {
             // The end of the job may still be written down.
-            let (code, said) = bench.forget(&[], "y\n").await;
+            let (code, said) = bench.forget().await;
             if !said.contains("forget.busy") {
                 return (code, said);
             }
@@ -193,11 +190,11 @@ async fn an_agent_that_forgets_leaves_nothing_and_its_key_is_refused_from_then_o
     let agent = bench.run(&folder);
     let anew = bench.until(&folder, |client| client.identity().ok()).await.0;
     assert_ne!(anew, bench.id);
-    let (code, said) = bench.forget(&["--yes"], "").await;
+    let (code, said) = bench.forget().await;
     assert_eq!((code, said.contains(&anew.to_string())), (Some(0), true), "{said}");
     let ended = tokio::task::spawn_blocking(move || agent.into_child().wait(HANG)).await.unwrap().unwrap();
     assert!(ended.success(), "{ended}");
-    let (code, said) = bench.forget(&["--yes"], "").await;
+    let (code, said) = bench.forget().await;
     assert_eq!((code, said.contains("nothing is left")), (Some(0), true), "{said}");
     assert_eq!(bench.left(), NOTHING);
 }
@@ -210,7 +207,7 @@ async fn without_agent_and_relay_everything_goes_all_the_same_and_it_is_said_wha
     bench.until_up(&folder).await;
     bench.heat().await;
     agent.kill().unwrap();
-    let (code, said) = bench.forget(&["--yes"], "").await;
+    let (code, said) = bench.forget().await;
     assert_eq!((code, said.contains("[forget.busy]")), (Some(1), true), "the printer is hot: {said}");
     assert!(bench.left().contains(&"identity".to_owned()), "nothing was changed");
     // Nobody is left to print it.
@@ -218,7 +215,7 @@ async fn without_agent_and_relay_everything_goes_all_the_same_and_it_is_said_wha
     let Bench { relay, board, id } = bench;
     relay.stop().await;
     let bench = Bench { relay, board, id };
-    let (code, said) = bench.forget(&["--yes"], "").await;
+    let (code, said) = bench.forget().await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("could not be told"), "{said}");
     assert!(said.contains(&format!("spoolway-relay agent revoke {id}")), "{said}");
