@@ -6,7 +6,8 @@ use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::registry::{BackendRecord, Registry, SqliteRegistry};
-use spoolway_relay::run::{Bound, run_with};
+use spoolway_relay::run::{Bound, Outside, run_from};
+use spoolway_relay::tail::Tail;
 use spoolway_relay_tools::certs;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,12 @@ impl LoneRelay {
         let (ready, bound) = oneshot::channel();
         let stop = CancellationToken::new();
         let token = stop.clone();
-        tokio::spawn(async move { run_with(config, &directories, token, Some(ready)).await });
+        tokio::spawn(async move {
+            let (_, reloads) = tokio::sync::mpsc::channel(1);
+            let outside =
+                Outside { reloads, tail: Tail::default(), more: Some(spoolway_relay_gateway::routes) };
+            run_from(config, &directories, token, Some(ready), outside).await
+        });
         Self { bound: bound.await.unwrap(), dir, host: host.to_owned(), stop }
     }
 

@@ -13,6 +13,7 @@ mod forget;
 mod full_disk;
 mod grbl;
 mod hotplug;
+mod http_backend;
 mod isolation;
 mod kill;
 mod lone_relay;
