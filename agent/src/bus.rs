@@ -13,12 +13,14 @@
 //! | printer to its dump | 4 conversations | the file misses one, the log has its end |
 //! | feeder to printer | 8 batches of 128 commands | the feeder waits |
 
+use spoolway_protocol::Address;
 use spoolway_protocol::command::{Command, CommandReceipt};
 use spoolway_protocol::envelope::Lane;
 use spoolway_protocol::printer::PrinterSummary;
 use spoolway_protocol::session::Nack;
 use spoolway_protocol::telemetry::Readings;
 use spoolway_protocol::transfer::{ChunkEnd, ChunkErr, ChunkGet};
+use tokio::sync::oneshot;
 
 /// Messages of the relay that may wait for the desk.
 pub const INBOUND: usize = 64;
@@ -36,6 +38,13 @@ pub enum Inbound {
     Connected,
     /// It is gone.
     Disconnected,
+    /// Another backend owns this agent now. It is answered once nothing of the one before is left; until then there is no session.
+    Owner {
+        /// Its address.
+        owner: Address,
+        /// The answer.
+        done: oneshot::Sender<()>,
+    },
     /// A command of the owning backend.
     Command {
         /// The command as it came.

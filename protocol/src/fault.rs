@@ -141,6 +141,8 @@ faults! {
         "Say it as root: `sudo spoolway-agent forget`.";
     ForgetIncomplete = "forget.incomplete", "Something that was to be forgotten is still on this machine.",
         "Look at the file that is named and at its disk, then say `sudo spoolway-agent forget` again; the agent does not start before it is gone.";
+    OwnerChanges = "owner.changes", "Another backend owns this agent now.",
+        "Nothing has to be done: a print of the owner before is brought to its end, then everything that belongs to it is dropped and the agent connects.";
     RelayUnpaired = "relay.unpaired", "The relay does not know this agent.",
         "Pair the agent with its backend: `spoolway-agent pair`.";
     PairExpired = "pair.expired", "The pairing was not brought to its end in time.",

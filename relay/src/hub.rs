@@ -23,6 +23,8 @@ use crate::words;
 
 const SLOW: Farewell = Farewell { code: close::SLOW_CONSUMER, reason: "too slow for its subscription" };
 const REVOKED: Farewell = Farewell { code: close::REVOKED, reason: "revoked" };
+/// Said to an agent that has got another owner: it logs in anew. 1001 "going away" (RFC 6455, section 7.4.1).
+pub(crate) const MOVED: Farewell = Farewell { code: 1001, reason: "another owner" };
 /// Said to both ends of a suspected clone.
 pub(crate) const CLONE: Farewell = Farewell { code: close::CLONE_SUSPECTED, reason: "clone suspected" };
 
@@ -297,6 +299,12 @@ impl Hub {
                 if let Some((post, farewell)) = post.zip(farewell_of(standing)) {
                     tracing::info!(%agent, ?standing, "closing agent");
                     post.close(farewell, false);
+                }
+            }
+            Change::Owner(agent, owner) => {
+                if let Some(post) = self.router().agent_of_another(&agent, &owner) {
+                    tracing::info!(%agent, %owner, "closing agent: it has another owner");
+                    post.close(MOVED, false);
                 }
             }
             Change::Backends => {

@@ -287,6 +287,11 @@ impl<H: Clone> Router<H> {
         self.agents.get(agent).map(|seat| &seat.handle)
     }
 
+    /// The connection of an agent that was let in for another owner than this.
+    pub fn agent_of_another(&self, agent: &AgentId, owner: &BackendId) -> Option<&H> {
+        self.agents.get(agent).filter(|seat| seat.login.owner != *owner).map(|seat| &seat.handle)
+    }
+
     /// Every agent that is in.
     pub fn seats(&self) -> impl Iterator<Item = (&AgentLogin, &H)> {
         self.agents.values().map(|seat| (&seat.login, &seat.handle))

@@ -57,7 +57,7 @@ pub(super) fn with_code(
     if let Some(kept) = &kept {
         writeln!(
             out,
-            "{} owns this agent until now. What it has not been told yet goes to the next owner.",
+            "{} owns this agent until now. Its jobs are dropped, and so is what it has not been told yet; a print goes on to its end.",
             kept.owner
         )?;
     }

@@ -109,6 +109,8 @@ pub(super) struct Clerk {
     pub(super) runs: u64,
     pub(super) began: Moment,
     pub(super) stopping: bool,
+    /// The backend that is to own this agent next.
+    pub(super) successor: Option<super::owner::Successor>,
     /// Everything is to be forgotten when the desk has ended.
     pub(super) forget: Option<super::ForgetAnswer>,
     /// Something that hello or telemetry tell has changed.
@@ -190,6 +192,7 @@ impl Clerk {
             self.moved = false;
             let resting = self.rest_until.is_some_and(|until| self.clock.now() < until);
             if !self.stopping && !resting {
+                self.change_owner().await;
                 self.expire_jobs().await;
                 self.choose_fetch().await;
                 self.choose_start().await;
@@ -252,6 +255,9 @@ impl Clerk {
             Inbound::Disconnected => {
                 self.connected = false;
                 self.fetch_connected(false);
+            }
+            Inbound::Owner { owner, done } => {
+                self.successor = Some(super::owner::Successor { owner, done });
             }
             Inbound::Command { command, ttl_ms, age_ms, has_stopped, .. } => {
                 if has_stopped {

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::store::{CommandRow, Durability, NewCommand, Store, StoreError, Write};
 
 /// Name of the highest number with none missing below it, in the store.
-const CMD_SEQ: &str = "cmd_seq";
+pub(super) const CMD_SEQ: &str = "cmd_seq";
 /// A result that could not be written is tried again after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 

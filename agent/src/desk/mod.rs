@@ -10,6 +10,7 @@
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
 //! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
 //! * `forget` lets the desk end for good, unless something is in hand.
+//! * `owner` drops what belongs to the owner before when another backend takes its place.
 //! * `follow` turns what the printer thread publishes into states, events and results; `usage` measures what an attempt used.
 
 mod adopt;
@@ -31,6 +32,7 @@ mod losses;
 mod maintenance;
 mod moves;
 mod over_time;
+mod owner;
 mod permits;
 mod preflight;
 mod prompts;

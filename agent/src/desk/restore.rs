@@ -92,6 +92,7 @@ impl Clerk {
             runs: 0,
             stopping: false,
             forget: None,
+            successor: None,
             changed: true,
             moved: false,
             storage_fault: None,

@@ -56,7 +56,7 @@ impl Clerk {
         }
     }
 
-    fn delete_file(&self, sha256: String) {
+    pub(super) fn delete_file(&self, sha256: String) {
         let spool = self.spool.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = spool.delete(&sha256) {

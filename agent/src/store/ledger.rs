@@ -1,10 +1,12 @@
 //! The open database: lists of writes become transactions, each list whole or not at all.
 
+use std::path::{Path, PathBuf};
+
 use rusqlite::Connection;
 
 use super::outbox::{self, Tally};
 use super::words::{Committed, Durability, EventClass, Position, Write};
-use super::{StoreError, StoreOptions, files, inbox, jobs, trim};
+use super::{StoreError, StoreOptions, files, inbox, jobs, owner, trim};
 use crate::clock::Clock;
 
 /// Writes that one list may hold.
@@ -13,6 +15,8 @@ pub(super) const MAX_WRITES: usize = 1024;
 /// The connection and what is known of it by heart. It lives on the store thread.
 pub(super) struct Ledger {
     conn: Connection,
+    /// The state folder.
+    dir: PathBuf,
     tally: Tally,
     options: StoreOptions,
     /// Without one, rows carry no stamp.
@@ -22,8 +26,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(conn: Connection, tally: Tally, options: StoreOptions, clock: Option<Clock>) -> Self {
-        Self { conn, tally, options, clock, synchronous: None }
+    pub(super) fn new(
+        (conn, dir): (Connection, &Path),
+        tally: Tally,
+        options: StoreOptions,
+        clock: Option<Clock>,
+    ) -> Self {
+        Self { conn, dir: dir.to_owned(), tally, options, clock, synchronous: None }
     }
 
     pub(super) fn conn(&self) -> &Connection {
@@ -160,6 +169,7 @@ impl Ledger {
             Write::SetCommand { cmd_id, status, result_json } => {
                 inbox::set(conn, cmd_id, status, result_json.as_deref())
             }
+            Write::ChangeOwner { owner } => owner::change(conn, &self.dir, &mut self.tally, owner),
             Write::ResetCommands => inbox::reset(conn),
             Write::PutJob(job) => jobs::put(conn, job, stamp),
             Write::MoveJob { job_id, expected_rev, state, detail_json, updated_ms } => {

@@ -14,6 +14,7 @@ mod ledger;
 mod migrate;
 mod open;
 mod outbox;
+mod owner;
 mod thread;
 mod trim;
 mod words;
@@ -34,6 +35,8 @@ use crate::clock::Clock;
 use ledger::Ledger;
 use thread::{Clerk, Request};
 
+/// Name of the value that says for whom events are kept and whose commands the inbox holds.
+pub(crate) const OWNER: &str = "owner";
 /// Requests that may wait for the thread; a sender waits when it is full.
 const REQUESTS: usize = 64;
 

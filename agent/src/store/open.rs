@@ -40,7 +40,7 @@ pub(super) fn open(
     };
     let (tally, start) = begin(&conn, dir, damage)?;
     let opened = Opened { epoch: tally.epoch, next_seq: tally.next_seq, start };
-    Ok((Ledger::new(conn, tally, options.clone(), clock), opened))
+    Ok((Ledger::new((conn, dir), tally, options.clone(), clock), opened))
 }
 
 struct Damage {

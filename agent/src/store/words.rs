@@ -246,8 +246,13 @@ pub enum Write {
         /// Result as JSON text; `None` keeps what is there.
         result_json: Option<String>,
     },
-    /// Empties the inbox and forgets the backend's numbers, for a new owner.
+    /// Empties the inbox and forgets the backend's numbers.
     ResetCommands,
+    /// Empties outbox and inbox, and begins the next epoch, for another owner. Events behind it in the list belong to that one.
+    ChangeOwner {
+        /// The new one, as [`Store::meta`](super::Store::meta) then gives it.
+        owner: String,
+    },
     /// Writes a whole job, new or known.
     PutJob(JobRow),
     /// Moves a job to another state; its revision rises by one.

@@ -10,6 +10,7 @@ mod incoming;
 mod login;
 mod no_proxy;
 mod outgoing;
+mod owner;
 mod post;
 mod probe;
 mod proxy;
@@ -231,6 +232,14 @@ impl Uplink {
             },
         };
         self.parts.clock.learn_relay_time(welcome.relay_time_ms);
+        match owner::is_another(&self.parts.store, &welcome.owner).await {
+            Ok(false) => {}
+            Ok(true) => {
+                drop(socket);
+                return self.change_owner(welcome.owner.clone()).await;
+            }
+            Err(failure) => return End::Lost(failure),
+        }
         if let Some(outage) = self.standing.handle_up(welcome.session_id.as_str()) {
             self.events.note_session(&self.parts.clock, outage);
         }

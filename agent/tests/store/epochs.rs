@@ -112,3 +112,38 @@ async fn no_position_is_ever_given_twice() {
         }
     }
 }
+
+#[tokio::test]
+async fn another_owner_begins_with_nothing_in_an_epoch_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let command = NewCommand {
+        cmd_id: "c1".into(),
+        seq: Some(57),
+        printer_id: None,
+        kind: "job.pause".into(),
+        body_json: "{}".into(),
+        received_ms: 1,
+    };
+    store.commit(vec![critical(), critical(), Write::InsertCommand(command)], Promise).await.unwrap();
+    let change = || Write::ChangeOwner { owner: "b:lab".into() };
+    let refused = store.commit(vec![change(), Write::ForgetJob { job_id: "j".into() }, unlawful()], Promise).await;
+    assert!(refused.is_err());
+    assert_eq!(store.outbox_status().await.unwrap().next_seq, 3, "all of it or nothing");
+    let committed = store.commit(vec![change(), event(EventClass::Critical, "gap")], Promise).await.unwrap();
+    assert_eq!(committed.positions, [Position { epoch: 2, seq: 1 }]);
+    assert_eq!(kinds(&store).await, ["gap"]);
+    assert_eq!(store.highest_command_seq().await.unwrap(), 0);
+    assert_eq!(store.meta("owner").await.unwrap().as_deref(), Some("b:lab"));
+    // An ack of the owner before is stale.
+    store.ack(Position { epoch: 1, seq: 2 }).await.unwrap();
+    assert_eq!(kinds(&store).await, ["gap"]);
+    store.close().await.unwrap();
+    let (_, opened) = open(dir.path());
+    assert_eq!((opened.epoch, opened.next_seq, opened.start), (2, 2, Start::Clean));
+}
+
+/// A write that is refused.
+fn unlawful() -> Write {
+    Write::SetCommand { cmd_id: "unheard-of".into(), status: "done".into(), result_json: None }
+}

@@ -81,12 +81,13 @@ impl Peer<'_> {
             }
         }
         self.hub.announce_up(&agent).await;
-        // A revocation from before the agent stood in the table was not acted on: look once more.
-        let standing = match self.hub.desk.agent(agent).await {
-            Ok(record) => Standing::of(record.as_ref()),
-            Err(_) => Standing::Good,
+        // A change from before the agent stood in the table was not acted on: look once more.
+        let farewell = match self.hub.desk.agent(agent).await {
+            Ok(Some(record)) if record.backend != owner => Some(hub::MOVED),
+            Ok(record) => hub::farewell_of(Standing::of(record.as_ref())),
+            Err(_) => None,
         };
-        if let Some(farewell) = hub::farewell_of(standing) {
+        if let Some(farewell) = farewell {
             self.post.close(farewell, false);
             return Err(Done);
         }

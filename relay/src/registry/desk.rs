@@ -22,10 +22,12 @@ const GROUP_FOR: Duration = Duration::from_millis(200);
 pub type BackendTable = HashMap<BackendId, BackendRecord>;
 
 /// What a running relay has to act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This agent may not be connected any longer.
     Agent(AgentId, Standing),
+    /// This agent may be connected, and this backend owns it.
+    Owner(AgentId, BackendId),
     /// Some backend's record changed; the new table is in place.
     Backends,
 }
@@ -274,10 +276,12 @@ impl Clerk {
             let _ = self.changes.blocking_send(Change::Backends);
         }
         for id in changed.agents {
-            let standing = Standing::of(self.agent(&id)?.as_ref());
-            if standing != Standing::Good {
-                let _ = self.changes.blocking_send(Change::Agent(id, standing));
-            }
+            let record = self.agent(&id)?;
+            let change = match (Standing::of(record.as_ref()), record) {
+                (Standing::Good, Some(record)) => Change::Owner(id, record.backend),
+                (standing, _) => Change::Agent(id, standing),
+            };
+            let _ = self.changes.blocking_send(change);
         }
         self.revision = changed.revision;
         Ok(())

@@ -20,6 +20,7 @@ mod lone_relay;
 mod lost_database;
 mod modem;
 mod networks;
+mod owner;
 mod pairing;
 mod permits;
 mod print;

@@ -1,0 +1,158 @@
+//! An agent gets another owner at a relay that runs: what was kept for the one before is told to nobody else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use spoolway_agent::identity::Identity;
+use spoolway_agent::local::Client;
+use spoolway_agent::pairing::Kept;
+use spoolway_protocol::{AgentId, CmdId};
+use spoolway_relay::auth::hash_of_secret;
+use spoolway_relay::registry::{AgentRecord, BackendRecord, EnrolmentRecord, Pairings, Registry};
+use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
+use spoolway_tests::dial::{Dialler, Frame, Relay, Socket};
+use tokio::time::timeout;
+
+use crate::lone_relay::LoneRelay;
+
+const BENCH: &str = env!("CARGO_BIN_EXE_spoolway-bench");
+/// Only something that hangs reaches it.
+const HANG: Duration = Duration::from_secs(120);
+/// The file is never sent, so that the job goes on waiting for it.
+const OFFER: &str = r#"{"job_id":"job-of-farm","rev":1,"owner":"anna","file":{"file_id":"f1","size":9,"sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","chunk":65536,"name":"secret-part.gcode"},"sources":[{"kind":"relay"}],"start":"manual","copies":1,"priority":0,"retain":"delete"}"#;
+
+/// A backend, as far as it speaks with one agent. It acknowledges nothing.
+struct Backend {
+    socket: Socket,
+    agent: AgentId,
+    /// Everything that it was told.
+    heard: String,
+}
+
+impl Backend {
+    async fn dial(relay: &LoneRelay, token: &str, agent: AgentId) -> Self {
+        let relay = Relay {
+            host: "localhost".into(),
+            port: relay.bound.public.port(),
+            token: token.into(),
+            ca_file: relay.ca(),
+        };
+        Self { socket: Dialler::new(relay).unwrap().dial().await.unwrap(), agent, heard: String::new() }
+    }
+
+    async fn command(&mut self, seq: u64, kind: &str, args: &str) {
+        let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]);
+        let frame = format!(
+            r#"{{"v":1,"t":"cmd","to":"a:{}","ttl_ms":60000,"body":{{"cmd_id":"{cmd_id}","seq":{seq},"kind":"{kind}","args":{args},"actor":{{"id":"anna","role":"operator"}}}}}}"#,
+            self.agent
+        );
+        self.socket.send(vec![Frame::text(frame)]).await.unwrap();
+    }
+
+    /// The next frame that is looked for.
+    async fn hear<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let text = self.socket.next_text().await.unwrap();
+                self.heard.push_str(&text);
+                if let Some(found) = look(&serde_json::from_str(&text).unwrap()) {
+                    return found;
+                }
+            }
+        };
+        timeout(HANG, found).await.unwrap_or_else(|_| panic!("waited for {what}"))
+    }
+
+    /// The first event of the next batch: epoch, number and kind.
+    async fn first_event(&mut self) -> (u64, u64, String) {
+        self.hear("events", |frame| {
+            let first = &frame["body"]["items"][0];
+            let kind = first["kind"].as_str()?.to_owned();
+            Some((first["epoch"].as_u64()?, first["seq"].as_u64()?, kind))
+        })
+        .await
+    }
+}
+
+/// An agent that is known to `farm`, and paired with it.
+fn known(relay: &LoneRelay) -> Identity {
+    let identity = Identity::open(&relay.agent()).unwrap();
+    let mut registry = relay.registry();
+    let lab = BackendRecord {
+        id: "lab".parse().unwrap(),
+        organisation: "another".into(),
+        name: String::new(),
+        secret_hash: hash_of_secret("s3cret"),
+        revoked_ms: None,
+    };
+    registry.add_backend(&lab).unwrap();
+    let agent = AgentRecord {
+        id: identity.agent_id(),
+        public_key: identity.public_key().try_into().unwrap(),
+        backend: "farm".parse().unwrap(),
+        name: String::new(),
+        hello_ctr: 0,
+        revoked_ms: None,
+        quarantined_ms: None,
+    };
+    registry.add_agent(&agent).unwrap();
+    let kept = Kept {
+        relay: relay.url().parse().unwrap(),
+        owner: agent.backend,
+        organisation: "lab".into(),
+        keys: Vec::new(),
+        ca_file: None,
+    };
+    kept.keep(&relay.agent(), Some(&std::fs::read_to_string(relay.ca()).unwrap())).unwrap();
+    identity
+}
+
+/// Makes `lab` the owner, as a token does.
+fn give_to_lab(relay: &LoneRelay, identity: &Identity) {
+    let token = EnrolmentRecord {
+        id: "t1".into(),
+        backend: "lab".parse().unwrap(),
+        secret_hash: hash_of_secret("token"),
+        uses_left: 1,
+        expires_ms: u64::from(u32::MAX) * 1_000,
+    };
+    let mut registry = relay.registry();
+    registry.add_enrolment(&token).unwrap();
+    let agent = (identity.agent_id(), identity.public_key().try_into().unwrap());
+    registry.enrol(1, ("t1", &hash_of_secret("token")), agent, "").unwrap();
+}
+
+#[tokio::test]
+async fn the_next_owner_hears_nothing_of_what_was_kept_for_the_one_before() {
+    let relay = LoneRelay::start("localhost").await;
+    let identity = known(&relay);
+    let (folder, id) = (relay.agent(), identity.agent_id());
+    let mut farm = Backend::dial(&relay, "farm.secret", id).await;
+    let mut lab = Backend::dial(&relay, "lab.s3cret", id).await;
+    let setup = AgentSetup::new(&folder, Path::new("/dev/nowhere"), 115_200);
+    let program = AgentProgram::within(Path::new(BENCH), "agent-program");
+    let agent = program.start(&setup, &relay.dir.path().join("agent.log")).unwrap();
+    let (before, ..) = farm.first_event().await;
+    farm.command(57, "job.offer", OFFER).await;
+    farm.hear("the job", |frame| frame.to_string().contains("job.state").then_some(())).await;
+    assert!(farm.heard.contains("job-of-farm"));
+
+    give_to_lab(&relay, &identity);
+    let (epoch, seq, kind) = lab.first_event().await;
+    assert_eq!((seq, kind.as_str()), (1, "gap"));
+    assert!(epoch > before, "{epoch} is not behind {before}");
+    for word in ["job-of-farm", "secret-part", "anna"] {
+        assert!(!lab.heard.contains(word), "{word}: {}", lab.heard);
+    }
+    // The last hello had the cursors of the new owner, who counts from the beginning and commands.
+    let ups = lab.heard.rsplit(r#""t":"presence""#).next().unwrap_or_default();
+    assert!(ups.contains(r#""cmd_seq":0"#) && ups.contains(&format!(r#""epoch":{epoch}"#)), "{ups}");
+    lab.command(1, "job.cancel", r#"{"job_id":"job-of-farm"}"#).await;
+    lab.hear("the receipt", |frame| (frame["t"] == "cmd.recv").then_some(())).await;
+    assert!(Client::connect(agent.socket()).unwrap().jobs().unwrap().is_empty());
+    farm.command(58, "job.cancel", r#"{"job_id":"job-of-farm"}"#).await;
+    let code = farm.hear("a refusal", |frame| Some(frame["body"]["code"].as_str()?.to_owned())).await;
+    assert_eq!(code, "unauthorised", "{}", farm.heard);
+    agent.finish().unwrap();
+}
