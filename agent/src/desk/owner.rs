@@ -45,7 +45,7 @@ impl Clerk {
         // The next hello has the new numbers.
         self.publish();
         // The uplink ends when the agent does.
-        drop(successor.done.send(()));
+        let _ = successor.done.send(());
     }
 
     fn is_print_of_a_backend(&self) -> bool {

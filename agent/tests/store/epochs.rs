@@ -127,7 +127,8 @@ async fn another_owner_begins_with_nothing_in_an_epoch_of_its_own() {
     };
     store.commit(vec![critical(), critical(), Write::InsertCommand(command)], Promise).await.unwrap();
     let change = || Write::ChangeOwner { owner: "b:lab".into() };
-    let refused = store.commit(vec![change(), Write::ForgetJob { job_id: "j".into() }, unlawful()], Promise).await;
+    let refused =
+        store.commit(vec![change(), Write::ForgetJob { job_id: "j".into() }, unlawful()], Promise).await;
     assert!(refused.is_err());
     assert_eq!(store.outbox_status().await.unwrap().next_seq, 3, "all of it or nothing");
     let committed = store.commit(vec![change(), event(EventClass::Critical, "gap")], Promise).await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rcgen::date_time_ymd;
 use serde_json::json;
 use spoolway_agent::bus::Inbound;
+use spoolway_agent::store::{Durability, Write};
 
 use crate::relay::{FakeRelay, in_time};
 use crate::rig::Rig;
@@ -155,4 +156,36 @@ async fn a_stop_says_goodbye_and_does_not_wait() {
     let began = std::time::Instant::now();
     in_time(rig.stopped()).await;
     assert!(began.elapsed() < NO_WAIT);
+}
+
+#[tokio::test]
+async fn another_owner_waits_until_the_desk_has_dropped_what_is_not_its_own() {
+    let relay = FakeRelay::start().await;
+    let mut rig = Rig::start(&relay);
+    let mut farm = relay.welcome(&rig.key()).await;
+    rig.until_up().await;
+    rig.event(1).await;
+    farm.events(1).await;
+    drop(farm);
+    let mut lab = relay.welcome_with(&rig.key(), json!({"owner": "b:lab"})).await;
+    let (owner, done) = loop {
+        match rig.inbound().await {
+            Inbound::Owner { owner, done } => break (owner, done),
+            other => assert!(matches!(other, Inbound::Connected | Inbound::Disconnected), "{other:?}"),
+        }
+    };
+    assert_eq!((owner.to_string().as_str(), rig.fault().await.code.as_str()), ("b:lab", "owner.changes"));
+    drop(lab);
+    let change = vec![Write::ChangeOwner { owner: owner.to_string() }];
+    rig.store.commit(change, Durability::Promise).await.unwrap();
+    done.send(()).unwrap();
+    let mut lab = relay.accept().await;
+    lab.challenge("exporter").await;
+    let hello = lab.hello(&rig.key(), true).await;
+    assert_eq!(hello["outbox"], json!({"epoch": 2, "next_seq": 1, "oldest_unacked": 1}));
+    lab.say_welcome(json!({"owner": "b:lab"})).await;
+    rig.until_up().await;
+    rig.event(2).await;
+    assert_eq!(lab.events(1).await[0]["data"]["rev"], 2, "and no older one");
+    rig.stopped().await;
 }

@@ -11,7 +11,7 @@ use spoolway_protocol::{AgentId, CmdId};
 use spoolway_relay::auth::hash_of_secret;
 use spoolway_relay::registry::{AgentRecord, BackendRecord, EnrolmentRecord, Pairings, Registry};
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
-use spoolway_tests::dial::{Dialler, Frame, Relay, Socket};
+use spoolway_tests::dial::{ConnectionError, Dialler, Frame, Relay, Socket};
 use tokio::time::timeout;
 
 use crate::lone_relay::LoneRelay;
@@ -38,7 +38,17 @@ impl Backend {
             token: token.into(),
             ca_file: relay.ca(),
         };
-        Self { socket: Dialler::new(relay).unwrap().dial().await.unwrap(), agent, heard: String::new() }
+        let dialler = Dialler::new(relay).unwrap();
+        let dial = async {
+            loop {
+                match dialler.dial().await {
+                    // The relay has not noticed yet that this backend was added.
+                    Err(ConnectionError::Token) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    dialled => return dialled.unwrap(),
+                }
+            }
+        };
+        Self { socket: timeout(HANG, dial).await.unwrap(), agent, heard: String::new() }
     }
 
     async fn command(&mut self, seq: u64, kind: &str, args: &str) {
