@@ -167,7 +167,7 @@ async fn another_owner_waits_until_the_desk_has_dropped_what_is_not_its_own() {
     rig.event(1).await;
     farm.events(1).await;
     drop(farm);
-    let mut lab = relay.welcome_with(&rig.key(), json!({"owner": "b:lab"})).await;
+    let lab = relay.welcome_with(&rig.key(), json!({"owner": "b:lab"})).await;
     let (owner, done) = loop {
         match rig.inbound().await {
             Inbound::Owner { owner, done } => break (owner, done),
