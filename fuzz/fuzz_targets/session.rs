@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spoolway_protocol::{BackendId, Route};
 use spoolway_protocol::hello::{Binding, Window};
 use spoolway_protocol::ids::SessionId;
+use spoolway_protocol::{BackendId, Route};
 use spoolway_relay::clock::Now;
 use spoolway_relay::session::{Heard, Options, Output, Session, Verdict};
 
