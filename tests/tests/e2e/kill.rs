@@ -23,7 +23,7 @@ fn a_print_goes_on_over_kills_while_somebody_keeps_the_port() {
     let report = kill(&["--profile=marlin", "--kills=12", "--print-s=4", "--seed=5"]);
     let row = &report["rows"][0];
     assert_eq!((&report["kills"], &row["descriptors"]), (&12.into(), &1.into()), "{report:#}");
-    let measured = row["gone_on"]["count"].as_u64().unwrap() + row["unanswered"].as_u64().unwrap();
+    let measured = row["gone_on"]["count"].as_u64().unwrap() + row["idle"].as_u64().unwrap();
     assert_eq!(measured, 12);
     assert!(row["lines"].as_u64().unwrap() >= 4 * 222);
 }
