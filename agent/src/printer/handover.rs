@@ -247,5 +247,16 @@ mod tests {
         let (_, found) = parts.run.unwrap();
         assert_eq!((found.progress.commands, found.progress.position.line), (3, 3));
         assert_eq!((found.phase, found.ended), (RunPhase::Ended(RunEnd::Completed), Some(now)));
+
+        // The next ticket was written down, and nothing of its run was: the run before is not taken for it.
+        let mut memory = parts.memory;
+        let left = Journal::find(memory.bytes()).unwrap();
+        memory.go_on(left.journal);
+        let mut next = ticket();
+        next.subject.run = 8;
+        memory.set_talk(&serde_json::to_vec(&Talk { ticket: Some(next), ..talk }).unwrap());
+        drop(memory);
+        let parts = Handover::find(&journal, &boot, Box::new(|_, _, _| Err(String::new()))).into_parts();
+        assert!(parts.run.is_none() && parts.taken.is_none());
     }
 }

@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
-use spoolway_agent::pairing::Kept;
 use spoolway_protocol::{AgentId, JobState};
-use spoolway_relay::registry::{AgentRecord, Registry};
+use spoolway_relay::registry::Registry;
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
@@ -38,26 +36,8 @@ impl Bench {
         options.printer.speed = 20.0;
         options.reset_on_open = ResetOnOpen::First;
         let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
-        let identity = Identity::open(&relay.agent()).unwrap();
-        let record = AgentRecord {
-            id: identity.agent_id(),
-            public_key: identity.public_key().try_into().unwrap(),
-            backend: "farm".parse().unwrap(),
-            name: String::new(),
-            hello_ctr: 0,
-            revoked_ms: None,
-            quarantined_ms: None,
-        };
-        relay.registry().add_agent(&record).unwrap();
-        let kept = Kept {
-            relay: relay.url().parse().unwrap(),
-            owner: record.backend,
-            organisation: "lab".into(),
-            keys: Vec::new(),
-            ca_file: None,
-        };
-        kept.keep(&relay.agent(), Some(&std::fs::read_to_string(relay.ca()).unwrap())).unwrap();
-        Self { relay, board, id: identity.agent_id() }
+        let id = relay.pair_agent().agent_id();
+        Self { relay, board, id }
     }
 
     fn run(&self, folder: &Path) -> AgentProcess {

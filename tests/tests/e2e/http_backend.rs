@@ -8,8 +8,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use spoolway_agent::identity::Identity;
-use spoolway_relay::registry::{AgentRecord, Registry};
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
@@ -40,22 +38,6 @@ impl Backend {
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         Self { relay, tls: TlsConnector::from(Arc::new(tls)) }
-    }
-
-    /// Makes the agent known, and tells its name.
-    fn know_agent(&self) -> String {
-        let identity = Identity::open(&self.relay.agent()).unwrap();
-        let agent = AgentRecord {
-            id: identity.agent_id(),
-            public_key: identity.public_key().try_into().unwrap(),
-            backend: "farm".parse().unwrap(),
-            name: String::new(),
-            hello_ctr: 0,
-            revoked_ms: None,
-            quarantined_ms: None,
-        };
-        self.relay.registry().add_agent(&agent).unwrap();
-        agent.id.to_string()
     }
 
     fn start_agent(&self) -> AgentProcess {
@@ -130,7 +112,7 @@ impl Backend {
 #[tokio::test]
 async fn a_backend_without_a_websocket_commands_a_real_agent_and_hears_what_became_of_it() {
     let backend = Backend::start().await;
-    let agent = backend.know_agent();
+    let agent = backend.relay.know_agent().agent_id().to_string();
     let running = backend.start_agent();
     let test = async {
         let mut stream = backend.stream().await;

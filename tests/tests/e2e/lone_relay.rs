@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use spoolway_agent::identity::Identity;
+use spoolway_agent::pairing::Kept;
 use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 use spoolway_relay::run::{Bound, Outside, run_from};
 use spoolway_relay::tail::Tail;
 use spoolway_relay_tools::certs;
@@ -73,6 +75,36 @@ impl LoneRelay {
 
     pub(crate) fn agent(&self) -> PathBuf {
         self.dir.path().join("agent")
+    }
+
+    /// Makes the agent of that folder known, as one of `farm`; it gets its key if it has none.
+    pub(crate) fn know_agent(&self) -> Identity {
+        let identity = Identity::open(&self.agent()).unwrap();
+        let agent = AgentRecord {
+            id: identity.agent_id(),
+            public_key: identity.public_key().try_into().unwrap(),
+            backend: "farm".parse().unwrap(),
+            name: String::new(),
+            hello_ctr: 0,
+            revoked_ms: None,
+            quarantined_ms: None,
+        };
+        self.registry().add_agent(&agent).unwrap();
+        identity
+    }
+
+    /// The same, and the agent keeps the pairing, so that it finds its relay by itself.
+    pub(crate) fn pair_agent(&self) -> Identity {
+        let identity = self.know_agent();
+        let kept = Kept {
+            relay: self.url().parse().unwrap(),
+            owner: "farm".parse().unwrap(),
+            organisation: "lab".into(),
+            keys: Vec::new(),
+            ca_file: None,
+        };
+        kept.keep(&self.agent(), Some(&std::fs::read_to_string(self.ca()).unwrap())).unwrap();
+        identity
     }
 }
 

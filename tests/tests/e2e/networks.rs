@@ -8,9 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
-use spoolway_relay::registry::{AgentRecord, Registry};
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use spoolway_tests::proxy::{Manner, Proxy};
 
@@ -41,21 +39,6 @@ impl Campus {
         std::fs::write(campus.password(), format!("{PASSWORD}\n")).unwrap();
         rustix::fs::chmod(campus.password(), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         campus
-    }
-
-    /// Makes the agent known to the relay.
-    fn know(&self) {
-        let identity = Identity::open(&self.agent()).unwrap();
-        let agent = AgentRecord {
-            id: identity.agent_id(),
-            public_key: identity.public_key().try_into().unwrap(),
-            backend: "farm".parse().unwrap(),
-            name: String::new(),
-            hello_ctr: 0,
-            revoked_ms: None,
-            quarantined_ms: None,
-        };
-        self.registry().add_agent(&agent).unwrap();
     }
 
     fn password(&self) -> PathBuf {
@@ -137,7 +120,7 @@ fn step<'a>(report: &'a Value, name: &str) -> (&'a str, Option<&'a str>) {
 #[tokio::test]
 async fn an_agent_logs_in_through_a_proxy_and_doctor_does_not_take_its_session() {
     let campus = Campus::start().await;
-    campus.know();
+    campus.know_agent();
     let proxy = Proxy::open(Manner::Login(format!("me:{PASSWORD}"))).unwrap();
     let by_environment = vec![
         ("HTTPS_PROXY", format!("http://me:pa%3Ass%20w0rd@127.0.0.1:{}", proxy.port()).into()),

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
-use spoolway_agent::pairing::Kept;
 use spoolway_protocol::{AgentId, CmdId};
 use spoolway_relay::auth::hash_of_secret;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, EnrolmentRecord, Pairings, Registry};
+use spoolway_relay::registry::{BackendRecord, EnrolmentRecord, Pairings, Registry};
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
 use spoolway_tests::dial::{ConnectionError, Dialler, Frame, Relay, Socket};
 use tokio::time::timeout;
@@ -87,8 +86,6 @@ impl Backend {
 
 /// An agent that is known to `farm`, and paired with it.
 fn known(relay: &LoneRelay) -> Identity {
-    let identity = Identity::open(&relay.agent()).unwrap();
-    let mut registry = relay.registry();
     let lab = BackendRecord {
         id: "lab".parse().unwrap(),
         organisation: "another".into(),
@@ -96,26 +93,8 @@ fn known(relay: &LoneRelay) -> Identity {
         secret_hash: hash_of_secret("s3cret"),
         revoked_ms: None,
     };
-    registry.add_backend(&lab).unwrap();
-    let agent = AgentRecord {
-        id: identity.agent_id(),
-        public_key: identity.public_key().try_into().unwrap(),
-        backend: "farm".parse().unwrap(),
-        name: String::new(),
-        hello_ctr: 0,
-        revoked_ms: None,
-        quarantined_ms: None,
-    };
-    registry.add_agent(&agent).unwrap();
-    let kept = Kept {
-        relay: relay.url().parse().unwrap(),
-        owner: agent.backend,
-        organisation: "lab".into(),
-        keys: Vec::new(),
-        ca_file: None,
-    };
-    kept.keep(&relay.agent(), Some(&std::fs::read_to_string(relay.ca()).unwrap())).unwrap();
-    identity
+    relay.registry().add_backend(&lab).unwrap();
+    relay.pair_agent()
 }
 
 /// Makes `lab` the owner, as a token does.
