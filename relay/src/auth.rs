@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use spoolway_protocol::hello::signed_bytes;
 use spoolway_protocol::pairing::pair_signed_bytes;
 use spoolway_protocol::{AgentId, BackendId};
+use spoolway_relay_registry::BackendRecord;
 
-use crate::registry::{BackendRecord, BackendTable};
+use crate::desk::BackendTable;
 use crate::session::Claim;
 
 /// Bytes of a backend's secret.
@@ -17,7 +18,7 @@ const SECRET_BYTES: usize = 32;
 
 /// What a signature has to cover besides the hello itself.
 #[derive(Clone, Copy)]
-pub struct Channel<'a> {
+pub(crate) struct Channel<'a> {
     /// The challenge's nonce.
     pub nonce: &'a [u8],
     /// The host name that the agent dialled.
@@ -27,7 +28,7 @@ pub struct Channel<'a> {
 }
 
 /// Whether `key` (Ed25519, RFC 8032) signed this hello for this channel.
-pub fn is_signed_by(claim: &Claim, channel: Channel<'_>, key: &[u8; 32]) -> bool {
+pub(crate) fn is_signed_by(claim: &Claim, channel: Channel<'_>, key: &[u8; 32]) -> bool {
     let digest: [u8; 32] = Sha256::digest(claim.signed.as_bytes()).into();
     let signed = signed_bytes(channel.nonce, channel.host, Some(channel.exporter), &digest);
     UnparsedPublicKey::new(&ED25519, key).verify(&signed, &claim.sig).is_ok()
@@ -56,14 +57,14 @@ pub fn agent_id_of(public_key: &[u8; 32]) -> AgentId {
 }
 
 /// Whose secret an `Authorization: Bearer <id>.<secret>` header says that it is.
-pub fn claimed_backend(header: &str) -> Option<BackendId> {
+pub(crate) fn claimed_backend(header: &str) -> Option<BackendId> {
     let (_, token) = header.split_once(' ')?;
     // An id may hold dots, a secret holds none.
     token.trim().rsplit_once('.')?.0.parse().ok()
 }
 
 /// The backend that an `Authorization: Bearer <id>.<secret>` header proves, unless it is revoked.
-pub fn backend_of<'a>(header: &str, backends: &'a BackendTable) -> Option<&'a BackendRecord> {
+pub(crate) fn backend_of<'a>(header: &str, backends: &'a BackendTable) -> Option<&'a BackendRecord> {
     let (scheme, token) = header.split_once(' ')?;
     let (_, secret) = token.trim().rsplit_once('.')?;
     let backend = claimed_backend(header).and_then(|id| backends.get(&id));

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use spoolway_protocol::hello::{Drain, NackCode, close};
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
+use spoolway_relay_registry::Standing;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::desk::{Change, Desk};
 use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
 use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::{Caller, Post};
-use crate::registry::{Change, Desk, Standing};
 use crate::router::{Audience, ConnId, NoRoute, Router};
 use crate::security::Gathered;
 use crate::session::Options;

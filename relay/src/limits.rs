@@ -167,7 +167,10 @@ impl<K: Eq + Hash + Clone> Tally<K> {
 }
 
 /// Whose tries count together: one address, or one network of IPv6, of which anybody has more addresses than can be counted.
-pub fn neighbourhood(address: IpAddr) -> IpAddr {
+pub type Neighbourhood = IpAddr;
+
+/// The neighbourhood of an address.
+pub fn neighbourhood(address: IpAddr) -> Neighbourhood {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,

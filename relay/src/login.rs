@@ -3,10 +3,10 @@
 use spoolway_protocol::hello::RejectCode;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
+use spoolway_relay_registry::Standing;
 
 use crate::auth::{Channel, is_signed_by};
 use crate::hub::Hub;
-use crate::registry::Standing;
 use crate::security::Alarm;
 use crate::session::{Claim, Verdict};
 

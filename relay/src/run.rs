@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use spoolway_relay_registry::SqliteRegistry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
@@ -14,14 +15,16 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::config::Config;
 use crate::console;
+use crate::desk::{Change, Desk};
 use crate::hub::Hub;
 use crate::listen::{self, Door};
 use crate::paths::Directories;
-use crate::registry::{Change, Desk, SqliteRegistry};
 use crate::reload::Renewal;
 use crate::tail::Tail;
 use crate::tls::{self, Certificate};
 use crate::web;
+
+pub use crate::tls::LoadTlsError;
 
 /// Where a relay listens; differs from the configuration when that said port 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +33,6 @@ pub struct Bound {
     pub public: SocketAddr,
     /// Health and metrics, unless turned off.
     pub admin: Option<SocketAddr>,
-}
-
-/// Runs a relay until `stop`; see [`run_with`].
-///
-/// # Errors
-/// As [`run_with`].
-pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let find = Directories::find(|name| std::env::var_os(name));
-    let directories =
-        find.context("no home directory, and neither STATE_DIRECTORY nor CONFIGURATION_DIRECTORY is set")?;
-    run_with(config, &directories, stop, None).await
 }
 
 /// Runs a relay until `stop`, then says goodbye to every peer within `drain.within_ms`. `ready` hears where it listens.

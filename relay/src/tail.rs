@@ -30,7 +30,7 @@ impl Default for Tail {
 
 impl Tail {
     /// Whether somebody watches.
-    pub(crate) fn is_watched(&self) -> bool {
+    pub fn is_watched(&self) -> bool {
         self.0.watchers.load(Ordering::Relaxed) > 0
     }
 

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadTlsError {
+pub enum LoadTlsError {
     /// A file cannot be read or holds no PEM of the right kind.
     #[error("cannot read {}: {source} (`spoolway-relay certs init` makes a private set)", file.display())]
     Pem {

@@ -5,8 +5,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use spoolway_protocol::event::EventAck;
-use spoolway_relay::web::{Trouble, json};
 
+use crate::answer::{Trouble, json};
 use crate::{Gateway, body};
 
 /// `POST /v1/agents/{agent}/ack`: may be said again, for a later one covers all before it.

@@ -6,7 +6,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
-use spoolway_relay::web::Trouble;
+
+use crate::answer::Trouble;
 
 /// The text of a body that is whole in time.
 pub(crate) async fn text(body: Body, patience: Duration) -> Result<String, Trouble> {

@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use spoolway_protocol::command::{Command, CommandReceipt};
 use spoolway_protocol::{AgentId, CmdId, Envelope, Message};
-use spoolway_relay::web::{Process, Trouble, json};
+use spoolway_relay::web::Process;
 use tokio::time::timeout;
 
+use crate::answer::{Trouble, json};
 use crate::{Gateway, body};
 
 /// How long the receipt is waited for where the client prefers nothing else.

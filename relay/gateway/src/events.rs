@@ -12,11 +12,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use spoolway_protocol::{Envelope, Message, Route};
-use spoolway_relay::web::{Process, Trouble};
+use spoolway_relay::web::Process;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::Gateway;
+use crate::answer::Trouble;
 use crate::places::Place;
 
 /// After how long a client is asked to dial again when the stream breaks.

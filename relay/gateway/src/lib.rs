@@ -1,21 +1,26 @@
-//! HTTP for backends that hold no websocket: each request is one more process of its backend, on the relay's public port.
+//! All that the relay's public port answers by HTTP: pairing, and requests of backends that hold no websocket, each of which is one more
+//! process of its backend.
 //!
 //! It sees the relay through [`Gate`] alone. Here bodies are read, where the relay itself reads heads only; nothing is kept: a command is
 //! durable at its backend until the receipt, and at the agent after it.
 
 mod ack;
+mod answer;
 mod body;
 mod command;
 mod events;
 mod openapi;
+mod pairing;
 mod places;
 mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use spoolway_relay::web::{Credential, Gate, Trouble};
+use spoolway_relay::web::{Credential, Gate};
 
+use answer::Trouble;
+use pairing::Tries;
 use places::{Place, Places};
 use table::ENDPOINTS;
 
@@ -34,11 +39,16 @@ struct Gateway {
     gate: Gate,
     places: Arc<Places>,
     streams: Arc<Places>,
+    tries: Arc<Mutex<Tries>>,
 }
 
 impl Gateway {
     fn place(&self, who: &Credential) -> Result<Place, Trouble> {
         self.places.take(&who.backend).ok_or_else(|| Trouble::busy("too many requests wait already"))
+    }
+
+    fn tries(&self) -> MutexGuard<'_, Tries> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -46,7 +56,10 @@ impl Gateway {
 pub fn routes(gate: Gate) -> Router {
     let places = |most, of_one| Arc::new(Places::new(most, of_one));
     let (places, streams) = (places(WAITING, WAITING_OF_ONE), places(STREAMS, STREAMS_OF_ONE));
-    let answered = ENDPOINTS.iter().filter_map(|endpoint| Some((endpoint.path, endpoint.handler?)));
-    let router = answered.fold(Router::new(), |router, (path, handler)| router.route(path, handler()));
-    router.with_state(Gateway { gate, places, streams })
+    let tries = Arc::new(Mutex::new(Tries::new(gate.pairing())));
+    let routes = ENDPOINTS.iter().fold(pairing::routes(), |router, endpoint| {
+        let handler = endpoint.handler;
+        router.route(endpoint.path, handler())
+    });
+    routes.with_state(Gateway { gate, places, streams, tries })
 }

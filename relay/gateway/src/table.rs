@@ -9,6 +9,7 @@ use spoolway_protocol::event::EventAck;
 use spoolway_protocol::pairing::{PairApprove, PairClaim, PairSeen};
 use spoolway_protocol::{AgentId, CmdId};
 
+use crate::pairing::backend;
 use crate::{Gateway, ack, command, events, openapi};
 
 /// The schema of a type.
@@ -34,8 +35,8 @@ pub(crate) struct Endpoint {
     pub(crate) good: &'static [(u16, &'static str, Content)],
     /// Statuses with a `Problem`, besides 401.
     pub(crate) bad: &'static [u16],
-    /// Who answers; for none the relay itself does.
-    pub(crate) handler: Option<fn() -> MethodRouter<Gateway>>,
+    /// Who answers.
+    pub(crate) handler: fn() -> MethodRouter<Gateway>,
 }
 
 /// What can stand in a path or a query, and its form.
@@ -67,7 +68,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
             ),
         ],
         bad: &[400, 404, 408, 410, 413, 429, 503],
-        handler: Some(|| put(command::give)),
+        handler: || put(command::give),
     },
     Endpoint {
         method: "post",
@@ -77,7 +78,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: Some(form::<EventAck>),
         good: &[(202, "It went to the agent.", Content::Json(form::<EventAck>))],
         bad: &[400, 404, 408, 413, 503],
-        handler: Some(|| post(ack::give)),
+        handler: || post(ack::give),
     },
     Endpoint {
         method: "get",
@@ -87,7 +88,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: None,
         good: &[(200, "Until one of both ends goes.", Content::Stream)],
         bad: &[503],
-        handler: Some(|| get(events::watch)),
+        handler: || get(events::watch),
     },
     Endpoint {
         method: "get",
@@ -97,7 +98,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: None,
         good: &[(200, "OpenAPI 3.1.", Content::Json(form::<serde_json::Map<String, serde_json::Value>>))],
         bad: &[],
-        handler: Some(|| get(openapi::show)),
+        handler: || get(openapi::show),
     },
     Endpoint {
         method: "post",
@@ -107,7 +108,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: Some(form::<PairClaim>),
         good: SEEN,
         bad: &[400, 404, 408, 409, 429, 503],
-        handler: None,
+        handler: || post(backend::claim),
     },
     Endpoint {
         method: "get",
@@ -117,7 +118,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: None,
         good: SEEN,
         bad: &[404, 410, 503],
-        handler: None,
+        handler: || get(backend::look),
     },
     Endpoint {
         method: "post",
@@ -127,7 +128,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: Some(form::<PairApprove>),
         good: SEEN,
         bad: &[400, 403, 404, 408, 409, 410, 503],
-        handler: None,
+        handler: || post(backend::approve),
     },
     Endpoint {
         method: "post",
@@ -137,7 +138,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         body: None,
         good: SEEN,
         bad: &[404, 409, 410, 503],
-        handler: None,
+        handler: || post(backend::deny),
     },
 ];
 

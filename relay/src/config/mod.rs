@@ -1,7 +1,5 @@
 //! What an operator can set, with its defaults and the rules each value must meet.
 
-mod load;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Network;
 use crate::paths::Directories;
-
-pub use load::{LoadConfigError, Override, load};
 
 /// The text of the shipped configuration file: every key with its default.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -253,7 +249,7 @@ impl Config {
     }
 
     /// The first rule that a value breaks: its key and what is wrong.
-    fn broken_rule(&self) -> Option<(String, &'static str)> {
+    pub fn broken_rule(&self) -> Option<(String, &'static str)> {
         if let Some(key) = self.key_that_is_zero() {
             return Some((key, "must be above 0"));
         }

@@ -6,12 +6,12 @@ use spoolway_protocol::hello::{Hello, Presence, close};
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::session::PresenceState;
 use spoolway_protocol::{AgentId, BackendId};
+use spoolway_relay_registry::Standing;
 
 use super::{Done, Peer, Seat};
 use crate::auth::Channel;
 use crate::mailbox::Farewell;
 use crate::metrics::Metric;
-use crate::registry::Standing;
 use crate::router::{AgentLogin, Joined};
 use crate::security::Alarm;
 use crate::session::{Claim, Verdict};

@@ -1,27 +1,74 @@
-//! What a part of the public port outside this crate may do: know a backend by its credential, and be one of its processes.
+//! What a part of the public port outside this crate may do: know who asks, use the registry, and be a process of a backend.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use spoolway_protocol::envelope::EnvelopeError;
+use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::session::NackCode;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
+use spoolway_relay_registry::Registry;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Front;
-use super::answer::Trouble;
+use super::{Front, upgrade};
+use crate::clock::Now;
+use crate::config;
+use crate::desk::DeskError;
+use crate::limits::{Neighbourhood, neighbourhood};
 use crate::listen::Visit;
 use crate::mailbox::{Farewell, Frame, Letter};
 use crate::metrics::Metric;
 use crate::peer::AGE_BYTES;
 use crate::post::{Next, Post};
 use crate::router::{ConnId, NoRoute};
+use crate::security::{Alarm, Hearer};
 
 const GONE: Farewell = Farewell { code: 1000, reason: "" };
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No credential of a backend was shown, or a wrong one.
+    #[error("a backend's credential is required")]
+    Stranger,
+    /// Signed for a host that is not this relay.
+    #[error("{}", upgrade::NOT_OUR_NAME.1)]
+    OtherHost,
+    /// There is no such agent, or it is somebody else's: the two are not told apart.
+    #[error("there is no such agent")]
+    NoAgent,
+    /// It is not a frame, or has no agent as its receiver.
+    #[error("{0}")]
+    NoFrame(String),
+    /// The frame was refused.
+    #[error("{0}")]
+    Nack(NackCode),
+    /// Not before so many ms have passed.
+    #[error("too many tries")]
+    TooOften(u64),
+    /// The relay is about to go, or this process was closed.
+    #[error("{0}")]
+    Leaving(&'static str),
+    /// The registry does not answer.
+    #[error(transparent)]
+    Registry(#[from] DeskError),
+}
+
+/// Whoever has sent a request, as far as the connection tells.
+#[derive(Clone)]
+pub struct Visitor {
+    /// From where.
+    pub address: IpAddr,
+    /// With whom its tries count.
+    pub neighbourhood: Neighbourhood,
+    /// Keying material of this TLS session, for signatures.
+    pub exporter: [u8; EXPORTER_BYTES],
+}
 
 /// See the module.
 #[derive(Clone)]
@@ -34,7 +81,8 @@ pub struct Gate {
 pub struct Credential {
     /// The backend.
     pub backend: BackendId,
-    organisation: String,
+    /// Its organisation.
+    pub organisation: String,
     visit: Arc<Visit>,
 }
 
@@ -56,18 +104,68 @@ impl Gate {
     ///
     /// # Errors
     /// It has none, or a wrong one.
-    pub fn backend(&self, request: &Parts) -> Result<Credential, Trouble> {
-        let visit = request.extensions.get::<Arc<Visit>>().ok_or_else(|| Trouble::busy("no connection"))?;
+    pub fn backend(&self, request: &Parts) -> Result<Credential, Denied> {
+        let visit = visit(request)?;
         match self.front.backend(&request.headers) {
             Some((backend, organisation)) => {
                 Ok(Credential { backend, organisation, visit: Arc::clone(visit) })
             }
             None => {
                 self.front.alarm_of_credential(&request.headers, visit.address.ip());
-                let text = "a backend's credential is required";
-                Err(Trouble::new(StatusCode::UNAUTHORIZED, "unauthorised", text))
+                Err(Denied::Stranger)
             }
         }
+    }
+
+    /// Who has sent a request.
+    ///
+    /// # Errors
+    /// It came by no connection of this relay.
+    pub fn visitor(&self, request: &Parts) -> Result<Visitor, Denied> {
+        let visit = visit(request)?;
+        let address = visit.address.ip();
+        Ok(Visitor { address, neighbourhood: neighbourhood(address), exporter: visit.exporter })
+    }
+
+    /// The host that was dialled, for which an agent signs.
+    ///
+    /// # Errors
+    /// This relay does not go by that name.
+    pub fn host(&self, headers: &HeaderMap) -> Result<String, Denied> {
+        self.front.host(headers).ok_or(Denied::OtherHost)
+    }
+
+    /// This moment.
+    pub fn now(&self) -> Now {
+        self.front.hub().clock.now()
+    }
+
+    /// What is set for pairings.
+    pub fn pairing(&self) -> &config::Pairing {
+        &self.front.pairing
+    }
+
+    /// Does something with the registry, on its thread.
+    ///
+    /// # Errors
+    /// The registry does not answer.
+    pub async fn registry<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Registry) -> T + Send + 'static,
+    ) -> Result<T, Denied> {
+        Ok(self.front.hub().desk.with(work).await?)
+    }
+
+    /// The organisation of a backend; empty for one that is not there.
+    pub fn organisation(&self, backend: &BackendId) -> String {
+        let table = self.front.hub().desk.backends();
+        table.get(backend).map(|record| record.organisation.clone()).unwrap_or_default()
+    }
+
+    /// A backend has done something of which it has to hear as an event of security.
+    pub fn alarm(&self, backend: &BackendId, kind: SecurityKind, detail: &str) {
+        let (about, hearer) = (Some(Address::Backend(backend.clone())), Hearer::Owner(backend.clone()));
+        self.front.hub().alarm(Alarm { kind, about, from: None, hearer, detail: detail.to_owned() });
     }
 
     /// How long a client may take to say what it has begun to say (`limits.handshake_timeout_ms`).
@@ -79,7 +177,7 @@ impl Gate {
     ///
     /// # Errors
     /// The relay is about to go, or the credential was revoked meanwhile.
-    pub fn guest(&self, who: &Credential, agent: AgentId) -> Result<Process, Trouble> {
+    pub fn guest(&self, who: &Credential, agent: AgentId) -> Result<Process, Denied> {
         let process = self.process(who);
         let backend = (&who.backend, who.organisation.as_str());
         let post = Arc::clone(&process.post);
@@ -91,7 +189,7 @@ impl Gate {
     ///
     /// # Errors
     /// As [`Self::guest`].
-    pub fn server(&self, who: &Credential) -> Result<Process, Trouble> {
+    pub fn server(&self, who: &Credential) -> Result<Process, Denied> {
         let process = self.process(who);
         let post = Arc::clone(&process.post);
         let hub = self.front.hub();
@@ -126,10 +224,10 @@ impl Gate {
 
 impl Process {
     /// Whoever came in after the farewell to all others, or after a revocation, would not hear of it.
-    fn checked(self) -> Result<Self, Trouble> {
+    fn checked(self) -> Result<Self, Denied> {
         let hub = self.front.hub();
         if hub.is_draining() || !hub.is_backend_good(&self.backend) {
-            return Err(Trouble::busy("this relay is about to go"));
+            return Err(Denied::Leaving("this relay is about to go"));
         }
         Ok(self)
     }
@@ -138,19 +236,19 @@ impl Process {
     ///
     /// # Errors
     /// Why it was not taken.
-    pub async fn send(&self, frame: String) -> Result<(), Trouble> {
+    pub async fn send(&self, frame: String) -> Result<(), Denied> {
         let (hub, now, frame) = (self.front.hub(), self.front.hub().clock.now(), Utf8Bytes::from(frame));
         let head = Route::parse(&frame).map_err(|error| match error {
-            EnvelopeError::TooLarge(_) => NackCode::TooLarge.into(),
-            error => Trouble::bad(error.to_string()),
+            EnvelopeError::TooLarge(_) => Denied::Nack(NackCode::TooLarge),
+            error => Denied::NoFrame(error.to_string()),
         })?;
         let Some(Ok(to @ Address::Agent(agent))) = head.to.map(str::parse) else {
-            return Err(Trouble::bad("to"));
+            return Err(Denied::NoFrame("to".to_owned()));
         };
         let from = Address::Backend(self.backend.clone());
         let letter = Letter::of(&head, &frame, &from, self.conn, now.ms);
         if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES {
-            return Err(NackCode::TooLarge.into());
+            return Err(Denied::Nack(NackCode::TooLarge));
         }
         hub.metrics.received(letter.class, frame.len());
         hub.tail.frame(now.unix_ms, &from, &head, letter.len());
@@ -159,22 +257,22 @@ impl Process {
             taken.map_err(|wait_ms| {
                 let detail = "more commands than limits.backend_commands_per_s or agent_commands_per_s";
                 hub.alarm_about(Some(from), &self.post, SecurityKind::RateTrip, detail);
-                Trouble::too_often(wait_ms)
+                Denied::TooOften(wait_ms)
             })?;
         }
         match hub.forward_backend((&self.backend, self.conn), &to, letter).await {
             Ok(()) => Ok(()),
             Err(NoRoute::Refused(NackCode::Offline)) => Err(self.why_not_here(agent).await),
-            Err(NoRoute::Refused(code)) => Err(code.into()),
-            Err(NoRoute::Stale) => Err(Trouble::busy("this process was closed")),
+            Err(NoRoute::Refused(code)) => Err(Denied::Nack(code)),
+            Err(NoRoute::Stale) => Err(Denied::Leaving("this process was closed")),
         }
     }
 
     /// Nobody learns which agents others have, connected or not.
-    async fn why_not_here(&self, agent: AgentId) -> Trouble {
+    async fn why_not_here(&self, agent: AgentId) -> Denied {
         match self.front.hub().desk.agent(agent).await {
-            Ok(Some(record)) if record.backend == self.backend => NackCode::Offline.into(),
-            Ok(_) => Trouble::unknown(),
+            Ok(Some(record)) if record.backend == self.backend => Denied::Nack(NackCode::Offline),
+            Ok(_) => Denied::NoAgent,
             Err(error) => error.into(),
         }
     }
@@ -220,6 +318,10 @@ impl Drop for Process {
         let moved = self.front.hub().router().leave_backend(self.conn, &self.backend);
         announce(&self.front, moved);
     }
+}
+
+fn visit(request: &Parts) -> Result<&Arc<Visit>, Denied> {
+    request.extensions.get::<Arc<Visit>>().ok_or(Denied::Leaving("there is no connection"))
 }
 
 /// Tells of agents that are served by another process now; whoever is told takes his time.

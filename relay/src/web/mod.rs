@@ -1,28 +1,22 @@
 //! The public port: HTTP/1.1 behind TLS, of which a websocket is an upgrade.
 
-mod answer;
-mod backend;
 mod gate;
-mod pair;
 mod upgrade;
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use spoolway_protocol::pairing::{
-    CLAIM_PATH, ENROL_PATH, FORGET_PATH, PAIR_BODY_BYTES, START_PATH, STEP_PATH,
-};
 use spoolway_protocol::version::{AGENT_PATH, BACKEND_PATH};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -31,10 +25,9 @@ use crate::config::Pairing;
 use crate::hub::Hub;
 use crate::listen::{Door, Visit};
 use crate::metrics::HandshakeFailure;
-use pair::Tries;
 
-pub use answer::{Trouble, json};
-pub use gate::{Credential, Gate, Process};
+pub use crate::desk::DeskError;
+pub use gate::{Credential, Denied, Gate, Process, Visitor};
 pub(crate) use upgrade::Dialled;
 
 /// Most bytes of a request's head; hyper takes no less.
@@ -45,38 +38,17 @@ const HEAD_BYTES: usize = 8 * 1024;
 pub(crate) struct Front {
     door: Door,
     pairing: Arc<Pairing>,
-    tries: Arc<Mutex<Tries>>,
 }
 
 impl Front {
     /// Behind this door.
     pub(crate) fn new(door: Door, pairing: Pairing) -> Self {
-        let tries = Arc::new(Mutex::new(Tries::new(&pairing)));
-        Self { door, pairing: Arc::new(pairing), tries }
+        Self { door, pairing: Arc::new(pairing) }
     }
 
     fn hub(&self) -> &Arc<Hub> {
         &self.door.hub
     }
-
-    fn tries(&self) -> MutexGuard<'_, Tries> {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-type Handler = fn() -> MethodRouter<Front>;
-
-/// What a backend may say to a pairing.
-const PAIRINGS: [(&str, Handler); 4] = [
-    (CLAIM_PATH, || post(backend::claim)),
-    ("/v1/pairings/{pair_id}", || get(backend::look)),
-    ("/v1/pairings/{pair_id}/approve", || post(backend::approve)),
-    ("/v1/pairings/{pair_id}/deny", || post(backend::deny)),
-];
-
-/// What the relay itself answers to backends by HTTP, for whoever describes it.
-pub fn paths_of_backends() -> impl Iterator<Item = &'static str> {
-    PAIRINGS.iter().map(|(path, _)| *path)
 }
 
 /// More of the public port, from outside this crate.
@@ -85,25 +57,22 @@ pub type More = fn(Gate) -> Router;
 /// Where each request goes.
 pub(crate) fn routes(front: Front, more: Option<More>) -> Router {
     let more = more.map(|more| more(Gate::new(front.clone()))).unwrap_or_default();
-    let pairings =
-        PAIRINGS.iter().fold(Router::new(), |router, (path, handler)| router.route(path, handler()));
-    pairings
+    Router::new()
         .route(AGENT_PATH, any(upgrade::agent))
         .route(BACKEND_PATH, any(upgrade::backend))
-        .route(START_PATH, post(pair::start))
-        .route(STEP_PATH, post(pair::step))
-        .route(ENROL_PATH, post(pair::enrol))
-        .route(FORGET_PATH, post(pair::forget))
-        .route("/pair/{code}", get(pair::page))
         .fallback(nowhere)
-        .layer(DefaultBodyLimit::max(PAIR_BODY_BYTES))
         .with_state(front)
         .merge(more)
 }
 
 async fn nowhere(State(front): State<Front>) -> Response {
     front.hub().metrics.handshake_failed(HandshakeFailure::Upgrade);
-    answer::text(StatusCode::NOT_FOUND, "agents dial /agent/v1, backends /backend/v1")
+    text(StatusCode::NOT_FOUND, "agents dial /agent/v1, backends /backend/v1")
+}
+
+/// A line for people, after which the connection is closed.
+fn text(status: StatusCode, text: &str) -> Response {
+    (status, [(header::CONNECTION, "close")], format!("{text}\n")).into_response()
 }
 
 /// Serves one connection until it is closed or has become a websocket.

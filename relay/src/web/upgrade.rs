@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Front, answer};
+use super::Front;
 use crate::auth;
 use crate::listen::{Counted, Visit};
 use crate::metrics::HandshakeFailure;
@@ -181,7 +181,7 @@ impl Front {
 }
 
 fn refused(status: StatusCode, text: &str) -> Response {
-    let mut response = answer::text(status, text);
+    let mut response = super::text(status, text);
     let more = match status {
         StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
         StatusCode::UPGRADE_REQUIRED => (header::UPGRADE, "websocket"),

@@ -1,4 +1,8 @@
-//! What a person types: the command line of a relay, and certificates of one's own. What runs is the crate `spoolway-relay`.
+//! The program `spoolway-relay`: its command line, its settings, the process around a relay that runs, and certificates of one's own. What it
+//! runs is the crate `spoolway-relay`.
 
 pub mod certs;
 pub mod cli;
+mod log;
+pub mod serve;
+pub mod settings;

@@ -7,7 +7,7 @@ use spoolway_agent::identity::Identity;
 use spoolway_protocol::AgentId;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 
 /// The name under which everybody dials the relay.
 pub(crate) const HOST: &str = "localhost";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
 use spoolway_protocol::{AgentId, JobState};
-use spoolway_relay::registry::Registry;
+use spoolway_relay_registry::Registry;
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 

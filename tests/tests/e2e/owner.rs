@@ -8,7 +8,7 @@ use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
 use spoolway_protocol::{AgentId, CmdId};
 use spoolway_relay::auth::hash_of_secret;
-use spoolway_relay::registry::{BackendRecord, EnrolmentRecord, Pairings, Registry};
+use spoolway_relay_registry::{BackendRecord, EnrolmentRecord, Pairings, Registry};
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
 use spoolway_tests::dial::{ConnectionError, Dialler, Frame, Relay, Socket};
 use tokio::time::timeout;

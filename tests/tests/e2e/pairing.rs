@@ -14,7 +14,7 @@ use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, p
 use spoolway_agent::uplink::RelaySettings;
 use spoolway_protocol::pairing::{PairInfo, PairStarted};
 use spoolway_protocol::{BackendId, Fault};
-use spoolway_relay::registry::{EnrolmentRecord, Pairings, Registry};
+use spoolway_relay_registry::{EnrolmentRecord, Pairings, Registry};
 use spoolway_relay_tools::certs;
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
 use spoolway_tests::dial::{Dialler, Relay};

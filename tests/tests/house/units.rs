@@ -95,7 +95,7 @@ fn a_token_is_looked_for_where_the_unit_waits_for_it() {
 #[test]
 fn a_unit_promises_to_notify_only_where_the_program_does() {
     for (unit, folder) in
-        [("systemd/spoolway-agent.service", "agent"), ("systemd/spoolway-relay.service", "relay")]
+        [("systemd/spoolway-agent.service", "agent"), ("systemd/spoolway-relay.service", "relay/tools")]
     {
         let sources = files(&format!("{folder}/src"), ".rs");
         let says = |word: &str| sources.iter().any(|path| read(path).contains(word));

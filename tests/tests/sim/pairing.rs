@@ -12,7 +12,7 @@ use spoolway_protocol::pairing::{
     PairInfo, PairOwner, PairSay, PairStarted, PairState, fingerprint_bytes, words_of,
 };
 use spoolway_protocol::{AgentId, B64, BackendId, Fault, Sha256Hex};
-use spoolway_relay::pairing::{Act, By, Came, Claim, Pairing as Row, Refused};
+use spoolway_relay_registry::pairing::{Act, By, Came, Claim, Pairing as Row, Refused};
 use spoolway_tests::rng::Rng;
 
 const SEEDS: u64 = 2_000;

@@ -15,7 +15,7 @@ use super::{Failed, USAGE};
 use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{EnrolmentRecord, Pairings, SqliteRegistry};
+use spoolway_relay_registry::{EnrolmentRecord, Pairings, SqliteRegistry};
 
 const DAY_MS: u64 = 86_400_000;
 

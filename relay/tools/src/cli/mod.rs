@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use spoolway_relay::config::{Config, LoadConfigError, Override, load};
+use spoolway_relay::config::Config;
 use spoolway_relay::console::Ask;
 use spoolway_relay::paths::Directories;
-use spoolway_relay::serve::{self, ServeError};
+
+use crate::serve::{self, ServeError};
+use crate::settings::{LoadConfigError, Override, load};
 
 /// Exit codes; 64 and above are those of sysexits.h.
 const RUNTIME: u8 = 1;

@@ -15,8 +15,8 @@ use spoolway_protocol::pairing::{PairCode, PairState, fingerprint_bytes, words_o
 use super::registry::{now_ms, open};
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
-use spoolway_relay::pairing::{Act, By, Claim, Pairing};
-use spoolway_relay::registry::{Pairings, Registry, SqliteRegistry};
+use spoolway_relay_registry::pairing::{Act, By, Claim, Pairing};
+use spoolway_relay_registry::{Pairings, Registry, SqliteRegistry};
 
 /// Time between two looks at what the other end has said.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -11,7 +11,7 @@ use spoolway_protocol::{AgentId, BackendId};
 
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
+use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {

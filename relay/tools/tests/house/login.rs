@@ -4,7 +4,7 @@ use crate::http::Line;
 use crate::world::{Machine, Seen, World};
 use serde_json::json;
 use spoolway_protocol::pairing::FORGET_PATH;
-use spoolway_relay::registry::Registry;
+use spoolway_relay_registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::pairing::{fingerprint_bytes, words_of};
-use spoolway_relay::registry::Registry;
+use spoolway_relay_registry::Registry;
 
 use crate::http::{Answer, Line};
 use crate::world::{Machine, World};

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 use spoolway_agent::clock::{utc, wall_ms};
-use spoolway_relay::config::load as load_config;
 use spoolway_relay::paths::Directories;
+use spoolway_relay_tools::settings::load as load_config;
 
 use self::cells::{Cell, Work};
 use self::install::Installed;
@@ -168,7 +168,7 @@ pub struct ProgramArguments {
 pub(super) fn play(arguments: &ProgramArguments) -> anyhow::Result<ExitCode> {
     let directories = Directories::at(&arguments.folder);
     let config = load_config(Some(&directories.config_file()), [], &[])?;
-    spoolway_relay::serve::run(config.clone(), &directories, move || Ok(config.clone()), None)?;
+    spoolway_relay_tools::serve::run(config.clone(), &directories, move || Ok(config.clone()), None)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use spoolway_protocol::limits::HB_MS;
 use spoolway_relay::auth;
 use spoolway_relay::paths::Directories;
-use spoolway_relay::registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
+use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 use spoolway_relay_tools::certs;
 
 use super::Contender;

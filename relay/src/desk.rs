@@ -7,9 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use spoolway_protocol::{AgentId, BackendId};
+use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, RegistryError, Standing};
 use tokio::sync::{mpsc, oneshot, watch};
-
-use super::{AgentRecord, BackendRecord, Registry, RegistryError};
 
 const QUESTIONS: usize = 1024;
 const CHANGES: usize = 1024;
@@ -19,42 +18,17 @@ const GROUP_COUNTERS: usize = 32;
 const GROUP_FOR: Duration = Duration::from_millis(200);
 
 /// Every backend by name; small enough to be looked at during an upgrade without asking the thread.
-pub type BackendTable = HashMap<BackendId, BackendRecord>;
+pub(crate) type BackendTable = HashMap<BackendId, BackendRecord>;
 
 /// What a running relay has to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// This agent may not be connected any longer.
     Agent(AgentId, Standing),
     /// This agent may be connected, and this backend owns it.
     Owner(AgentId, BackendId),
     /// Some backend's record changed; the new table is in place.
     Backends,
-}
-
-/// Whether an agent may be connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It may.
-    Good,
-    /// It is not registered.
-    Unknown,
-    /// It was revoked.
-    Revoked,
-    /// A clone was seen; a person has to release it.
-    Quarantined,
-}
-
-impl Standing {
-    /// The standing of a record.
-    pub fn of(record: Option<&AgentRecord>) -> Self {
-        match record {
-            None => Self::Unknown,
-            Some(AgentRecord { revoked_ms: Some(_), .. }) => Self::Revoked,
-            Some(AgentRecord { quarantined_ms: Some(_), .. }) => Self::Quarantined,
-            Some(_) => Self::Good,
-        }
-    }
 }
 
 /// Why a question was not answered.
@@ -81,7 +55,7 @@ enum Question {
 
 /// The handle on the registry's thread.
 #[derive(Debug)]
-pub struct Desk {
+pub(crate) struct Desk {
     questions: SyncSender<Question>,
     backends: watch::Receiver<Arc<BackendTable>>,
     thread: Option<JoinHandle<()>>,
@@ -92,7 +66,7 @@ impl Desk {
     ///
     /// # Errors
     /// The store failed, or the thread cannot be started.
-    pub fn open(registry: Box<dyn Registry>) -> Result<(Self, mpsc::Receiver<Change>), RegistryError> {
+    pub(crate) fn open(registry: Box<dyn Registry>) -> Result<(Self, mpsc::Receiver<Change>), RegistryError> {
         let (questions, inbox) = sync_channel(QUESTIONS);
         let (changes, changed) = mpsc::channel(CHANGES);
         let (table, backends) = watch::channel(Arc::new(table_of(registry.as_ref())?));
@@ -109,7 +83,7 @@ impl Desk {
     ///
     /// # Errors
     /// The desk is busy or the store failed.
-    pub async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, DeskError> {
+    pub(crate) async fn agent(&self, id: AgentId) -> Result<Option<AgentRecord>, DeskError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Agent(id, reply))?;
         answer.await.map_err(|_| DeskError::Failed)?
@@ -119,7 +93,7 @@ impl Desk {
     ///
     /// # Errors
     /// The desk is busy or the store failed.
-    pub async fn raise_hello_ctr(&self, id: AgentId, counter: u64) -> Result<bool, DeskError> {
+    pub(crate) async fn raise_hello_ctr(&self, id: AgentId, counter: u64) -> Result<bool, DeskError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Question::Raise(id, counter, reply))?;
         answer.await.map_err(|_| DeskError::Failed)?
@@ -129,7 +103,7 @@ impl Desk {
     ///
     /// # Errors
     /// The desk is busy.
-    pub fn quarantine(&self, id: AgentId, now_ms: u64) -> Result<(), DeskError> {
+    pub(crate) fn quarantine(&self, id: AgentId, now_ms: u64) -> Result<(), DeskError> {
         self.ask(Question::Quarantine(id, now_ms))
     }
 
@@ -137,7 +111,7 @@ impl Desk {
     ///
     /// # Errors
     /// The desk is busy, or its thread is gone.
-    pub async fn with<T: Send + 'static>(
+    pub(crate) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Registry) -> T + Send + 'static,
     ) -> Result<T, DeskError> {
@@ -148,7 +122,7 @@ impl Desk {
     }
 
     /// Every backend.
-    pub fn backends(&self) -> Arc<BackendTable> {
+    pub(crate) fn backends(&self) -> Arc<BackendTable> {
         Arc::clone(&self.backends.borrow())
     }
 

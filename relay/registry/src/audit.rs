@@ -3,12 +3,12 @@
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
-use super::{RegistryError, SqliteRegistry};
+use crate::{RegistryError, SqliteRegistry};
 
 /// So many rows are kept; each is a hundred bytes or so.
 const KEPT: u32 = 100_000;
 
-pub(super) const AUDIT: &str = "
+pub(crate) const AUDIT: &str = "
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
     detail TEXT NOT NULL
@@ -36,7 +36,7 @@ pub struct AuditRow {
 }
 
 /// Adds a row; it is kept when the transaction is.
-pub(super) fn note(
+pub(crate) fn note(
     change: &Transaction<'_>,
     actor: &str,
     action: &str,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use spoolway_protocol::{AgentId, BackendId};
 
-use super::audit::{AUDIT, note};
-use super::pairings::{PAIRINGS, good_backend};
-use super::{AgentRecord, BackendRecord, Changed, Registry, RegistryError};
+use crate::audit::{AUDIT, note};
+use crate::pairings::{PAIRINGS, good_backend};
+use crate::{AgentRecord, BackendRecord, Changed, Registry, RegistryError};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,13 +37,13 @@ const AGENT_COLUMNS: &str = "id, public_key, backend, name, hello_ctr, revoked_m
 /// [`Registry`] in a SQLite file (WAL).
 #[derive(Debug)]
 pub struct SqliteRegistry {
-    pub(super) connection: Connection,
+    pub(crate) connection: Connection,
     /// Who changes something through it, for the audit.
-    pub(super) actor: String,
+    pub(crate) actor: String,
 }
 
 /// The actor where nobody else is named.
-pub(super) const RELAY: &str = "relay";
+pub(crate) const RELAY: &str = "relay";
 
 impl SqliteRegistry {
     /// Opens the file, or makes it and its folder.
@@ -219,7 +219,7 @@ fn revoke(change: &Transaction<'_>, id: &AgentId, now_ms: u64, revision: u64) ->
     known(change.execute(sql, params![id.to_string(), now_ms, revision])?, "agent", id)
 }
 
-pub(super) fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {
+pub(crate) fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {
     if rows == 1 { Ok(()) } else { Err(RegistryError::Unknown(format!("{kind} {id}"))) }
 }
 
@@ -245,7 +245,7 @@ fn backend_of(row: &Row<'_>) -> rusqlite::Result<BackendRecord> {
     })
 }
 
-pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {

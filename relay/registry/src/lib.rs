@@ -1,14 +1,16 @@
-//! Who may connect: agents, backends, revocations, and pairings under way; behind one trait.
+//! Who may connect to a relay: agents, backends, revocations, and pairings under way; behind one trait.
+//!
+//! A relay that runs, what pairs agents over HTTP and the commands of an operator all see the registry through this crate, each in its own
+//! process or thread.
 
 mod audit;
-mod desk;
+pub mod pairing;
 mod pairings;
 mod sqlite;
 
 use spoolway_protocol::{AgentId, BackendId};
 
 pub use audit::AuditRow;
-pub use desk::{BackendTable, Change, Desk, DeskError, Standing};
 pub use pairings::{EnrolmentRecord, PairError, Pairings};
 pub use sqlite::SqliteRegistry;
 
@@ -49,6 +51,31 @@ pub struct BackendRecord {
 impl std::fmt::Debug for BackendRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BackendRecord").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Whether an agent may be connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Good,
+    /// It is not registered.
+    Unknown,
+    /// It was revoked.
+    Revoked,
+    /// A clone was seen; a person has to release it.
+    Quarantined,
+}
+
+impl Standing {
+    /// The standing of a record.
+    pub fn of(record: Option<&AgentRecord>) -> Self {
+        match record {
+            None => Self::Unknown,
+            Some(AgentRecord { revoked_ms: Some(_), .. }) => Self::Revoked,
+            Some(AgentRecord { quarantined_ms: Some(_), .. }) => Self::Quarantined,
+            Some(_) => Self::Good,
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use spoolway_relay::config::{Log, LogFormat};
+use spoolway_relay::tail::Tail;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
-
-use crate::config::{Log, LogFormat};
-use crate::tail::Tail;
 
 /// Installs the process-wide subscriber.
 ///

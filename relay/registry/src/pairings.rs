@@ -4,12 +4,12 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use spoolway_protocol::pairing::{PAIR_S, PairCode};
 use spoolway_protocol::{AgentId, BackendId};
 
-use super::audit::note;
-use super::sqlite::{RELAY, known, parsed};
-use super::{RegistryError, SqliteRegistry};
+use crate::audit::note;
 use crate::pairing::{Act, By, Came, Pairing, Refused};
+use crate::sqlite::{RELAY, known, parsed};
+use crate::{RegistryError, SqliteRegistry};
 
-pub(super) const PAIRINGS: &str = "
+pub(crate) const PAIRINGS: &str = "
 CREATE TABLE pairing (
     id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, agent TEXT NOT NULL UNIQUE, began_ms INTEGER NOT NULL,
     state TEXT NOT NULL
@@ -294,7 +294,7 @@ fn own(
 }
 
 /// The backend is there and not revoked.
-pub(super) fn good_backend(change: &Transaction<'_>, backend: &BackendId) -> Result<(), RegistryError> {
+pub(crate) fn good_backend(change: &Transaction<'_>, backend: &BackendId) -> Result<(), RegistryError> {
     let sql = "SELECT revoked_ms FROM backend WHERE id = ?1";
     match change.query_row(sql, [backend.as_str()], |row| row.get::<_, Option<u64>>(0)).optional()? {
         None => Err(RegistryError::Unknown(format!("backend {backend}"))),

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use spoolway_relay::config::{Config, DEFAULT_TOML};
 use toml::{Table, Value};
-
-use super::{Config, DEFAULT_TOML};
 
 const ENV_PREFIX: &str = "SPOOLWAY_RELAY_";
 
@@ -180,6 +179,8 @@ impl Layers {
 
 #[cfg(test)]
 mod tests {
+    use spoolway_relay::config::{Identity, Listen};
+
     use super::*;
 
     fn with_file(text: &str) -> Result<Config, LoadConfigError> {
@@ -256,6 +257,4 @@ mod tests {
         let error = set("SPOOLWAY_RELAY_ADMIN_ADDRESS", "0.0.0.0:9443");
         assert!(error.contains("loopback"), "{error}");
     }
-
-    use super::super::{Identity, Listen};
 }

@@ -5,16 +5,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use spoolway_protocol::pairing::Problem;
 use spoolway_protocol::session::NackCode;
-
-use crate::pairing::Refused;
-use crate::registry::{DeskError, PairError, RegistryError};
+use spoolway_relay::web::Denied;
+use spoolway_relay_registry::pairing::Refused;
+use spoolway_relay_registry::{PairError, RegistryError};
 
 /// After how long to ask again where nobody knows better, ms.
 const RETRY_MS: u64 = 5_000;
 
 /// Why a request was not carried out.
 #[derive(Debug)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -23,31 +23,46 @@ pub struct Trouble {
 
 impl Trouble {
     /// With a status, a code for programs and a text for people.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), retry_after_ms: None }
     }
 
     /// The request has to be mended.
-    pub fn bad(detail: impl Into<String>) -> Self {
+    pub(crate) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_field", detail)
     }
 
     /// There is no such thing, or it is somebody else's.
-    pub fn unknown() -> Self {
-        Refused::Unknown.into()
+    pub(crate) fn unknown(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown", detail)
     }
 
     /// Not before so many ms have passed.
-    pub fn too_often(wait_ms: u64) -> Self {
+    pub(crate) fn too_often(wait_ms: u64) -> Self {
         let detail = "too many tries; wait as long as Retry-After says";
         let trouble = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
         Self { retry_after_ms: Some(wait_ms), ..trouble }
     }
 
     /// Not now.
-    pub fn busy(detail: &str) -> Self {
+    pub(crate) fn busy(detail: &str) -> Self {
         let trouble = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
         Self { retry_after_ms: Some(RETRY_MS), ..trouble }
+    }
+}
+
+impl From<Denied> for Trouble {
+    fn from(denied: Denied) -> Self {
+        let text = denied.to_string();
+        match denied {
+            Denied::Stranger => Self::new(StatusCode::UNAUTHORIZED, "unauthorised", text),
+            Denied::OtherHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "unknown", text),
+            Denied::NoAgent => Self::unknown(&text),
+            Denied::NoFrame(_) => Self::bad(text),
+            Denied::Nack(code) => code.into(),
+            Denied::TooOften(wait_ms) => Self::too_often(wait_ms),
+            Denied::Leaving(_) | Denied::Registry(_) => Self::busy(&text),
+        }
     }
 }
 
@@ -89,12 +104,6 @@ impl From<RegistryError> for Trouble {
     }
 }
 
-impl From<DeskError> for Trouble {
-    fn from(_: DeskError) -> Self {
-        Self::busy("the registry is busy")
-    }
-}
-
 impl From<NackCode> for Trouble {
     fn from(code: NackCode) -> Self {
         let (status, text) = match code {
@@ -102,7 +111,7 @@ impl From<NackCode> for Trouble {
             NackCode::Busy => (StatusCode::SERVICE_UNAVAILABLE, "the agent has enough to do"),
             NackCode::Expired => (StatusCode::GONE, "its TTL ran out on the way"),
             NackCode::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "a frame has room for 64 KiB"),
-            NackCode::Unauthorised => return Self::unknown(),
+            NackCode::Unauthorised => return Denied::NoAgent.into(),
             _ => (StatusCode::BAD_REQUEST, "the agent does not take it"),
         };
         let wait_ms = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_MS);
@@ -126,13 +135,13 @@ impl IntoResponse for Trouble {
 }
 
 /// A body of the protocol.
-pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).expect("protocol types have string keys, so they serialise");
     let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, kind, text).into_response()
 }
 
 /// A line for people, after which the connection is closed.
-pub(super) fn text(status: StatusCode, text: &str) -> Response {
+pub(crate) fn text(status: StatusCode, text: &str) -> Response {
     (status, [(header::CONNECTION, "close")], format!("{text}\n")).into_response()
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
+use spoolway_relay::config::Config;
+use spoolway_relay::paths::Directories;
+use spoolway_relay::run::{Bound, LoadTlsError, Outside, run_from};
+use spoolway_relay::tail::Tail;
+use spoolway_relay::web::More;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, LoadConfigError};
-use crate::paths::Directories;
-use crate::run::{Bound, Outside, run_from};
-use crate::tail::Tail;
-use crate::tls::LoadTlsError;
-use crate::web::More;
+use crate::settings::LoadConfigError;
 
 /// Why a relay does not run; the texts say which part and why.
 #[derive(Debug, thiserror::Error)]
