@@ -167,11 +167,27 @@ pub struct EventAck {
     pub extra: Extra,
 }
 
+open_words!(
+    /// How the process before this one ended.
+    PrevExit {
+        /// There was none.
+        First = "first",
+        /// It was told to stop.
+        Clean = "clean",
+        /// It was killed, it crashed, or the power went.
+        Unclean = "unclean",
+        /// It left no database where there was one.
+        DatabaseMissing = "database_missing",
+        /// It left a damaged database, which was set aside.
+        DatabaseDamaged = "database_damaged",
+    }
+);
+
 /// `agent.started`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStarted {
-    /// How the process before ended: `clean`, `crash`, `power`, `first`.
-    pub prev_exit: String,
+    /// How the process before ended.
+    pub prev_exit: PrevExit,
     /// This boot of the machine.
     pub boot_id: BootId,
     /// The agent's version.

@@ -190,3 +190,20 @@ impl Door {
         Ok((stream, exporter.map_err(io::Error::other)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::{socket_keepalive, tcp_user_timeout};
+
+    use super::*;
+
+    /// What the kernel does for a connection that says nothing is set before anybody is accepted.
+    #[tokio::test]
+    async fn whoever_acknowledges_nothing_is_gone_after_dead_ms() {
+        let listener = bind((std::net::Ipv4Addr::LOCALHOST, 0).into(), 8, 150_000).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(tcp_user_timeout(&accepted).unwrap(), 150_000);
+        assert!(socket_keepalive(&accepted).unwrap());
+    }
+}

@@ -7,7 +7,7 @@ use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::recovery::Loss;
 use spoolway_agent_core::stream::Stats;
-use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged};
+use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged, PrevExit};
 use spoolway_protocol::job::{JobState, Outcome};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
@@ -112,15 +112,15 @@ impl Clerk {
 
     async fn tell_start(&mut self, start: &Start) {
         let prev_exit = match start {
-            Start::Fresh => "first start",
-            Start::Clean => "clean",
-            Start::Unclean => "unclean",
-            Start::Missing => "database missing",
-            Start::Corrupt { .. } => "database damaged",
+            Start::Fresh => PrevExit::First,
+            Start::Clean => PrevExit::Clean,
+            Start::Unclean => PrevExit::Unclean,
+            Start::Missing => PrevExit::DatabaseMissing,
+            Start::Corrupt { .. } => PrevExit::DatabaseDamaged,
         };
         let stamp = self.clock.stamp();
         let started = EventData::AgentStarted(AgentStarted {
-            prev_exit: prev_exit.to_owned(),
+            prev_exit,
             boot_id: self.clock.boot_id().clone(),
             ver: env!("CARGO_PKG_VERSION").to_owned(),
             extra: Extra::default(),

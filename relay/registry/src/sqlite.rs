@@ -1,5 +1,7 @@
 //! The registry in one SQLite file, shared between a running relay and the command line.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ impl SqliteRegistry {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
+        // For its owner only: secrets are compared with what it holds. SQLite's own files beside it get the same rights.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -257,6 +261,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn backend(id: &str) -> BackendRecord {
@@ -287,6 +293,8 @@ mod tests {
         let file = dir.path().join("state/registry.db");
         let one = SqliteRegistry::open(&file).unwrap();
         let mut two = SqliteRegistry::open(&file).unwrap();
+        let others = |name: &str| file.with_file_name(name).metadata().unwrap().permissions().mode() & 0o077;
+        assert_eq!([others("registry.db"), others("registry.db-wal")], [0, 0]);
         let before = one.data_version().unwrap();
         two.add_backend(&backend("farm")).unwrap();
         two.add_agent(&agent(1, "farm")).unwrap();
