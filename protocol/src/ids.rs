@@ -207,11 +207,13 @@ impl AgentId {
 
 impl fmt::Display for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = u128::from_be_bytes(self.0);
-        (0..AGENT_CHARS).rev().try_for_each(|at| {
-            let digit = (bits >> (5 * at)) & 31;
-            fmt::Write::write_char(f, char::from(CROCKFORD[digit as usize]))
-        })
+        let mut bits = u128::from_be_bytes(self.0);
+        let mut digits = [0; AGENT_CHARS];
+        for digit in digits.iter_mut().rev() {
+            *digit = CROCKFORD[(bits & 31) as usize];
+            bits >>= 5;
+        }
+        f.write_str(str::from_utf8(&digits).expect("the alphabet is ASCII"))
     }
 }
 

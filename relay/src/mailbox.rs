@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use spoolway_protocol::route::Passage;
 use spoolway_protocol::{Address, Route};
@@ -233,13 +233,31 @@ impl Queue {
     }
 }
 
+/// A slot is a hash already, and is not hashed again.
+#[derive(Debug, Default, Clone, Copy)]
+struct Slot(u64);
+
+impl Hasher for Slot {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 /// See the table at the top of this file.
 #[derive(Debug)]
 pub struct Mailbox {
     bounds: Bounds,
     queues: [Queue; Class::ALL.len()],
     /// Where the latest of a slot stands, counted from the first letter of telemetry that ever was.
-    slots: HashMap<u64, usize>,
+    slots: HashMap<u64, usize, BuildHasherDefault<Slot>>,
     /// Letters of telemetry that have left.
     left: usize,
     farewell: Option<Farewell>,
@@ -248,7 +266,7 @@ pub struct Mailbox {
 impl Mailbox {
     /// An empty mailbox; it holds no heap memory.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, queues: Default::default(), slots: HashMap::new(), left: 0, farewell: None }
+        Self { bounds, queues: Default::default(), slots: HashMap::default(), left: 0, farewell: None }
     }
 
     /// Whether a letter of this class would be taken.
@@ -300,6 +318,11 @@ impl Mailbox {
         dropped
     }
 
+    /// Letters that wait.
+    pub fn waiting(&self) -> usize {
+        self.queues.iter().map(|queue| queue.letters.len()).sum()
+    }
+
     /// The next letter to write.
     pub fn pop(&mut self) -> Option<Letter> {
         Class::ALL.into_iter().find_map(|class| self.pop_of(class))
@@ -311,7 +334,7 @@ impl Mailbox {
             self.left += 1;
             self.slots.remove(&slot);
             if self.slots.is_empty() && !KEEP_CAPACITY.contains(&self.slots.capacity()) {
-                self.slots = HashMap::new();
+                self.slots = HashMap::default();
             }
         }
         Some(letter)

@@ -1,5 +1,6 @@
 //! One task per peer: it carries frames between socket, session, router and mailbox.
 
+mod bell;
 mod entry;
 
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::session::Subscribe;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
+use self::bell::Bell;
 use crate::auth;
+use crate::clock::Now;
 use crate::hub::{Hub, Watched};
 use crate::limits::Allowance;
 use crate::listen::Counted;
@@ -107,29 +110,35 @@ impl Peer<'_> {
     async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<S>) -> Result<(), Done> {
         self.say_outputs().await?;
         self.enter_backend().await?;
+        let mut bell = Bell::new(self.hub.clock, self.hub.options.hb_ms);
         loop {
-            let Some(incoming) = self.next(reader).await else {
-                self.session.handle_time(self.hub.clock.now());
-                self.say_outputs().await?;
-                continue;
+            let incoming = tokio::select! {
+                biased;
+                incoming = reader.read() => Some(incoming),
+                () = bell.ring(self.session.wake_at_ms()) => None,
             };
+            let now = self.hub.clock.now();
             match incoming {
-                Incoming::Text(text) => {
+                None => {
+                    self.session.handle_time(now);
+                    self.say_outputs().await?;
+                }
+                Some(Incoming::Text(text)) => {
                     // What a frame needs has a box of its own: an idle connection holds no room for it.
-                    let class = Box::pin(self.handle_text(&text)).await?;
-                    self.pay(class, text.len()).await;
+                    let class = Box::pin(self.handle_text(now, &text)).await?;
+                    self.pay(class, text.len(), now.ms).await;
                 }
-                Incoming::Binary(bytes) => {
+                Some(Incoming::Binary(bytes)) => {
                     let len = bytes.len();
-                    Box::pin(self.handle_binary(bytes)).await?;
-                    self.pay(Class::Bulk, len).await;
+                    Box::pin(self.handle_binary(now, bytes)).await?;
+                    self.pay(Class::Bulk, len, now.ms).await;
                 }
-                Incoming::Alive => {
-                    self.session.handle_alive(self.hub.clock.now());
-                    self.pay(Class::Reliable, 0).await;
+                Some(Incoming::Alive) => {
+                    self.session.handle_alive(now);
+                    self.pay(Class::Reliable, 0, now.ms).await;
                 }
-                Incoming::Closed => return Err(Done),
-                Incoming::Broken(reason) => {
+                Some(Incoming::Closed) => return Err(Done),
+                Some(Incoming::Broken(reason)) => {
                     if reason == FRAME_TOO_LARGE {
                         self.alarm(SecurityKind::OversizeFrame, reason);
                     }
@@ -140,46 +149,39 @@ impl Peer<'_> {
         }
     }
 
-    /// `None` when the session's time has come first.
-    async fn next<S: Carrier>(&self, reader: &mut Reader<S>) -> Option<Incoming> {
-        match self.session.wake_at_ms() {
-            Some(at_ms) => timeout_at(self.hub.clock.at(at_ms), reader.read()).await.ok(),
-            None => Some(reader.read().await),
-        }
-    }
-
     /// Returns the class of the frame.
-    async fn handle_text(&mut self, text: &Utf8Bytes) -> Result<Class, Done> {
+    async fn handle_text(&mut self, now: Now, text: &Utf8Bytes) -> Result<Class, Done> {
         if text.len() > TEXT_FRAME_BYTES {
             self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
         }
-        let heard = self.session.handle_frame(self.hub.clock.now(), Route::parse(text));
+        let heard = self.session.handle_frame(now, Route::parse(text));
         let class = if let Heard::Forward(head, _) = &heard { Class::of(head) } else { Class::Reliable };
         self.hub.metrics.received(class, text.len());
         match heard {
             Heard::Nothing => {}
             Heard::Hello(claim) => Box::pin(self.login(*claim)).await?,
             Heard::Subscribe(wanted) => Box::pin(self.subscribe(text, wanted)).await?,
-            Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len())? => {}
-            Heard::Forward(head, to) => self.forward(&head, text, &to).await?,
+            Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len(), now.ms)? => {}
+            Heard::Forward(head, to) => self.forward(now, &head, text, &to).await?,
         }
         self.say_outputs().await?;
         Ok(class)
     }
 
     /// Reads no further before the peer may have sent this frame.
-    async fn pay(&mut self, class: Class, len: usize) {
+    async fn pay(&mut self, class: Class, len: usize, mut now_ms: u64) {
         while !class.is_lossy()
-            && let Err(wait_ms) = self.allowance.take(class, len, self.hub.clock.ms())
+            && let Err(wait_ms) = self.allowance.take(class, len, now_ms)
         {
             self.alarm(SecurityKind::RateTrip, "faster than limits.agent_frames_per_s or agent_bytes_per_s");
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            now_ms = self.hub.clock.ms();
         }
     }
 
     /// Whether a frame that may be lost is one more than the peer may send; whoever goes on and on with it is closed.
-    fn is_too_much(&mut self, class: Class, len: usize) -> Result<bool, Done> {
-        if self.allowance.take(class, len, self.hub.clock.ms()).is_ok() {
+    fn is_too_much(&mut self, class: Class, len: usize, now_ms: u64) -> Result<bool, Done> {
+        if self.allowance.take(class, len, now_ms).is_ok() {
             return Ok(false);
         }
         self.hub.metrics.displaced(class, Displaced { coalesced: false, dropped: 1 });
@@ -192,8 +194,14 @@ impl Peer<'_> {
         Err(Done)
     }
 
-    async fn forward(&mut self, head: &Route<'_>, text: &Utf8Bytes, to: &Address) -> Result<(), Done> {
-        let (from, now) = (self.address()?, self.hub.clock.now());
+    async fn forward(
+        &mut self,
+        now: Now,
+        head: &Route<'_>,
+        text: &Utf8Bytes,
+        to: &Address,
+    ) -> Result<(), Done> {
+        let from = self.address()?;
         let letter = Letter::of(head, text, &from, self.conn, now.ms);
         self.hub.tail.frame(now.unix_ms, &from, head, letter.len());
         let routed = match &self.seat {
@@ -230,13 +238,13 @@ impl Peer<'_> {
         is_one
     }
 
-    async fn handle_binary(&mut self, bytes: Bytes) -> Result<(), Done> {
-        self.session.handle_alive(self.hub.clock.now());
+    async fn handle_binary(&mut self, now: Now, bytes: Bytes) -> Result<(), Done> {
+        self.session.handle_alive(now);
         self.hub.metrics.received(Class::Bulk, bytes.len());
         let routed = match (&self.seat, Chunk::decode(&bytes)) {
             (Seat::Backend(backend), Ok(chunk)) => {
                 let to = Address::Agent(AgentId::from_bytes(chunk.to));
-                let letter = Letter::chunk(bytes, self.conn, self.hub.clock.ms());
+                let letter = Letter::chunk(bytes, self.conn, now.ms);
                 self.hub.forward_backend((backend, self.conn), &to, letter).await
             }
             (Seat::Backend(_), Err(_)) => Err(NoRoute::Refused(NackCode::BadField)),

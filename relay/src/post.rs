@@ -124,7 +124,7 @@ impl Post {
 
     fn try_next(self: &Arc<Self>) -> Option<Next> {
         let mut inside = self.lock();
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(inside.mailbox.waiting().min(BATCH_FRAMES));
         let mut bytes = 0;
         while batch.len() < BATCH_FRAMES && bytes < BATCH_BYTES {
             let Some(letter) = inside.mailbox.pop() else { break };

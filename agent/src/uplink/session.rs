@@ -308,7 +308,7 @@ impl<'a> Session<'a> {
             }
             Arrival::Beat(beat) => self.answer(&beat),
             Arrival::BeatAck(ack) => {
-                self.heartbeats.handle_ack(now, ack.n);
+                self.heartbeats.handle_ack(now, ack.n, ack.relay_time_ms);
                 self.learn_time(ack.relay_time_ms);
             }
             Arrival::Drain(drain) => self.drain(now, &drain),

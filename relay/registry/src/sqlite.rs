@@ -47,6 +47,15 @@ pub struct SqliteRegistry {
 /// The actor where nobody else is named.
 pub(crate) const RELAY: &str = "relay";
 
+/// Makes the file for its owner only, as secrets are compared with what it holds; SQLite's own files beside it get the same rights. One that
+/// is there is not touched: to close it would end the locks that this process may have on it (fcntl(2)).
+fn make_private(file: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 impl SqliteRegistry {
     /// Opens the file, or makes it and its folder.
     ///
@@ -56,8 +65,7 @@ impl SqliteRegistry {
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        // For its owner only: secrets are compared with what it holds. SQLite's own files beside it get the same rights.
-        OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+        make_private(file)?;
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;

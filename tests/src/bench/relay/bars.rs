@@ -145,6 +145,7 @@ mod tests {
                 connections: 19_000,
                 bytes_per_connection: 1_000.0 * times,
                 accept_us: 1.0,
+                cpu_even_percent: 3.0 * times,
                 cpu_percent: 2.0 * times,
             }),
             forward: Some(forward(1, 10.0)),

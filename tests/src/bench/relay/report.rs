@@ -45,10 +45,11 @@ impl Column {
 type Figure = fn(&Column) -> Option<f64>;
 
 /// Rows of the table: what, digits behind the point, and the figure. Where there is a ratio, less is better.
-const ROWS: [(&str, usize, bool, Figure); 16] = [
+const ROWS: [(&str, usize, bool, Figure); 17] = [
     ("RSS bytes per idle TLS connection", 0, true, |c| Some(c.idle.as_ref()?.bytes_per_connection)),
     ("CPU us to let one in", 0, true, |c| Some(c.idle.as_ref()?.accept_us)),
     ("CPU with all idle, % of a core", 2, true, |c| Some(c.idle.as_ref()?.cpu_percent)),
+    ("the same, heartbeats one by one", 2, true, |c| Some(c.idle.as_ref()?.cpu_even_percent)),
     ("CPU us per message", 1, true, |c| Some(c.forward.as_ref()?.cpu_us)),
     ("p50 us", 0, true, |c| Some(c.forward.as_ref()?.p50_us)),
     ("p99 us", 0, false, |c| Some(c.forward.as_ref()?.p99_us)),
@@ -158,7 +159,13 @@ mod tests {
     #[test]
     fn the_table_has_ratios_and_names_what_is_missing() {
         let idle = |bytes_per_connection| {
-            Some(Idle { connections: 5, bytes_per_connection, accept_us: 150.0, cpu_percent: 1.0 })
+            Some(Idle {
+                connections: 5,
+                bytes_per_connection,
+                accept_us: 150.0,
+                cpu_even_percent: 2.0,
+                cpu_percent: 1.0,
+            })
         };
         let columns = [(Contender::Spoolway, 10_000.0), (Contender::Nats, 40_000.0)];
         let columns = columns.map(|(contender, bytes)| Column {
