@@ -21,9 +21,6 @@ const WS: &str = "ws@8.23.0";
 /// Sockets beyond those of the agents: the backend, and who has not left yet.
 const SPARE_SOCKETS: usize = 1_000;
 
-/// How the relay is installed: what its unit sets in the environment holds here, too.
-const UNIT: &str = include_str!("../../../../systemd/spoolway-relay.service");
-
 /// Where the servers are.
 #[derive(Debug, Default)]
 pub(super) struct Installed {
@@ -91,13 +88,12 @@ impl Installed {
             Contender::Spoolway => {
                 write("relay.toml", relay_config(port, settings)?)?;
                 let folder = site.dir().display().to_string();
-                let started = match &self.relay {
+                Ok(match &self.relay {
                     Some(program) => Started::new(program, ["--folder", &folder, "run"].map(str::to_owned)),
                     None => {
                         Started::new(&site.program, ["relay-program", "--folder", &folder].map(str::to_owned))
                     }
-                };
-                Ok(environment_of(UNIT).fold(started, |started, (name, value)| started.with(name, value)))
+                })
             }
             Contender::Mosquitto | Contender::MosquittoQos1 => {
                 let (program, libraries) = self.mosquitto.as_ref().with_context(missing)?;
@@ -224,11 +220,6 @@ fn version_of(program: &Path, word: &str, libraries: Option<&Path>) -> anyhow::R
     }
 }
 
-/// The variables that a unit sets, one a line (systemd.exec(5)).
-fn environment_of(unit: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,11 +237,5 @@ mod tests {
         let flood = read(Settings { connections: 30_000, is_flood: true, settle });
         let limits = &flood.limits;
         assert_eq!((limits.agent_frames_per_s, limits.agent_bytes_per_s, limits.max_sockets), (0, 0, 31_000));
-    }
-
-    #[test]
-    fn the_relay_has_the_environment_of_its_unit() {
-        let set: Vec<_> = environment_of(UNIT).collect();
-        assert_eq!(set, [("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]);
     }
 }
