@@ -19,7 +19,7 @@ use spoolway_protocol::envelope::Lane;
 use spoolway_protocol::printer::PrinterSummary;
 use spoolway_protocol::session::Nack;
 use spoolway_protocol::telemetry::Readings;
-use spoolway_protocol::transfer::{ChunkEnd, ChunkErr, ChunkGet};
+use spoolway_protocol::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
 use tokio::sync::oneshot;
 
 /// Messages of the relay that may wait for the desk.
@@ -84,6 +84,8 @@ pub enum Outbound {
     Nack(Nack),
     /// A piece of a job file is wanted.
     ChunkGet(ChunkGet),
+    /// No more of a job file is wanted.
+    ChunkDone(ChunkDone),
 }
 
 /// What a hello says of the desk.

@@ -91,7 +91,7 @@ pub struct Envelope {
     /// The sender; the relay writes the identity of the connection over it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
-    /// The message that this one answers.
+    /// The message that this one answers. What an agent says about a file that it is sent has the file's name here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re: Option<MsgId>,
     /// When it was made.

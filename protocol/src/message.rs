@@ -6,7 +6,7 @@ use crate::hello::{Challenge, Hello, Reject, Welcome};
 use crate::security::SecurityEvent;
 use crate::session::{Bye, Drain, Heartbeat, HeartbeatAck, Nack, Presence, Subscribe};
 use crate::telemetry::Telemetry;
-use crate::transfer::{ChunkEnd, ChunkErr, ChunkGet};
+use crate::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
 
 kinds!(
     /// A message, decoded from an envelope's `t` and `body`.
@@ -51,5 +51,7 @@ kinds!(
         ChunkEnd(ChunkEnd) = "chunk.end",
         /// The sender cannot go on.
         ChunkErr(ChunkErr) = "chunk.err",
+        /// The agent wants no more bytes of a file.
+        ChunkDone(ChunkDone) = "chunk.done",
     }
 );

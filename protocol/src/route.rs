@@ -30,7 +30,7 @@ pub struct Route<'a> {
     pub id: Option<&'a str>,
     /// What the sender claims to be; never to be believed.
     pub from: Option<&'a str>,
-    /// The message that this one answers.
+    /// The message that this one answers, or the file that it is about.
     pub re: Option<&'a str>,
     /// The stamp, unread.
     pub ts: Option<&'a RawValue>,

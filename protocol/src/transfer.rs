@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{FileId, Sha256Hex};
+use crate::fault::FaultCode;
+use crate::ids::{FileId, JobId, Sha256Hex};
 use crate::limits::{CHUNK_HEAD_BYTES, CHUNK_PAYLOAD_BYTES};
 use crate::raw::Extra;
 
@@ -72,6 +73,26 @@ pub struct ChunkErr {
     pub stream: u32,
     /// Why.
     pub code: ChunkErrCode,
+    /// For a person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `chunk.done`: the agent wants no more bytes of a file for this job: it is here whole, or the job has come to an end without it.
+///
+/// It is said when that happens, and when the job is offered again afterwards. Whoever sends a file need not wait for an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChunkDone {
+    /// The file.
+    pub file_id: FileId,
+    /// The job that it was wanted for.
+    pub job_id: JobId,
+    /// Why the job has no file; absent when it is here whole and the one that was announced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<FaultCode>,
     /// For a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,

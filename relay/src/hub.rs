@@ -67,7 +67,7 @@ pub(crate) enum WhenFull {
 
 /// Who gets a copy of a letter besides its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub(crate) enum Watched<'a> {
     /// Nobody.
     No,
     /// Watchers, once the owner is there: events that the owner does not get yet will come again.
@@ -76,6 +76,8 @@ pub(crate) enum Watched {
     Always,
     /// Guests: it answers a command.
     Answer,
+    /// Nobody; it is about this file, and a guest that sends it is its receiver.
+    File(&'a str),
 }
 
 impl Hub {
@@ -156,10 +158,11 @@ impl Hub {
         (agent, conn): (&AgentId, ConnId),
         to: &Address,
         letter: Letter,
-        watched: Watched,
+        watched: Watched<'_>,
     ) -> Result<(), NoRoute> {
         let route = |router: &Router<Arc<Post>>| match watched {
             Watched::Answer => router.route_answer(agent, conn, to),
+            Watched::File(file) => router.route_file(agent, conn, to, file),
             _ => router.route_agent(agent, conn, to),
         };
         self.deliver(letter, watched, WhenFull::Wait, route).await
@@ -208,7 +211,7 @@ impl Hub {
     async fn deliver(
         &self,
         mut letter: Letter,
-        mut watched: Watched,
+        mut watched: Watched<'_>,
         when_full: WhenFull,
         route: impl Fn(&Router<Arc<Post>>) -> Result<Audience<Arc<Post>>, NoRoute>,
     ) -> Result<(), NoRoute> {
@@ -378,23 +381,4 @@ fn bounds_of(limits: &config::Limits) -> Bounds {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_class_has_the_bounds_that_the_operator_has_set() {
-        let limits = config::Limits {
-            mailbox_frames: 1,
-            mailbox_bytes: 2,
-            bulk_frames: 3,
-            telemetry_slots: 4,
-            telemetry_bytes: 5,
-            log_frames: 6,
-            log_bytes: 7,
-            ..Config::default().limits
-        };
-        let bounds = bounds_of(&limits);
-        let of = |class: Class| (bounds[class as usize].frames, bounds[class as usize].bytes);
-        assert_eq!(Class::ALL.map(of), [(1, 2), (3, usize::MAX), (4, 5), (6, 7)]);
-    }
-}
+mod tests;

@@ -207,10 +207,11 @@ impl Peer<'_> {
         let routed = match &self.seat {
             _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => Err(NoRoute::Refused(NackCode::TooLarge)),
             Seat::Agent(agent) => {
-                let watched = match head.t {
-                    "telem" => Watched::Always,
-                    "events" => Watched::WithOwner,
-                    "cmd.recv" | "nack" => Watched::Answer,
+                let watched = match (head.t, head.re) {
+                    ("telem", _) => Watched::Always,
+                    ("events", _) => Watched::WithOwner,
+                    ("cmd.recv" | "nack", _) => Watched::Answer,
+                    ("chunk.get" | "chunk.done", Some(file)) => Watched::File(file),
                     _ => Watched::No,
                 };
                 self.hub.forward_agent((agent, self.conn), to, letter, watched).await

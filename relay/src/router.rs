@@ -4,6 +4,8 @@
 //! connection that took over. Nothing here assumes that both ends of a route live in this process: a handle may as well lead
 //! to another node.
 
+mod guests;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -98,8 +100,11 @@ enum Watch {
     Nobody,
     Agents(HashSet<AgentId>),
     Organisation,
-    /// A guest: it hears what this agent says to commands, and serves nobody.
-    Answers(AgentId),
+    /// A guest: it hears what this agent says to commands, and about one file if it sends that, and serves nobody.
+    Answers {
+        of: AgentId,
+        file: Option<String>,
+    },
 }
 
 /// The table of this relay.
@@ -161,11 +166,6 @@ impl<H: Clone> Router<H> {
     ) -> Vec<AgentId> {
         self.add_process(conn, handle, (backend, organisation), Watch::Nobody);
         self.serve_orphans(backend)
-    }
-
-    /// Adds a process that serves nobody: it hears what one agent says to commands, besides whoever serves that agent.
-    pub fn join_guest(&mut self, conn: ConnId, handle: H, backend: (&BackendId, &str), agent: AgentId) {
-        self.add_process(conn, handle, backend, Watch::Answers(agent));
     }
 
     fn add_process(&mut self, conn: ConnId, handle: H, backend: (&BackendId, &str), watch: Watch) {
@@ -232,17 +232,6 @@ impl<H: Clone> Router<H> {
             Address::Backend(backend) if *backend == seat.login.owner => Ok(self.audience(seat)),
             _ => Err(NoRoute::Refused(NackCode::Unauthorised)),
         }
-    }
-
-    /// Where an agent's answer to a command goes: besides its server to the guests that wait for it.
-    ///
-    /// # Errors
-    /// As [`Self::route_agent`].
-    pub fn route_answer(&self, agent: &AgentId, conn: ConnId, to: &Address) -> Result<Audience<H>, NoRoute> {
-        let Audience { server, .. } = self.route_agent(agent, conn, to)?;
-        let owned = self.owner(agent).and_then(|owner| self.backends.get(owner)).into_iter().flatten();
-        let hears = |process: &&Process<H>| matches!(&process.watch, Watch::Answers(of) if of == agent);
-        Ok(Audience { server, watchers: owned.filter(hears).map(|process| process.handle.clone()).collect() })
     }
 
     /// Where a frame of a backend goes: to an agent that it owns.
@@ -341,7 +330,7 @@ impl<H: Clone> Router<H> {
 
     fn count_watching(&mut self) {
         let processes = self.backends.values().flatten();
-        let watches = |process: &&Process<H>| !matches!(process.watch, Watch::Nobody | Watch::Answers(_));
+        let watches = |process: &&Process<H>| !matches!(process.watch, Watch::Nobody | Watch::Answers { .. });
         self.watching = processes.filter(watches).count();
     }
 
@@ -379,13 +368,9 @@ impl<H: Clone> Router<H> {
 }
 
 impl<H> Process<H> {
-    fn is_guest(&self) -> bool {
-        matches!(self.watch, Watch::Answers(_))
-    }
-
     fn watches(&self, seat: &Seat<H>) -> bool {
         let wanted = match &self.watch {
-            Watch::Nobody | Watch::Answers(_) => false,
+            Watch::Nobody | Watch::Answers { .. } => false,
             Watch::Agents(agents) => agents.contains(&seat.login.agent),
             Watch::Organisation => true,
         };

@@ -249,6 +249,13 @@ impl Transfer {
         }
     }
 
+    /// The owner offers the job again: whoever has the file now need not wait until the next attempt is due.
+    pub fn handle_offered_again(&mut self, now: Moment) {
+        if matches!(self.state, State::Resting { .. } | State::Receiving { .. }) {
+            self.request(now);
+        }
+    }
+
     /// Everything up to here is durable.
     pub fn handle_durable(&mut self, offset: u64) {
         if self.state == State::Finishing && offset == self.size {

@@ -264,6 +264,7 @@ impl Clerk {
                     self.stopped_ahead.truncate(STOPS - 1);
                     self.stopped_ahead.push_front(command.cmd_id);
                 }
+                self.hear_offer(&command);
                 // What has been done cannot expire any more.
                 self.intake.take(*command, ttl_ms.filter(|_| !has_stopped), age_ms);
             }

@@ -56,7 +56,11 @@ impl Clerk {
         }
         match args {
             CommandArgs::JobOffer(offer) => {
+                let (job_id, file_id) = (offer.job_id.clone(), offer.file.file_id.clone());
                 let taken = self.take_offer(*offer).await;
+                if let Err(refusal) = &taken {
+                    self.say_done(file_id, &job_id, Some(refusal));
+                }
                 self.end_command(cmd_id, taken);
             }
             CommandArgs::JobStart(start) => self.execute_start(cmd_id, start, command.actor.id).await,
@@ -179,6 +183,15 @@ impl Clerk {
                 }
             }
             other => self.end_command(cmd_id, other.map(drop)),
+        }
+    }
+
+    /// An offer arrives; whether it is a command that is known or a new one is seen later.
+    pub(super) fn hear_offer(&mut self, command: &Command) {
+        if command.kind == "job.offer"
+            && let Ok(CommandArgs::JobOffer(offer)) = command.decode()
+        {
+            self.fetch_offered_again(&offer.job_id);
         }
     }
 

@@ -7,8 +7,8 @@ use spoolway_protocol::event::{EventData, FileVerified};
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::limits::CHUNK_CREDIT;
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::transfer::{Chunk, ChunkEnd, ChunkErr};
-use spoolway_protocol::{Fault, JobId, Sha256Hex};
+use spoolway_protocol::transfer::{Chunk, ChunkDone, ChunkEnd, ChunkErr};
+use spoolway_protocol::{Fault, FaultCode, FileId, JobId, Sha256Hex};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
@@ -182,10 +182,43 @@ impl Clerk {
             extra: Extra::default(),
         });
         info!(job = %id, bytes = entry.offer.file.size, "file verified");
-        let told = event(&verified, Some((id, 0)), &self.clock.stamp());
+        let (told, file_id) = (event(&verified, Some((id, 0)), &self.clock.stamp()), entry.file_id().clone());
         if self.move_job(id, JobState::Verified, Reason::default(), vec![told]).await {
+            self.say_done(file_id, id, None);
             self.move_job(id, JobState::Queued, Reason::default(), Vec::new()).await;
         }
+    }
+
+    /// A job is offered again: whoever sends its file is asked at once, or told that it is not wanted.
+    pub(super) fn fetch_offered_again(&mut self, id: &JobId) {
+        let now = self.clock.now();
+        let Some(entry) = self.book.entries.get(id) else { return };
+        let file_id = entry.file_id().clone();
+        match entry.job.state() {
+            JobState::Offered => {}
+            JobState::Fetching => {
+                let fetch = self.fetch.as_mut().filter(|fetch| fetch.job_id == *id);
+                fetch.into_iter().for_each(|fetch| fetch.transfer.handle_offered_again(now));
+            }
+            state @ (JobState::Cancelled | JobState::Failed) => {
+                let text = format!("the job is {state} already; offer another one");
+                let refusal = Refusal::new(Fault::JobFileUnavailable, text);
+                self.say_done(file_id, id, Some(&refusal));
+            }
+            _ => self.say_done(file_id, id, None),
+        }
+    }
+
+    /// Tells whoever sends a file that no more of it is wanted. It is said again when the job is offered again.
+    pub(super) fn say_done(&self, file_id: FileId, id: &JobId, refusal: Option<&Refusal>) {
+        let done = ChunkDone {
+            file_id,
+            job_id: id.clone(),
+            code: refusal.map(|refusal| FaultCode(refusal.fault.code().to_owned())),
+            detail: refusal.map(|refusal| refusal.text.clone()).unwrap_or_default(),
+            extra: Extra::default(),
+        };
+        drop(self.outbound.try_send(Outbound::ChunkDone(done)));
     }
 
     /// Stops to fetch for a job that is over; what has come is thrown away.

@@ -291,6 +291,10 @@ impl Clerk {
         let Some(mut writes) = self.plan_move(id, to, &reason) else { return };
         let (fault, text) =
             (reason.fault.unwrap_or(Fault::Cancelled), reason.text.clone().unwrap_or_default());
+        if matches!(was, Some(JobState::Offered | JobState::Fetching)) {
+            let file_id = self.book.entries[id].file_id().clone();
+            self.say_done(file_id, id, Some(&Refusal::new(fault, text.clone())));
+        }
         info!(job = %id, state = %to, code = fault.code(), text, help = fault.help(), "job ended");
         // An attempt that was interrupted has told its result already.
         if was != Some(JobState::Interrupted) {

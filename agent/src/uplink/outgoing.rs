@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::session::{Nack, NackCode};
-use spoolway_protocol::{Address, CmdId, Message, MsgId};
+use spoolway_protocol::{Address, CmdId, FileId, Message, MsgId};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 
 use super::socket::Socket;
@@ -43,6 +43,11 @@ impl Mint {
     /// A frame for the owner.
     pub(super) fn to_owner(&self, message: impl Into<Message>) -> Envelope {
         self.frame(&message.into(), self.owner.clone())
+    }
+
+    /// What is said about a file: its name stands in the head, so that a relay finds whoever sends it.
+    pub(super) fn about(&self, file_id: &FileId, message: impl Into<Message>) -> Envelope {
+        Envelope { re: MsgId::new(file_id.as_str()).ok(), ..self.to_owner(message) }
     }
 
     /// Telemetry: the latest of its slot wins, and the stamp tells of when it is.
@@ -90,7 +95,14 @@ impl Lanes {
         match message {
             Outbound::Receipt(receipt) => self.receipts.push_back(mint.to_owner(receipt)),
             Outbound::Nack(nack) => self.receipts.push_back(mint.to_owner(nack)),
-            Outbound::ChunkGet(get) => self.credit.push_back(mint.to_owner(get)),
+            Outbound::ChunkGet(get) => {
+                let about = get.file_id.clone();
+                self.credit.push_back(mint.about(&about, get));
+            }
+            Outbound::ChunkDone(done) => {
+                let about = done.file_id.clone();
+                self.credit.push_back(mint.about(&about, done));
+            }
         }
     }
 

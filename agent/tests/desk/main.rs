@@ -11,5 +11,6 @@ mod preflight;
 mod queue;
 mod reasons;
 mod rig;
+mod sender;
 mod takeover;
 mod usage;

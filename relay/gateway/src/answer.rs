@@ -1,8 +1,11 @@
 //! What is answered to a request: JSON, a line of text, or what is wrong with it.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use std::borrow::Cow;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use spoolway_protocol::FaultCode;
 use spoolway_protocol::pairing::Problem;
 use spoolway_protocol::session::NackCode;
 use spoolway_relay::web::Denied;
@@ -12,19 +15,34 @@ use spoolway_relay_registry::{PairError, RegistryError};
 /// After how long to ask again where nobody knows better, ms.
 const RETRY_MS: u64 = 5_000;
 
+/// The name that it has in the draft of the IETF for uploads that are resumed.
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+
 /// Why a request was not carried out.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
     retry_after_ms: Option<u64>,
+    /// The byte from which on an upload would be of use.
+    offset: Option<u64>,
 }
 
 impl Trouble {
     /// With a status, a code for programs and a text for people.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_ms: None }
+        Self { status, code: code.into(), detail: detail.into(), retry_after_ms: None, offset: None }
+    }
+
+    /// The agent has said no, with a fault of its own.
+    pub(crate) fn of_agent(code: FaultCode, detail: String) -> Self {
+        Self { code: code.0.into(), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "", detail) }
+    }
+
+    /// It goes on from this byte.
+    pub(crate) fn at(self, offset: u64) -> Self {
+        Self { offset: Some(offset), ..self }
     }
 
     /// The request has to be mended.
@@ -122,13 +140,16 @@ impl From<NackCode> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let body = Problem { code: self.code.to_owned(), detail: self.detail };
+        let body = Problem { code: self.code.into_owned(), detail: self.detail };
         let mut response = json(self.status, &body);
         if let Some(wait_ms) = self.retry_after_ms {
             // RFC 9110, section 10.2.3: whole seconds.
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1_000).max(1)));
+        }
+        if let Some(offset) = self.offset {
+            response.headers_mut().insert(UPLOAD_OFFSET, HeaderValue::from(offset));
         }
         response
     }

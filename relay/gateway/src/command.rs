@@ -103,7 +103,8 @@ fn wait(head: &Parts) -> Duration {
     Duration::from_secs(preferred(&head.headers).unwrap_or(WAIT_S).min(MOST_WAIT_S))
 }
 
-fn preferred(headers: &HeaderMap) -> Option<u64> {
+/// The seconds that a client prefers to wait.
+pub(crate) fn preferred(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split(','));
     preferences.find_map(|preference| {

@@ -12,6 +12,7 @@ mod events;
 mod openapi;
 mod pairing;
 mod places;
+mod push;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,12 +34,18 @@ const STREAMS: usize = 256;
 /// Streams of one backend that may be open at a time.
 const STREAMS_OF_ONE: usize = 16;
 
+/// Files that may be pushed at a time, of all backends together: each holds what its agent's credit covers, mostly 256 KiB.
+const PUSHES: usize = 128;
+/// Files of one backend that may be pushed at a time.
+const PUSHES_OF_ONE: usize = 16;
+
 /// What the handlers share.
 #[derive(Clone)]
 struct Gateway {
     gate: Gate,
     places: Arc<Places>,
     streams: Arc<Places>,
+    pushes: Arc<Places>,
     tries: Arc<Mutex<Tries>>,
 }
 
@@ -55,11 +62,12 @@ impl Gateway {
 /// Everything that is answered here.
 pub fn routes(gate: Gate) -> Router {
     let places = |most, of_one| Arc::new(Places::new(most, of_one));
-    let (places, streams) = (places(WAITING, WAITING_OF_ONE), places(STREAMS, STREAMS_OF_ONE));
+    let (streams, pushes) = (places(STREAMS, STREAMS_OF_ONE), places(PUSHES, PUSHES_OF_ONE));
+    let places = places(WAITING, WAITING_OF_ONE);
     let tries = Arc::new(Mutex::new(Tries::new(gate.pairing())));
     let routes = ENDPOINTS.iter().fold(pairing::routes(), |router, endpoint| {
         let handler = endpoint.handler;
         router.route(endpoint.path, handler())
     });
-    routes.with_state(Gateway { gate, places, streams, tries })
+    routes.with_state(Gateway { gate, places, streams, pushes, tries })
 }

@@ -14,7 +14,7 @@ use spoolway_protocol::version::PROTO;
 
 use crate::Gateway;
 use crate::answer::Trouble;
-use crate::table::{Content, ENDPOINTS, Endpoint, PARAMETERS};
+use crate::table::{Body, Content, ENDPOINTS, Endpoint, PARAMETERS};
 
 static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
 
@@ -80,10 +80,12 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     }
     let mut operation =
         json!({"summary": endpoint.summary, "parameters": parameters, "responses": responses});
-    if let Some(form) = endpoint.body {
-        operation["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": form(generator)}}});
-    }
+    let content = match endpoint.body {
+        Body::None => return operation,
+        Body::Json(form) => json!({"application/json": {"schema": form(generator)}}),
+        Body::File => json!({"application/octet-stream": {}}),
+    };
+    operation["requestBody"] = json!({"required": true, "content": content});
     operation
 }
 

@@ -1,6 +1,5 @@
-//! What an operator can set, with its defaults and the rules each value must meet.
+//! What an operator can set, with its defaults.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,18 +9,6 @@ use crate::paths::Directories;
 
 /// The text of the shipped configuration file: every key with its default.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
-
-/// Numbers of which 0 means that there is no limit, or no time.
-const MAY_BE_ZERO: [&str; 8] = [
-    "limits.address_failures_per_minute",
-    "limits.agent_logins_per_minute",
-    "limits.agent_frames_per_s",
-    "limits.agent_bytes_per_s",
-    "limits.backend_commands_per_s",
-    "limits.agent_commands_per_s",
-    "drain.spread_ms",
-    "tls.warn_days",
-];
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,51 +233,6 @@ impl Config {
     /// The registry: as set, or `registry.db` in the state directory.
     pub fn registry_file(&self, directories: &Directories) -> PathBuf {
         set_or(&self.registry.file, || directories.state.join("registry.db"))
-    }
-
-    /// The first rule that a value breaks: its key and what is wrong.
-    pub fn broken_rule(&self) -> Option<(String, &'static str)> {
-        if let Some(key) = self.key_that_is_zero() {
-            return Some((key, "must be above 0"));
-        }
-        let address = |text: &str| text.parse::<SocketAddr>().ok();
-        let admin = &self.admin.address;
-        let is_named = |host: &String| !host.trim().is_empty();
-        let rules = [
-            (address(&self.listen.address).is_some(), "listen.address", "must be an IP address and a port"),
-            (
-                admin.is_empty() || address(admin).is_some_and(|admin| admin.ip().is_loopback()),
-                "admin.address",
-                "must be a loopback address and a port, or empty",
-            ),
-            (
-                !self.relay.hosts.is_empty() && self.relay.hosts.iter().all(is_named),
-                "relay.hosts",
-                "must name at least one host",
-            ),
-            (
-                self.session.dead_ms > self.session.hb_ms,
-                "session.dead_ms",
-                "must be above session.hb_ms, or healthy peers are closed",
-            ),
-            (
-                self.limits.mailbox_bytes >= spoolway_protocol::limits::TEXT_FRAME_BYTES,
-                "limits.mailbox_bytes",
-                "must hold at least one text frame of the largest size",
-            ),
-        ];
-        rules.into_iter().find(|(is_kept, ..)| !is_kept).map(|(_, key, why)| (key.to_owned(), why))
-    }
-
-    /// Numbers are above 0, but for those of which 0 means that there is none.
-    fn key_that_is_zero(&self) -> Option<String> {
-        let sections = toml::Table::try_from(self).ok()?;
-        let values = sections.iter().filter_map(|(section, values)| Some((section, values.as_table()?)));
-        let mut zeros = values.flat_map(|(section, values)| {
-            let zeros = values.iter().filter(|(_, value)| value.as_integer() == Some(0));
-            zeros.map(move |(key, _)| format!("{section}.{key}"))
-        });
-        zeros.find(|key| !MAY_BE_ZERO.contains(&key.as_str()))
     }
 }
 

@@ -11,6 +11,7 @@ use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::session::NackCode;
+use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use spoolway_relay_registry::Registry;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -21,7 +22,7 @@ use crate::config;
 use crate::desk::DeskError;
 use crate::limits::{Neighbourhood, neighbourhood};
 use crate::listen::Visit;
-use crate::mailbox::{Farewell, Frame, Letter};
+use crate::mailbox::{Class, Farewell, Frame, Letter};
 use crate::metrics::Metric;
 use crate::peer::AGE_BYTES;
 use crate::post::{Next, Post};
@@ -185,6 +186,20 @@ impl Gate {
         process.checked()
     }
 
+    /// A process that sends a file to one agent: it hears what the agent says about it, besides what a guest does. Whoever sends the same
+    /// file so far is closed.
+    ///
+    /// # Errors
+    /// As [`Self::guest`].
+    pub fn sender(&self, who: &Credential, agent: AgentId, file: &str) -> Result<Process, Denied> {
+        let process = self.process(who);
+        let backend = (&who.backend, who.organisation.as_str());
+        let post = Arc::clone(&process.post);
+        let old = self.front.hub().router().join_sender(process.conn, post, backend, (agent, file));
+        old.into_iter().for_each(|old| old.close(GONE, false));
+        process.checked()
+    }
+
     /// A process that serves agents, as one with a websocket does.
     ///
     /// # Errors
@@ -263,6 +278,23 @@ impl Process {
         match hub.forward_backend((&self.backend, self.conn), &to, letter).await {
             Ok(()) => Ok(()),
             Err(NoRoute::Refused(NackCode::Offline)) => Err(self.why_not_here(agent).await),
+            Err(NoRoute::Refused(code)) => Err(Denied::Nack(code)),
+            Err(NoRoute::Stale) => Err(Denied::Leaving("this process was closed")),
+        }
+    }
+
+    /// Passes a piece of a file, as a binary frame, to an agent of this backend; waits while the agent's mailbox is full.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub async fn send_chunk(&self, frame: Vec<u8>) -> Result<(), Denied> {
+        let hub = self.front.hub();
+        let Ok(chunk) = Chunk::decode(&frame) else { return Err(Denied::Nack(NackCode::BadField)) };
+        let to = Address::Agent(AgentId::from_bytes(chunk.to));
+        hub.metrics.received(Class::Bulk, frame.len());
+        let letter = Letter::chunk(frame.into(), self.conn, hub.clock.ms());
+        match hub.forward_backend((&self.backend, self.conn), &to, letter).await {
+            Ok(()) => Ok(()),
             Err(NoRoute::Refused(code)) => Err(Denied::Nack(code)),
             Err(NoRoute::Stale) => Err(Denied::Leaving("this process was closed")),
         }

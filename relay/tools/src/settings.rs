@@ -1,10 +1,23 @@
-//! Puts the layers together: defaults, file, environment, flags; every error names who said it.
+//! Puts the layers together: defaults, file, environment, flags; and holds every value to its rule. Every error names who said it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use spoolway_relay::config::{Config, DEFAULT_TOML};
 use toml::{Table, Value};
+
+/// Numbers of which 0 means that there is no limit, or no time.
+const MAY_BE_ZERO: [&str; 8] = [
+    "limits.address_failures_per_minute",
+    "limits.agent_logins_per_minute",
+    "limits.agent_frames_per_s",
+    "limits.agent_bytes_per_s",
+    "limits.backend_commands_per_s",
+    "limits.agent_commands_per_s",
+    "drain.spread_ms",
+    "tls.warn_days",
+];
 
 const ENV_PREFIX: &str = "SPOOLWAY_RELAY_";
 
@@ -161,7 +174,7 @@ impl Layers {
 
     fn finish(self) -> Result<Config, LoadConfigError> {
         let config: Config = self.merged.clone().try_into().expect("each value was of its type");
-        match config.broken_rule() {
+        match broken_rule(&config) {
             None => Ok(config),
             Some((key, why)) => Err(self.misfit(&key, why)),
         }
@@ -175,6 +188,51 @@ impl Layers {
             why: why.to_owned(),
         }
     }
+}
+
+/// The first rule that a value breaks: its key and what is wrong.
+fn broken_rule(config: &Config) -> Option<(String, &'static str)> {
+    if let Some(key) = key_that_is_zero(config) {
+        return Some((key, "must be above 0"));
+    }
+    let address = |text: &str| text.parse::<SocketAddr>().ok();
+    let admin = &config.admin.address;
+    let is_named = |host: &String| !host.trim().is_empty();
+    let rules = [
+        (address(&config.listen.address).is_some(), "listen.address", "must be an IP address and a port"),
+        (
+            admin.is_empty() || address(admin).is_some_and(|admin| admin.ip().is_loopback()),
+            "admin.address",
+            "must be a loopback address and a port, or empty",
+        ),
+        (
+            !config.relay.hosts.is_empty() && config.relay.hosts.iter().all(is_named),
+            "relay.hosts",
+            "must name at least one host",
+        ),
+        (
+            config.session.dead_ms > config.session.hb_ms,
+            "session.dead_ms",
+            "must be above session.hb_ms, or healthy peers are closed",
+        ),
+        (
+            config.limits.mailbox_bytes >= spoolway_protocol::limits::TEXT_FRAME_BYTES,
+            "limits.mailbox_bytes",
+            "must hold at least one text frame of the largest size",
+        ),
+    ];
+    rules.into_iter().find(|(is_kept, ..)| !is_kept).map(|(_, key, why)| (key.to_owned(), why))
+}
+
+/// Numbers are above 0, but for those of which 0 means that there is none.
+fn key_that_is_zero(config: &Config) -> Option<String> {
+    let sections = Table::try_from(config).ok()?;
+    let values = sections.iter().filter_map(|(section, values)| Some((section, values.as_table()?)));
+    let mut zeros = values.flat_map(|(section, values)| {
+        let zeros = values.iter().filter(|(_, value)| value.as_integer() == Some(0));
+        zeros.map(move |(key, _)| format!("{section}.{key}"))
+    });
+    zeros.find(|key| !MAY_BE_ZERO.contains(&key.as_str()))
 }
 
 #[cfg(test)]

@@ -18,18 +18,18 @@ use crate::lone_relay::LoneRelay;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_spoolway-bench");
 /// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(120);
+pub(crate) const HANG: Duration = Duration::from_secs(120);
 const CMD_ID: &str = "0199c5c0-7c00-7000-8000-000000000001";
 
 type Stream = Lines<BufReader<TlsStream<TcpStream>>>;
 
-struct Backend {
-    relay: LoneRelay,
+pub(crate) struct Backend {
+    pub(crate) relay: LoneRelay,
     tls: TlsConnector,
 }
 
 impl Backend {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let relay = LoneRelay::start("localhost").await;
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(relay.ca()).unwrap()).unwrap();
@@ -40,7 +40,7 @@ impl Backend {
         Self { relay, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
-    fn start_agent(&self) -> AgentProcess {
+    pub(crate) fn start_agent(&self) -> AgentProcess {
         let (folder, url, ca) = (self.relay.agent(), self.relay.url(), self.relay.ca());
         let mut setup = AgentSetup::new(&folder, Path::new("/dev/nowhere"), 115_200);
         setup.relay = Some((&url, &ca));
@@ -48,9 +48,13 @@ impl Backend {
         AgentProgram::within(Path::new(BENCH), "agent-program").start(&setup, &log).unwrap()
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &str) -> BufReader<TlsStream<TcpStream>> {
+    pub(crate) async fn dial(&self) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(self.relay.bound.public).await.unwrap();
-        let mut stream = self.tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        self.tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> BufReader<TlsStream<TcpStream>> {
+        let mut stream = self.dial().await;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer farm.secret\r\nprefer: wait=1\r\n"
         );
@@ -70,7 +74,7 @@ impl Backend {
     }
 
     /// The command, once the agent is connected.
-    async fn command(&self, agent: &str) -> Value {
+    pub(crate) async fn command(&self, agent: &str) -> Value {
         let body = json!({
             "cmd_id": CMD_ID, "seq": 1, "kind": "job.pause", "args": {"job_id": "job-1"},
             "actor": {"id": "anna", "role": "operator"},

@@ -24,6 +24,7 @@ mod owner;
 mod pairing;
 mod permits;
 mod print;
+mod push;
 mod ready;
 mod recovery;
 mod relay_bench;

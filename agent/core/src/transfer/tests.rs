@@ -330,3 +330,21 @@ fn bad_step<'a>(
     }
     None
 }
+
+#[test]
+fn an_offer_that_comes_again_is_asked_at_once_and_from_where_the_file_stands() {
+    let body = body(3 * CHUNK);
+    let mut transfer = Transfer::new(&spec(&body), 0, TransferOptions::default(), 1);
+    let now = Moment::ZERO;
+    transfer.handle_offered_again(now);
+    assert_eq!(transfer.poll_output(now), TransferOutput::Wait(None), "without a session nobody is asked");
+    transfer.handle_connected(now);
+    let TransferOutput::Request(get) = transfer.poll_output(now) else { panic!("nothing is asked") };
+    let chunk = Chunk { to: [0; 16], stream: get.stream, offset: 0, payload: &body[..CHUNK] };
+    transfer.handle_chunk(now, &chunk);
+    transfer.handle_nack(now);
+    while !matches!(transfer.poll_output(now), TransferOutput::Wait(Some(_))) {}
+    transfer.handle_offered_again(now);
+    let TransferOutput::Request(again) = transfer.poll_output(now) else { panic!("it rests all the same") };
+    assert_eq!((again.stream, again.offset), (get.stream.wrapping_add(1), CHUNK as u64));
+}

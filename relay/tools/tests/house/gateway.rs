@@ -184,7 +184,7 @@ async fn every_request_that_is_described_is_answered_and_wants_a_credential() {
             count += 1;
         }
     }
-    assert_eq!(count, 8);
+    assert_eq!(count, 9);
 }
 
 #[tokio::test]

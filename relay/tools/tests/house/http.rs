@@ -19,6 +19,8 @@ pub(crate) struct Line {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
+    /// From where an upload would go on.
+    pub(crate) offset: Option<u64>,
     pub(crate) text: String,
     /// The text, if it is JSON.
     pub(crate) body: Value,
@@ -51,6 +53,18 @@ impl Line {
         self.stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
     }
 
+    /// Bytes as they are. What the other end does not want any more is lost without a word.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// The next line of a head, without its end.
+    pub(crate) async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).await.unwrap();
+        line.trim_end().to_owned()
+    }
+
     pub(crate) async fn answer(&mut self) -> Answer {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -69,6 +83,7 @@ impl Line {
         Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             retry_after: header("retry-after").map(|seconds| seconds.parse().unwrap()),
+            offset: header("upload-offset").map(|offset| offset.parse().unwrap()),
             body: serde_json::from_str(&text).unwrap_or_default(),
             text,
         }

@@ -11,6 +11,7 @@ mod limits;
 mod log;
 mod login;
 mod pairing;
+mod push;
 mod security;
 mod stream;
 mod traffic;
