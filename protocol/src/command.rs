@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bed::BedClearArgs;
+use crate::identity::RotateArgs;
 use crate::ids::{CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
 use crate::preflight::OverrideArgs;
@@ -36,12 +37,14 @@ kinds!(
         PrinterGcode(GcodeArgs) = "printer.gcode",
         /// Answer a question of the firmware. Not idempotent.
         PromptAnswer(PromptAnswerArgs) = "prompt.answer",
+        /// Make a new key. Not idempotent.
+        IdentityRotate(RotateArgs) = "identity.rotate",
     }
 );
 
 impl CommandArgs {
-    /// Whether carrying it out twice is the same as once. Others are never run again after a crash: whatever sets something in motion, and
-    /// a word on lines in doubt or an answer, which a second time might be taken for another question.
+    /// Whether carrying it out twice is the same as once. Others are never run again after a crash: whatever sets something in motion, a
+    /// word on lines in doubt or an answer, which a second time might be taken for another question, and a change of the key.
     #[must_use]
     pub const fn is_idempotent(&self) -> bool {
         !matches!(
@@ -50,6 +53,7 @@ impl CommandArgs {
                 | Self::JobResume(_)
                 | Self::PrinterGcode(_)
                 | Self::PromptAnswer(_)
+                | Self::IdentityRotate(_)
                 | Self::Unknown { .. }
         )
     }

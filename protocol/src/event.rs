@@ -8,6 +8,7 @@ use crate::bed::BedCleared;
 use crate::command::CommandStatus;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
+pub use crate::identity::IdentityChanged;
 use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
 pub use crate::job::{CommStats, Interruption};
 use crate::job::{JobState, LineSpan, Outcome};
@@ -61,6 +62,8 @@ kinds!(
         PromptClosed(PromptClosed) = "prompt.closed",
         /// A command came to its end.
         CmdResult(CmdResult) = "cmd.result",
+        /// The agent signs with another key.
+        IdentityChanged(Box<IdentityChanged>) = "identity.changed",
         /// Somebody did something that is kept for later.
         Audit(Audit) = "audit",
         /// Events were dropped.

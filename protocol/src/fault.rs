@@ -159,6 +159,14 @@ faults! {
         "Ask the backend's administrator; pairing again needs a person at the machine.";
     RelayBadSignature = "relay.bad_sig", "The relay did not accept the agent's signature.",
         "Check that the relay's address is the one the agent was paired with and that no proxy ends the TLS connection.";
+    RelayKeyRetired = "relay.key_retired", "The relay knows a newer key of this agent, and the time of this one is over.",
+        "If the state folder came from a backup, put a newer one back; else say `sudo spoolway-agent forget`, pair anew, and have the old agent revoked at the relay.";
+    IdentityRotating = "identity.rotating", "The agent's key cannot be changed now.",
+        "Wait until the time that is named; the key before is still good until then.";
+    IdentityRefused = "identity.refused", "The relay did not take the new key; the agent goes on with the one that it has.",
+        "Read what it says and look at the relay's audit (`spoolway-relay audit`): another copy of this agent may have changed the key.";
+    IdentityDenied = "identity.denied", "Only root and the agent's own user may have the key changed.",
+        "Say it as root: `sudo spoolway-agent id rotate`.";
     RelayProto = "relay.proto", "The relay and the agent have no protocol in common.",
         "Update the agent or the relay.";
     RelayCloneSuspected = "relay.clone_suspected", "Two machines use this agent's key.",

@@ -35,6 +35,8 @@ open_words!(
         Unpaired = "unpaired",
         /// The agent's key was revoked.
         Revoked = "revoked",
+        /// The key was replaced by a newer one, and its time is over.
+        KeyRetired = "key_retired",
         /// Two machines use one key.
         CloneSuspected = "clone_suspected",
         /// The signature does not fit.

@@ -29,6 +29,7 @@ pub mod envelope;
 pub mod event;
 pub mod fault;
 pub mod hello;
+pub mod identity;
 pub mod ids;
 pub mod job;
 pub mod limits;

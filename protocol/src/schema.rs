@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::command::{Command, CommandArgs};
 use crate::envelope::Envelope;
 use crate::event::{Event, EventData};
+use crate::identity::{Rotate, Rotated};
 use crate::message::Message;
 use crate::pairing::{
     Enrol, Enrolled, Forget, PairApprove, PairClaim, PairSeen, PairStart, PairStarted, PairStep, PairView,
@@ -47,6 +48,7 @@ fn pairing(generator: &mut SchemaGenerator) {
     let _ = (generator.subschema_for::<PairApprove>(), generator.subschema_for::<Problem>());
     let _ = (generator.subschema_for::<Enrol>(), generator.subschema_for::<Enrolled>());
     let _ = generator.subschema_for::<Forget>();
+    let _ = (generator.subschema_for::<Rotate>(), generator.subschema_for::<Rotated>());
 }
 
 /// For each kind: if the discriminator says so, the body has this schema.

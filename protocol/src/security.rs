@@ -15,6 +15,8 @@ open_words!(
         RateTrip = "rate_trip",
         /// Two machines use one key, or an older copy of one.
         CloneSuspected = "clone_suspected",
+        /// An agent has another key, or uses one that was replaced.
+        KeyChanged = "key_changed",
         /// A frame was larger than any may be.
         OversizeFrame = "oversize_frame",
         /// A frame was dropped because its TTL ran out while it waited.
@@ -42,7 +44,7 @@ impl SecurityKind {
     pub fn severity(&self) -> Severity {
         match self {
             Self::CloneSuspected => Severity::Critical,
-            Self::AuthFailure | Self::CertificateEnds => Severity::Warning,
+            Self::AuthFailure | Self::KeyChanged | Self::CertificateEnds => Severity::Warning,
             Self::RateTrip | Self::OversizeFrame | Self::TtlDrop | Self::Unknown(_) => Severity::Info,
         }
     }

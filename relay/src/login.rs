@@ -4,8 +4,10 @@ use spoolway_protocol::hello::RejectCode;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
 use spoolway_relay_registry::Standing;
+use spoolway_relay_registry::keys::{Worth, kid_of};
 
 use crate::auth::{Channel, is_signed_by};
+use crate::desk::DeskError;
 use crate::hub::Hub;
 use crate::security::Alarm;
 use crate::session::{Claim, Verdict};
@@ -33,8 +35,20 @@ pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Ver
         detail
     };
     if !is_signed_by(claim, channel, &record.public_key) {
-        let text = alarm(SecurityKind::AuthFailure, "the signature does not fit the registered key");
-        return reject(RejectCode::BadSig, None, text);
+        match worth_of_another(hub, claim, channel).await {
+            Err(_) => return busy(),
+            Ok(Worth::Overlap) => {
+                alarm(SecurityKind::KeyChanged, "a login with a key that was replaced");
+            }
+            Ok(Worth::Retired) => {
+                let text = "this key was replaced by a newer one, and its time is over";
+                return reject(RejectCode::KeyRetired, None, alarm(SecurityKind::AuthFailure, text));
+            }
+            Ok(Worth::Current | Worth::Foreign) => {
+                let text = alarm(SecurityKind::AuthFailure, "the signature does not fit the registered key");
+                return reject(RejectCode::BadSig, None, text);
+            }
+        }
     }
     match Standing::of(Some(&record)) {
         Standing::Good => {}
@@ -58,6 +72,18 @@ pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Ver
         }
         Ok(true) => Verdict::Welcome { owner: record.backend },
     }
+}
+
+/// What the key is worth that has signed, when it is not the one that the agent has. It is asked for by its name, so that a
+/// forged hello costs one check more and not one for each key.
+async fn worth_of_another(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Result<Worth, DeskError> {
+    let (agent, kid) = (claim.hello.agent_id, claim.hello.kid.to_string());
+    let Ok(Some(keys)) = hub.desk.with(move |registry| registry.keys(&agent)).await? else {
+        return Err(DeskError::Failed);
+    };
+    let named = keys.old.iter().find(|old| kid_of(&old.key) == kid);
+    let signed = named.filter(|old| is_signed_by(claim, channel, &old.key));
+    Ok(signed.map_or(Worth::Foreign, |old| keys.worth(&old.key, hub.clock.now().unix_ms)))
 }
 
 fn reject(code: RejectCode, retry_after_ms: Option<u64>, message: &'static str) -> Verdict {

@@ -334,6 +334,7 @@ fn close_of(code: &RejectCode) -> (u16, &'static str) {
     match code {
         RejectCode::Unpaired => (close::REVOKED, "unpaired"),
         RejectCode::Revoked => (close::REVOKED, "revoked"),
+        RejectCode::KeyRetired => (close::REVOKED, "key retired"),
         RejectCode::CloneSuspected => (close::CLONE_SUSPECTED, "clone suspected"),
         RejectCode::ProtoUnsupported | RejectCode::UpdateRequired => {
             (close::UPGRADE_REQUIRED, "upgrade required")

@@ -11,6 +11,7 @@ mod words;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Lineage;
 use crate::ids::{AgentId, BackendId, Sha256Hex};
 use crate::raw::{B64, Extra};
 
@@ -99,6 +100,9 @@ pub struct PairStart {
     pub info: PairInfo,
     /// SHA-256 of the agent's random number, which it shows only once the backend has shown its own.
     pub commit: Sha256Hex,
+    /// How the key has followed from the agent's first one; absent when it is the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -217,8 +221,11 @@ pub struct PairSeen {
     pub state: PairState,
     /// The agent.
     pub agent: AgentId,
-    /// Its public key, 32 bytes; the agent's id is the first half of its SHA-256.
+    /// Its public key, 32 bytes; the agent's id is the first half of its SHA-256, unless there is a `lineage`.
     pub pubkey: B64,
+    /// How the key has followed from the agent's first one, whose SHA-256 then names the agent; the relay has checked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// Its machine.
     pub info: PairInfo,
     /// SHA-256 of the agent's random number.
@@ -247,6 +254,9 @@ pub struct Enrol {
     pub info: PairInfo,
     /// The token, `<id>.<secret>`.
     pub token: String,
+    /// How the key has followed from the agent's first one; absent when it is the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
@@ -278,7 +288,8 @@ pub struct Forget {
 /// Body of every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// Stable word: `unknown`, `expired`, `conflict`, `bad_field`, `bad_sig`, `unauthorised`, `revoked`, `quarantined`, `rate_limited`, `busy`.
+    /// Stable word: `unknown`, `expired`, `conflict`, `bad_field`, `bad_sig`, `unauthorised`, `revoked`,
+    /// `retired`, `quarantined`, `rate_limited`, `busy`.
     pub code: String,
     /// For a person.
     pub detail: String,

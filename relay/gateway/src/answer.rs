@@ -9,8 +9,9 @@ use spoolway_protocol::FaultCode;
 use spoolway_protocol::pairing::Problem;
 use spoolway_protocol::session::NackCode;
 use spoolway_relay::web::Denied;
+use spoolway_relay_registry::keys::KeyRefused;
 use spoolway_relay_registry::pairing::Refused;
-use spoolway_relay_registry::{PairError, RegistryError};
+use spoolway_relay_registry::{PairError, RegistryError, TakeKeyError};
 
 /// After how long to ask again where nobody knows better, ms.
 const RETRY_MS: u64 = 5_000;
@@ -102,8 +103,25 @@ impl From<PairError> for Trouble {
             PairError::Refused(refused) => refused.into(),
             PairError::Full => Self::busy("too many pairings are under way"),
             PairError::Revoked => Self::new(StatusCode::FORBIDDEN, "revoked", error.to_string()),
+            PairError::OtherKey => Self::new(StatusCode::FORBIDDEN, "retired", error.to_string()),
             PairError::Quarantined => Self::new(StatusCode::FORBIDDEN, "quarantined", error.to_string()),
             PairError::Registry(error) => error.into(),
+        }
+    }
+}
+
+impl From<TakeKeyError> for Trouble {
+    fn from(error: TakeKeyError) -> Self {
+        match error {
+            TakeKeyError::Refused(KeyRefused::Foreign) => {
+                Self::new(StatusCode::FORBIDDEN, "bad_sig", error.to_string())
+            }
+            TakeKeyError::Refused(_) => Self::new(StatusCode::FORBIDDEN, "retired", error.to_string()),
+            TakeKeyError::Agent(error) => error.into(),
+            TakeKeyError::Registry(RegistryError::Unknown(_)) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown", "there is no such agent")
+            }
+            TakeKeyError::Registry(error) => error.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod command;
 mod events;
+pub mod lineage;
 mod openapi;
 mod pairing;
 mod places;

@@ -4,6 +4,8 @@
 //! process or thread.
 
 mod audit;
+pub mod keys;
+mod old_keys;
 pub mod pairing;
 mod pairings;
 mod sqlite;
@@ -11,6 +13,7 @@ mod sqlite;
 use spoolway_protocol::{AgentId, BackendId};
 
 pub use audit::AuditRow;
+pub use old_keys::{AgentKeys, TakeKeyError};
 pub use pairings::{EnrolmentRecord, PairError, Pairings};
 pub use sqlite::SqliteRegistry;
 
@@ -119,7 +122,7 @@ pub enum RegistryError {
 }
 
 /// Agents, backends and revocations. One thread uses it at a time; other processes may use the same store.
-pub trait Registry: Pairings + Send {
+pub trait Registry: Pairings + AgentKeys + Send {
     /// The agent, revoked or not.
     ///
     /// # Errors

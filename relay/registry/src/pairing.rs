@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use spoolway_protocol::identity::Lineage;
 use spoolway_protocol::pairing::{PAIR_KEYS, PAIR_S, PairInfo, PairOwner, PairSeen, PairState, PairView};
 use spoolway_protocol::{AgentId, B64, BackendId, Sha256Hex};
 
@@ -24,6 +25,9 @@ pub struct Pairing {
     pub agent: AgentId,
     /// Its public key.
     pub public_key: [u8; 32],
+    /// How the key has followed from the agent's first one, where it is not that one.
+    #[serde(default)]
+    pub lineage: Option<Lineage>,
     /// Its machine.
     pub info: PairInfo,
     /// SHA-256 of its random number.
@@ -128,7 +132,8 @@ impl Pairing {
         info: &PairInfo,
         commit: Sha256Hex,
     ) -> Self {
-        Self { agent, public_key, info: info.cleaned(), commit, began_ms: now_ms, stage: Stage::Open }
+        let info = info.cleaned();
+        Self { agent, public_key, lineage: None, info, commit, began_ms: now_ms, stage: Stage::Open }
     }
 
     /// Somebody says something.
@@ -281,6 +286,7 @@ impl Pairing {
             state: self.state(now_ms),
             agent: self.agent,
             pubkey: B64(self.public_key.to_vec()),
+            lineage: self.lineage.clone(),
             info: self.info.clone(),
             commit: self.commit,
             nonce: self.nonce().map(|nonce| B64(nonce.to_vec())),

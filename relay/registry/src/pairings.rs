@@ -1,10 +1,12 @@
 //! Pairings under way and enrolment tokens, in the registry's file: a relay and its command line see the same ones.
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use spoolway_protocol::identity::Lineage;
 use spoolway_protocol::pairing::{PAIR_S, PairCode};
 use spoolway_protocol::{AgentId, BackendId};
 
 use crate::audit::note;
+use crate::old_keys::{follow, is_known};
 use crate::pairing::{Act, By, Came, Pairing, Refused};
 use crate::sqlite::{RELAY, known, parsed};
 use crate::{RegistryError, SqliteRegistry};
@@ -56,6 +58,9 @@ pub enum PairError {
     /// The agent's key was revoked, for good.
     #[error("the agent's key was revoked")]
     Revoked,
+    /// The agent has another key here, which this one does not follow.
+    #[error("this agent has another key at this relay")]
+    OtherKey,
     /// Two machines use the agent's key; a person has to release it.
     #[error("two machines use the agent's key")]
     Quarantined,
@@ -135,7 +140,7 @@ pub trait Pairings {
         &mut self,
         now_ms: u64,
         token: (&str, &[u8; 32]),
-        agent: (AgentId, [u8; 32]),
+        agent: (AgentId, [u8; 32], Option<&Lineage>),
         name: &str,
     ) -> Result<BackendId, PairError>;
 }
@@ -150,6 +155,7 @@ impl Pairings for SqliteRegistry {
     ) -> Result<(), PairError> {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         standing_of(&change, &pairing.agent)?;
+        is_known(&change, &pairing.agent, &pairing.public_key, pairing.lineage.as_ref())?;
         let agent = pairing.agent.to_string();
         let forgotten = pairing.began_ms.saturating_sub(KEPT_MS);
         change.execute("DELETE FROM pairing WHERE agent = ?1 OR began_ms < ?2", params![agent, forgotten])?;
@@ -198,7 +204,8 @@ impl Pairings for SqliteRegistry {
             note(&change, &actor, "pairing.approve", &agent, "")?;
         }
         if let Came::Paired(backend, name) = came {
-            own(&change, &backend, (pairing.agent, pairing.public_key), &name)?;
+            let key = (pairing.agent, pairing.public_key, pairing.lineage.as_ref());
+            own(&change, now_ms, &backend, key, &name)?;
             note(&change, &actor, "agent.pair", &agent, &format!("backend {backend}"))?;
         }
         change.execute("UPDATE pairing SET state = ?2 WHERE id = ?1", params![id, json(&pairing)])?;
@@ -246,7 +253,7 @@ impl Pairings for SqliteRegistry {
         &mut self,
         now_ms: u64,
         (token, secret_hash): (&str, &[u8; 32]),
-        agent: (AgentId, [u8; 32]),
+        agent: (AgentId, [u8; 32], Option<&Lineage>),
         name: &str,
     ) -> Result<BackendId, PairError> {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -258,17 +265,20 @@ impl Pairings for SqliteRegistry {
         });
         let (backend, uses_left) = found.optional()?.ok_or(Refused::Unknown)?;
         standing_of(&change, &agent.0)?;
+        is_known(&change, &agent.0, &agent.1, agent.2)?;
         let sql = "SELECT backend FROM agent WHERE id = ?1";
         let owner: Option<String> =
             change.query_row(sql, [agent.0.to_string()], |row| row.get(0)).optional()?;
         if owner.as_deref() == Some(backend.as_str()) {
+            follow(&change, now_ms, &agent.0, &agent.1)?;
+            change.commit()?;
             return Ok(backend);
         }
         if uses_left == 0 {
             return Err(Refused::Unknown.into());
         }
         change.execute("UPDATE enrolment SET uses_left = uses_left - 1 WHERE id = ?1", [token])?;
-        own(&change, &backend, agent, name)?;
+        own(&change, now_ms, &backend, agent, name)?;
         let name = format!("a:{}", agent.0);
         note(&change, &name, "agent.enrol", &name, &format!("backend {backend}, token {token}"))?;
         change.commit()?;
@@ -279,12 +289,15 @@ impl Pairings for SqliteRegistry {
 /// Makes a backend the owner of an agent, known or not.
 fn own(
     change: &Transaction<'_>,
+    now_ms: u64,
     backend: &BackendId,
-    (agent, public_key): (AgentId, [u8; 32]),
+    (agent, public_key, lineage): (AgentId, [u8; 32], Option<&Lineage>),
     name: &str,
 ) -> Result<(), PairError> {
     good_backend(change, backend)?;
     standing_of(change, &agent)?;
+    is_known(change, &agent, &public_key, lineage)?;
+    follow(change, now_ms, &agent, &public_key)?;
     let sql = "UPDATE revision SET last = last + 1 RETURNING last";
     let revision: u64 = change.query_row(sql, [], |row| row.get(0))?;
     let sql = "INSERT INTO agent VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL, ?5) ON CONFLICT (id) DO UPDATE SET
@@ -304,7 +317,7 @@ pub(crate) fn good_backend(change: &Transaction<'_>, backend: &BackendId) -> Res
 }
 
 /// The agent may be paired, as far as it is known.
-fn standing_of(change: &Transaction<'_>, agent: &AgentId) -> Result<(), PairError> {
+pub(crate) fn standing_of(change: &Transaction<'_>, agent: &AgentId) -> Result<(), PairError> {
     let sql = "SELECT revoked_ms, quarantined_ms FROM agent WHERE id = ?1";
     let found = change.query_row(sql, [agent.to_string()], |row| {
         Ok((row.get::<_, Option<u64>>(0)?, row.get::<_, Option<u64>>(1)?))

@@ -9,13 +9,14 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use spoolway_protocol::{AgentId, BackendId};
 
 use crate::audit::{AUDIT, note};
+use crate::old_keys::OLD_KEYS;
 use crate::pairings::{PAIRINGS, good_backend};
 use crate::{AgentRecord, BackendRecord, Changed, Registry, RegistryError};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From each schema to the next; a new one is added at the end. The first makes a registry of an empty file.
-const STEPS: [&str; 3] = [CREATE, PAIRINGS, AUDIT];
+const STEPS: [&str; 4] = [CREATE, PAIRINGS, AUDIT, OLD_KEYS];
 /// The newest schema.
 const SCHEMA: i64 = STEPS.len() as i64;
 
@@ -88,6 +89,11 @@ impl SqliteRegistry {
     #[must_use]
     pub fn acting_as(self, actor: impl Into<String>) -> Self {
         Self { actor: actor.into(), ..self }
+    }
+
+    /// A transaction that may write.
+    pub(crate) fn begin(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
     }
 
     /// One transaction under a new revision, with a row of the audit; nothing is kept when `change` fails.

@@ -169,6 +169,11 @@ impl Gate {
         self.front.hub().alarm(Alarm { kind, about, from: None, hearer, detail: detail.to_owned() });
     }
 
+    /// Something has happened to an agent of which its owner has to hear as an event of security.
+    pub fn alarm_of_agent(&self, agent: AgentId, owner: BackendId, kind: SecurityKind, detail: &str) {
+        self.front.hub().alarm(Alarm::of_agent(kind, agent, owner, detail));
+    }
+
     /// How long a client may take to say what it has begun to say (`limits.handshake_timeout_ms`).
     pub fn patience(&self) -> Duration {
         self.front.door.patience()

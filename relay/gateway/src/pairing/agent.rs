@@ -5,6 +5,8 @@ use axum::http::header;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use spoolway_protocol::AgentId;
+use spoolway_protocol::identity::Lineage;
 use spoolway_protocol::pairing::{
     ENROL_PATH, Enrol, Enrolled, FORGET_PATH, Forget, PAIR_S, PairCode, PairSay, PairStart, PairStarted,
     PairStep, PairView, START_PATH, STEP_PATH,
@@ -15,9 +17,9 @@ use spoolway_relay_registry::pairing::{Act, By, Pairing, Refused};
 use spoolway_relay_registry::{PairError, Standing};
 
 use super::key;
-use super::signed::Signed;
-use crate::Gateway;
+use super::signed::{Signed, bad_signature};
 use crate::answer::{self, Trouble};
+use crate::{Gateway, lineage};
 
 /// How long an agent waits between two steps, in ms.
 const POLL_MS: u64 = 2_000;
@@ -50,7 +52,7 @@ pub(super) async fn page(Path(code): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
-fn respond(status: StatusCode, outcome: Result<impl Serialize, Trouble>) -> Response {
+pub(super) fn respond(status: StatusCode, outcome: Result<impl Serialize, Trouble>) -> Response {
     match outcome {
         Ok(body) => answer::json(status, &body),
         Err(trouble) => trouble.into_response(),
@@ -59,7 +61,7 @@ fn respond(status: StatusCode, outcome: Result<impl Serialize, Trouble>) -> Resp
 
 impl Gateway {
     /// Who asks, and what.
-    fn visitor(&self, request: Request) -> Result<(Visitor, Request), Trouble> {
+    pub(super) fn visitor(&self, request: Request) -> Result<(Visitor, Request), Trouble> {
         let (head, body) = request.into_parts();
         Ok((self.gate.visitor(&head)?, Request::from_parts(head, body)))
     }
@@ -73,9 +75,10 @@ impl Gateway {
         let start: PairStart = signed.parse()?;
         let public_key = key(&start.pubkey)?;
         signed.check(&public_key)?;
-        let agent = auth::agent_id_of(&public_key);
+        let agent = agent_of(&public_key, start.lineage.as_ref())?;
         let (pair_id, code) = draw()?;
-        let pairing = Pairing::begin(now.unix_ms, agent, public_key, &start.info, start.commit);
+        let mut pairing = Pairing::begin(now.unix_ms, agent, public_key, &start.info, start.commit);
+        pairing.lineage = start.lineage;
         let (id, most) = (pair_id.clone(), self.gate.pairing().waiting);
         self.gate.registry(move |registry| registry.add_pairing(&id, code, &pairing, most)).await??;
         tracing::info!(%agent, address = %visitor.address, "pairing begun");
@@ -115,15 +118,18 @@ impl Gateway {
         let now = self.gate.now();
         self.tries().start(&visitor.neighbourhood, now.ms)?;
         let signed = Signed::read(&self.gate, &visitor, ENROL_PATH, request).await?;
-        let Enrol { pubkey, info, token, .. } = signed.parse()?;
+        let Enrol { pubkey, info, token, lineage, .. } = signed.parse()?;
         let public_key = key(&pubkey)?;
         signed.check(&public_key)?;
         let (id, secret) = token.rsplit_once('.').ok_or_else(|| Trouble::bad("token"))?;
         let (id, hash) = (id.to_owned(), auth::hash_of_secret(secret));
-        let agent = auth::agent_id_of(&public_key);
+        let agent = agent_of(&public_key, lineage.as_ref())?;
         let enrolled = self.gate.registry({
             let name = info.cleaned().host;
-            move |registry| registry.enrol(now.unix_ms, (&id, &hash), (agent, public_key), &name)
+            move |registry| {
+                let agent = (agent, public_key, lineage.as_ref());
+                registry.enrol(now.unix_ms, (&id, &hash), agent, &name)
+            }
         });
         let backend = enrolled.await??;
         tracing::info!(%agent, %backend, address = %visitor.address, "agent enrolled");
@@ -142,7 +148,10 @@ impl Gateway {
         let unknown = || Trouble::new(StatusCode::NOT_FOUND, "unknown", "there is no such agent");
         let revoked = self.gate.registry(move |registry| {
             let record = registry.agent(&agent)?.ok_or_else(unknown)?;
-            signed.check(&record.public_key)?;
+            let keys = registry.keys(&agent)?.ok_or_else(unknown)?;
+            // A key before is as good, for as long as it is.
+            let old = keys.old.iter().filter(|old| now.unix_ms < old.until_ms).map(|old| &old.key);
+            old.chain([&keys.current]).find(|key| signed.is_by(key)).ok_or_else(bad_signature)?;
             match Standing::of(Some(&record)) {
                 Standing::Good => Ok::<_, Trouble>(registry.forget_agent(&agent, now.unix_ms)?),
                 // The copy is to forget without an end of the original.
@@ -165,6 +174,11 @@ impl Gateway {
             link => link.to_owned(),
         }
     }
+}
+
+fn agent_of(key: &[u8; 32], lineage: Option<&Lineage>) -> Result<AgentId, Trouble> {
+    let found = lineage::agent_of(key, lineage).map(|(agent, _)| agent);
+    found.ok_or_else(|| Trouble::bad("the lineage does not lead to this key"))
 }
 
 fn act_of(step: &PairStep) -> Result<Act, Trouble> {

@@ -4,6 +4,7 @@
 
 mod agent;
 pub(crate) mod backend;
+mod rotate;
 mod signed;
 mod tries;
 
@@ -14,6 +15,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use spoolway_protocol::B64;
+use spoolway_protocol::identity::ROTATE_PATH;
 use spoolway_protocol::pairing::{ENROL_PATH, FORGET_PATH, PAIR_BODY_BYTES, PairInfo, START_PATH, STEP_PATH};
 
 use crate::Gateway;
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> Router<Gateway> {
         .route(STEP_PATH, post(agent::step))
         .route(ENROL_PATH, post(agent::enrol))
         .route(FORGET_PATH, post(agent::forget))
+        .route(ROTATE_PATH, post(rotate::rotate))
         .route("/pair/{code}", get(agent::page))
 }
 

@@ -38,10 +38,15 @@ impl Signed {
     }
 
     pub(super) fn check(&self, key: &[u8; 32]) -> Result<(), Trouble> {
-        if auth::is_pairing_signed(self.path, &self.host, &self.exporter, &self.text, &self.sig, key) {
-            return Ok(());
-        }
-        let text = "the signature does not fit the key, the host or this TLS session";
-        Err(Trouble::new(StatusCode::FORBIDDEN, "bad_sig", text))
+        if self.is_by(key) { Ok(()) } else { Err(bad_signature()) }
     }
+
+    pub(super) fn is_by(&self, key: &[u8; 32]) -> bool {
+        auth::is_pairing_signed(self.path, &self.host, &self.exporter, &self.text, &self.sig, key)
+    }
+}
+
+pub(super) fn bad_signature() -> Trouble {
+    let text = "the signature does not fit the key, the host or this TLS session";
+    Trouble::new(StatusCode::FORBIDDEN, "bad_sig", text)
 }

@@ -12,6 +12,7 @@ mod log;
 mod login;
 mod pairing;
 mod push;
+mod rotation;
 mod security;
 mod stream;
 mod traffic;

@@ -19,6 +19,7 @@ use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
 use spoolway_relay::run::{Bound, Outside, run_from};
 use spoolway_relay::tail::Tail;
+use spoolway_relay_registry::keys::kid_of;
 use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry};
 use spoolway_relay_tools::certs;
 use tokio::net::{TcpSocket, TcpStream};
@@ -252,7 +253,7 @@ impl Machine {
     pub(crate) fn hello(&mut self, nonce: &[u8], host: &str, exporter: &[u8]) -> String {
         self.hello_ctr += 1;
         let body = json!({
-            "agent_id": self.id, "kid": "k1", "proto": "spoolway.v1", "hello_ctr": self.hello_ctr,
+            "agent_id": self.id, "kid": kid_of(&self.public_key()), "proto": "spoolway.v1", "hello_ctr": self.hello_ctr,
             "boot_id": self.boot_id, "machine_hash": self.machine_hash,
             "agent": {"ver": "1.0.0", "build": "b", "os": "linux", "arch": "aarch64", "model": "Pi"},
             "caps": [], "outbox": {"epoch": 3, "next_seq": 9, "oldest_unacked": 7}, "cmd_seq": 5, "printers": [],
