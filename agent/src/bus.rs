@@ -11,6 +11,7 @@
 //! | printer to desk ([`Snapshot`](crate::printer::Snapshot)) | latest wins | never full; how a run ended stays in it until the next run |
 //! | printer to consoles ([`Tap`](crate::printer::Tap)) | 512 pieces | a slow watcher misses the oldest and is told how many |
 //! | printer to its dump | 4 conversations | the file misses one, the log has its end |
+//! | desk to [`rotation`](crate::rotation) | 4 wishes | the wish is refused |
 //! | feeder to printer | 8 batches of 128 commands | the feeder waits |
 
 use spoolway_protocol::Address;

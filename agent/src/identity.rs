@@ -1,28 +1,39 @@
-//! Who this agent is: an Ed25519 key in a folder of its own, and a counter that tells a copied key apart.
+//! Who this agent is: an Ed25519 key in a folder of its own, those that it has followed, and a counter that tells a copied key apart.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `agent.p8` | the key that signs |
+//! | `keys.json` | the first public key and how the others have followed it, and what of a change is still to be done; absent before the first |
+//! | `next.p8` | the key that is to follow |
+//! | `hello_ctr` | the counter of the last login |
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+mod files;
+mod keys;
+
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::process::{Gid, Uid, geteuid};
 use sha2::{Digest, Sha256};
-use spoolway_protocol::AgentId;
+use spoolway_agent_core::rotation::OnDisk;
+use spoolway_protocol::identity::{IdentityChanged, KeyLink, Lineage, Rotate};
 use spoolway_protocol::ids::KeyId;
+use spoolway_protocol::{AgentId, B64};
+
+use keys::Kept;
+
+pub(crate) use files::{give_to_owner_of, replace, sync_folder};
 
 /// The folder of key and pairing, within the state folder.
 pub(crate) const FOLDER: &str = "identity";
 /// PKCS#8 (RFC 8410) in DER.
 const KEY: &str = "agent.p8";
+const NEXT: &str = "next.p8";
+const KEYS: &str = "keys.json";
 const COUNTER: &str = "hello_ctr";
-/// A PKCS#8 document of an Ed25519 key has less than 100 bytes; more than this is another kind of file.
-const MAX_KEY_BYTES: u64 = 4096;
 
 /// Why the agent's key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +62,14 @@ pub enum OpenIdentityError {
         /// Why not.
         reason: ring::error::KeyRejected,
     },
+    /// The file that says how the keys have followed one another cannot be used.
+    #[error("{}: {reason}", path.display())]
+    BadKeys {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The system gave no random bytes.
     #[error("no key could be made: the system gives no random bytes")]
     NoRandom,
@@ -73,20 +92,64 @@ impl OpenIdentityError {
                 "Put the file back from a backup, or remove it and register the new key at the relay."
                     .to_owned()
             }
+            Self::BadKeys { .. } => {
+                "Put the identity folder back from a backup as a whole, or say `sudo spoolway-agent forget` and pair anew.".to_owned()
+            }
             Self::NoRandom => "Try again once the machine is fully up.".to_owned(),
         }
     }
 }
 
-/// The agent's key. No `Debug`: it holds a secret.
-pub struct Identity {
+/// One key. No `Debug`: it holds a secret.
+pub struct Key {
     pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
+
+impl Key {
+    fn read(path: &Path) -> Result<Self, OpenIdentityError> {
+        let pair = Ed25519KeyPair::from_pkcs8(&files::read_key(path)?)
+            .map_err(|reason| OpenIdentityError::BadKey { path: path.to_owned(), reason })?;
+        let public = pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
+        Ok(Self { pair, public })
+    }
+
+    /// Its 32 public bytes.
+    #[must_use]
+    pub const fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// Its name: `k` and the first 16 hexadecimal digits of its SHA-256.
+    #[must_use]
+    pub fn kid(&self) -> KeyId {
+        key_id(&self.public)
+    }
+
+    /// Ed25519 signature, 64 bytes (RFC 8032).
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+}
+
+/// The agent's keys. No `Debug`: it holds secrets.
+pub struct Identity {
+    agent_id: AgentId,
     folder: PathBuf,
+    keys: RwLock<Keys>,
     counter: Mutex<u64>,
 }
 
+/// The key that signs, and what is kept of all of them.
+struct Keys {
+    current: Arc<Key>,
+    next: Option<Arc<Key>>,
+    kept: Kept,
+}
+
 impl Identity {
-    /// Opens the identity in the state folder; the first time it is made.
+    /// Opens the identity in the state folder; the first time it is made. A change of the key that was cut short is brought to its end.
     ///
     /// # Errors
     /// The key cannot be read or made, is open to others, or is no key.
@@ -97,18 +160,18 @@ impl Identity {
             let path = path.to_owned();
             move |source| OpenIdentityError::Io { path, source }
         };
-        let key = match read_key(&path) {
+        let current = match Key::read(&path) {
             Err(OpenIdentityError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                make_folder(state_dir, &folder).map_err(at(&folder))?;
-                make_key(&path)?;
-                read_key(&path)?
+                files::make_folder(state_dir, &folder).map_err(at(&folder))?;
+                files::make_key(&path)?;
+                Key::read(&path)?
             }
             key => key?,
         };
-        let pair = Ed25519KeyPair::from_pkcs8(&key)
-            .map_err(|reason| OpenIdentityError::BadKey { path: path.clone(), reason })?;
-        let counter = read_counter(&folder.join(COUNTER)).map_err(at(&folder.join(COUNTER)))?;
-        Ok(Self { pair, folder, counter: Mutex::new(counter) })
+        let counter = files::read_counter(&folder.join(COUNTER)).map_err(at(&folder.join(COUNTER)))?;
+        let keys = Keys::open(&folder, current)?;
+        let agent_id = agent_id_of(&keys.kept.lineage.first.0);
+        Ok(Self { agent_id, folder, keys: RwLock::new(keys), counter: Mutex::new(counter) })
     }
 
     /// The identity in the state folder, if there is one that can be read; none is made.
@@ -123,35 +186,105 @@ impl Identity {
         state_dir.join(FOLDER).join(KEY).exists().then(|| Self::open(state_dir))
     }
 
-    /// First 128 bits of the SHA-256 of the public key.
+    /// First 128 bits of the SHA-256 of the first public key; whatever key follows it, the agent stays the same.
     #[must_use]
-    pub fn agent_id(&self) -> AgentId {
-        let digest = self.digest();
-        AgentId::from_bytes(std::array::from_fn(|at| digest[at]))
+    pub const fn agent_id(&self) -> AgentId {
+        self.agent_id
     }
 
-    /// The key's 32 public bytes.
+    /// The key that signs. Whoever needs its name along with its signature asks once.
     #[must_use]
-    pub fn public_key(&self) -> &[u8] {
-        self.pair.public_key().as_ref()
+    pub fn key(&self) -> Arc<Key> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner).current)
+    }
+
+    /// Its 32 public bytes.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        *self.key().public()
     }
 
     /// The public bytes in base64 with padding.
     #[must_use]
     pub fn public_key_b64(&self) -> String {
-        STANDARD.encode(self.public_key())
+        STANDARD.encode(self.key().public())
     }
 
-    /// The name of this key: `k` and the first 16 hexadecimal digits of its SHA-256.
+    /// How the key has followed from the first one; nothing when it is that one.
     #[must_use]
-    pub fn kid(&self) -> KeyId {
-        key_id(self.public_key())
+    pub fn lineage(&self) -> Option<Lineage> {
+        let lineage = &self.keys.read().unwrap_or_else(PoisonError::into_inner).kept.lineage;
+        (!lineage.links.is_empty()).then(|| lineage.clone())
     }
 
-    /// Ed25519 signature, 64 bytes (RFC 8032).
+    /// How far a change of the key has come.
     #[must_use]
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(message).as_ref().to_vec()
+    pub fn on_disk(&self) -> OnDisk {
+        let kept = &self.keys.read().unwrap_or_else(PoisonError::into_inner).kept;
+        OnDisk {
+            links: kept.lineage.links.len(),
+            since_ms: kept.since_ms,
+            is_prepared: kept.next.is_some(),
+            is_untold: kept.is_untold,
+        }
+    }
+
+    /// Makes the next key, and has both sign that it follows. It is on the disk afterwards.
+    ///
+    /// # Errors
+    /// There is no randomness, or the disk does not take it.
+    pub fn prepare(&self) -> Result<(), OpenIdentityError> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).prepare(&self.folder, &self.agent_id)
+    }
+
+    /// What is said to a relay of the key that is prepared, and with which key.
+    #[must_use]
+    pub fn offer_next(&self) -> Option<(Arc<Key>, Rotate)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (next, link) = keys.next.clone().zip(keys.kept.next.clone())?;
+        Some((next, self.rotate(B64(keys.kept.current().to_vec()), link)))
+    }
+
+    /// The same of the last change.
+    #[must_use]
+    pub fn offer_last(&self) -> Option<(Arc<Key>, Rotate)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let link = keys.kept.lineage.links.last()?.clone();
+        Some((Arc::clone(&keys.current), self.rotate(B64(keys.kept.before()?.to_vec()), link)))
+    }
+
+    fn rotate(&self, pubkey_old: B64, link: KeyLink) -> Rotate {
+        Rotate { agent_id: self.agent_id, pubkey_old, link, extra: Default::default() }
+    }
+
+    /// The key that is prepared is the agent's since this time, unix ms: that is what the disk says afterwards. The one before still signs.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn switch(&self, since_ms: u64) -> io::Result<()> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).switch(&self.folder, since_ms)
+    }
+
+    /// What the owner has to be told of the last change.
+    #[must_use]
+    pub fn changed(&self) -> Option<IdentityChanged> {
+        let kept = &self.keys.read().unwrap_or_else(PoisonError::into_inner).kept;
+        let (link, before) = (kept.lineage.links.last()?.clone(), kept.before()?);
+        Some(IdentityChanged {
+            kid_old: key_id(before),
+            kid: key_id(&link.pubkey.0),
+            pubkey_old: B64(before.to_vec()),
+            link,
+            extra: Default::default(),
+        })
+    }
+
+    /// The owner was told: the new key signs from now on.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub fn adopt(&self) -> Result<(), OpenIdentityError> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).adopt(&self.folder)
     }
 
     /// The greatest counter that a hello has had; it is about the time of the last login, in unix milliseconds.
@@ -170,15 +303,16 @@ impl Identity {
         let next = counter.saturating_add(1).max(now_unix_ms);
         *counter = next;
         let path = self.folder.join(COUNTER);
-        if let Err(error) = replace(&path, next.to_string().as_bytes()) {
+        if let Err(error) = files::replace(&path, next.to_string().as_bytes()) {
             tracing::warn!(path = %path.display(), %error, "the login counter could not be written");
         }
         next
     }
+}
 
-    fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.public_key()).into()
-    }
+fn agent_id_of(first: &[u8]) -> AgentId {
+    let digest = Sha256::digest(first);
+    AgentId::from_bytes(std::array::from_fn(|at| digest[at]))
 }
 
 /// The name of a public key: `k` and the first 16 hexadecimal digits of its SHA-256.
@@ -188,159 +322,5 @@ pub fn key_id(public_key: &[u8]) -> KeyId {
     KeyId::new(format!("k{digits}")).expect("17 ASCII letters and digits are a name")
 }
 
-/// Makes the folder, for its owner only. When root makes it in another user's state folder, it is that user's.
-fn make_folder(state_dir: &Path, folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(state_dir)?;
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => {
-            give_to_owner_of(state_dir, folder)?;
-            sync_folder(state_dir)
-        }
-    }
-}
-
-fn make_key(path: &Path) -> Result<(), OpenIdentityError> {
-    let key =
-        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| OpenIdentityError::NoRandom)?;
-    // A name of its own, so that two processes that start at once do not write into one file.
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let made = write_new(&new, key.as_ref()).and_then(|()| {
-        // Two that start at once agree on one key: the second finds the first one's in place.
-        match renameat_with(CWD, &new, CWD, path, RenameFlags::NOREPLACE) {
-            Err(rustix::io::Errno::EXIST) => fs::remove_file(&new),
-            Err(error) => Err(error.into()),
-            Ok(()) => sync_folder(folder_of(path)),
-        }
-    });
-    made.map_err(|source| OpenIdentityError::Io { path: path.to_owned(), source })
-}
-
-fn read_key(path: &Path) -> Result<Vec<u8>, OpenIdentityError> {
-    let failed = |source| OpenIdentityError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    // Asked of the open file, so that it cannot be exchanged in between.
-    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(OpenIdentityError::TooOpen { path: path.to_owned(), mode });
-    }
-    let mut key = Vec::new();
-    file.take(MAX_KEY_BYTES).read_to_end(&mut key).map_err(failed)?;
-    Ok(key)
-}
-
-/// A counter that is missing or was damaged begins anew; the time lifts it to where it was.
-fn read_counter(path: &Path) -> io::Result<u64> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes a file for its owner only, whole or not at all; it is on the disk afterwards.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    write_new(&new, bytes)?;
-    fs::rename(&new, path)?;
-    sync_folder(folder_of(path))
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What a crash left behind may have other rights or another owner.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    give_to_owner_of(folder_of(path), path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// So that `sudo spoolway-agent id` before the first start leaves a key that the agent's user can read.
-pub(crate) fn give_to_owner_of(model: &Path, path: &Path) -> io::Result<()> {
-    if !geteuid().is_root() {
-        return Ok(());
-    }
-    let owner = fs::metadata(model)?;
-    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-    Ok(rustix::fs::chown(path, Some(user), Some(group))?)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().expect("every file here is joined to a folder")
-}
-
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use ring::signature::{ED25519, UnparsedPublicKey};
-
-    use super::*;
-
-    #[test]
-    fn an_identity_is_made_once_and_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Identity::open(&dir.path().join("deep/state")).unwrap();
-        let again = Identity::open(&dir.path().join("deep/state")).unwrap();
-        assert_eq!(first.agent_id(), again.agent_id());
-        assert_eq!(first.kid(), again.kid());
-        assert_eq!(STANDARD.decode(first.public_key_b64()).unwrap(), first.public_key());
-        let other = Identity::open(dir.path()).unwrap();
-        assert_ne!(first.agent_id(), other.agent_id());
-        let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!(mode(dir.path().join(FOLDER)), 0o700);
-        assert_eq!(mode(dir.path().join(FOLDER).join(KEY)), 0o600);
-    }
-
-    #[test]
-    fn the_id_is_the_head_of_the_digest_and_signatures_fit() {
-        let dir = tempfile::tempdir().unwrap();
-        let identity = Identity::open(dir.path()).unwrap();
-        assert_eq!(identity.agent_id().as_bytes()[..], Sha256::digest(identity.public_key())[..16]);
-        let signature = identity.sign(b"hello");
-        UnparsedPublicKey::new(&ED25519, identity.public_key()).verify(b"hello", &signature).unwrap();
-    }
-
-    #[test]
-    fn a_key_that_others_can_read_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        Identity::open(dir.path()).unwrap();
-        let path = dir.path().join(FOLDER).join(KEY);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = Identity::open(dir.path()).err().unwrap();
-        assert!(matches!(error, OpenIdentityError::TooOpen { mode: 0o640, .. }));
-        assert!(error.to_string().contains("0640") && error.help().contains("chmod 600"));
-    }
-
-    #[test]
-    fn a_file_that_is_no_key_is_refused_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        Identity::open(dir.path()).unwrap();
-        let path = dir.path().join(FOLDER).join(KEY);
-        fs::write(&path, "nonsense").unwrap();
-        assert!(matches!(Identity::open(dir.path()), Err(OpenIdentityError::BadKey { .. })));
-        assert_eq!(fs::read(&path).unwrap(), b"nonsense");
-    }
-
-    #[test]
-    fn counters_rise_over_restarts_whatever_the_clock_says() {
-        let dir = tempfile::tempdir().unwrap();
-        let identity = Identity::open(dir.path()).unwrap();
-        assert_eq!(identity.next_hello_ctr(1_000), 1_000);
-        assert_eq!(identity.next_hello_ctr(1_000), 1_001);
-        assert_eq!(identity.next_hello_ctr(5), 1_002);
-        let again = Identity::open(dir.path()).unwrap();
-        assert_eq!(again.last_hello_ctr(), 1_002);
-        assert_eq!(again.next_hello_ctr(5), 1_003);
-        fs::write(dir.path().join(FOLDER).join(COUNTER), "junk").unwrap();
-        assert_eq!(Identity::open(dir.path()).unwrap().next_hello_ctr(7), 7);
-    }
-}
+mod tests;

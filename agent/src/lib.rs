@@ -14,6 +14,7 @@ pub mod pairing;
 pub mod paths;
 pub mod preflight;
 pub mod printer;
+pub mod rotation;
 pub mod run;
 mod service;
 pub mod spool;

@@ -22,6 +22,7 @@ use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
 use crate::pairing::Follower;
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
+use crate::rotation::{self, RotationParts, Rotator};
 use crate::service;
 use crate::spool::{Spool, SpoolOptions};
 use crate::store::{Opened, Store, StoreOptions};
@@ -69,11 +70,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 
     let (follower, relay, backend) = Follower::begin(&config);
     let seams = Seams::new(relay.borrow().as_ref().map(|relay| relay.url.to_string()));
-    let (handle, asks) = Desk::new(&printer);
+    rotation::tell_first(&identity, &store, &clock).await;
+    let (rotator, wishes) = Rotator::new();
+    let (handle, asks) = Desk::new(&printer, rotator.clone());
     let counterpart = Counterpart {
         counter: handle,
         agent_id: identity.agent_id(),
-        public_key: identity.public_key_b64(),
+        public_key: {
+            let identity = Arc::clone(&identity);
+            Arc::new(move || identity.public_key_b64())
+        },
         logs: telemetry::ring(),
     };
     // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
@@ -99,6 +105,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             seed,
         }
     };
+    let rotation = RotationParts {
+        identity: Arc::clone(&identity),
+        clock: clock.clone(),
+        store: store.clone(),
+        relay: relay.clone(),
+        link: seams.link.clone(),
+    };
+    tokio::spawn(others.clone().run_until_cancelled_owned(rotation::run(rotation, wishes)));
     let uplink = tokio::spawn(uplink::follow(make, relay, others.clone()));
     tokio::spawn(others.clone().run_until_cancelled_owned(follower.follow()));
     let link = seams.link.clone();
@@ -119,6 +133,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         hello: seams.hello,
         telemetry: seams.telemetry,
         link: seams.link,
+        rotator,
     };
     service::ready();
     let ended = desk::run(parts, asks, stop).await;

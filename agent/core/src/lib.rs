@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod prompt;
 pub mod recovery;
 pub mod reply;
+pub mod rotation;
 pub mod stream;
 pub mod temperature;
 pub mod transfer;

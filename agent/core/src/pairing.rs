@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use spoolway_protocol::fault::Fault;
+use spoolway_protocol::identity::Lineage;
 use spoolway_protocol::ids::{BackendId, Sha256Hex};
 use spoolway_protocol::pairing::{
     PAIR_KEYS, PAIR_S, PairInfo, PairOwner, PairSay, PairStart, PairStarted, PairState, PairStep, PairView,
@@ -32,6 +33,8 @@ pub struct PairingOptions {
     pub nonce: [u8; 32],
     /// What a person at the other end recognises it by.
     pub info: PairInfo,
+    /// How its key has followed from its first one, where it is not that one.
+    pub lineage: Option<Lineage>,
 }
 
 /// What the shell has to do.
@@ -221,6 +224,7 @@ impl Pairing {
             pubkey: B64(self.options.public_key.to_vec()),
             info: self.options.info.cleaned(),
             commit: Sha256Hex(Sha256::digest(self.options.nonce).into()),
+            lineage: self.options.lineage.clone(),
             extra: Default::default(),
         }
     }
@@ -345,6 +349,7 @@ pub fn fault_of(code: &str) -> Fault {
         "revoked" => Fault::RelayRevoked,
         "quarantined" => Fault::RelayCloneSuspected,
         "bad_sig" => Fault::RelayBadSignature,
+        "retired" => Fault::RelayKeyRetired,
         "expired" | "unknown" => Fault::PairExpired,
         _ => Fault::PairRefused,
     }

@@ -42,6 +42,16 @@ pub(super) enum JobsAction {
     },
 }
 
+/// What to do with the agent's key.
+#[derive(Debug, Subcommand)]
+pub(super) enum IdAction {
+    /// Make a new key, and have relay and owner take it in the place of the one before; the agent stays who it is.
+    #[command(
+        after_help = "The key before is good at the relay for seven days more, and so long no other can follow.\n\nExample:\n  sudo spoolway-agent id rotate"
+    )]
+    Rotate,
+}
+
 /// A place in the queue.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
 use spoolway_protocol::{Doubt, JobId};
 
-use super::actions::{ConfigAction, ConsoleAction, JobsAction, PrinterAction, ProfilesAction};
+use super::actions::{ConfigAction, ConsoleAction, IdAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
 use super::maintenance::WindowAction;
 use super::pair::PairFlags;
@@ -45,12 +45,18 @@ pub(super) enum Command {
     /// Run the agent in the foreground, until it is told to stop.
     #[command(after_help = "Example:\n  spoolway-agent run --port /dev/ttyACM0 --baud 250000")]
     Run(RunFlags),
-    /// Show the agent's id and public key, and how the relay gets to know them.
-    #[command(after_help = "Example:\n  sudo spoolway-agent id")]
+    /// Show the agent's id and public key, and how the relay gets to know them; or replace the key.
+    #[command(
+        visible_alias = "identity",
+        after_help = "Example:\n  sudo spoolway-agent id\n  sudo spoolway-agent id rotate"
+    )]
     Id {
         /// As one JSON object.
         #[arg(long)]
         json: bool,
+        /// Without one, they are shown.
+        #[command(subcommand)]
+        action: Option<IdAction>,
     },
     /// Give this agent an owner: shows a code for the backend, then four words to compare.
     #[command(after_help = "Example:\n  sudo spoolway-agent pair --relay wss://relay.example.org")]

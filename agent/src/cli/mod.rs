@@ -43,7 +43,7 @@ use crate::view::recovery::RecoverHow;
 pub use fail::{Exit, Failure};
 pub use paint::wants_colour;
 
-use actions::{ConfigAction, ConsoleAction, PrinterAction, ProfilesAction};
+use actions::{ConfigAction, ConsoleAction, IdAction, PrinterAction, ProfilesAction};
 use args::{Arguments, Command};
 
 /// Does what the arguments ask for; `run` is the agent itself.
@@ -79,7 +79,8 @@ where
     let mut out = io::stdout();
     match arguments.command {
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
-        Command::Id { json } => id::id(&whereabouts, json, &mut out),
+        Command::Id { json, action: None } => id::id(&whereabouts, json, &mut out),
+        Command::Id { json, action: Some(IdAction::Rotate) } => id::rotate(&whereabouts, json, &mut out),
         Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
         Command::Forget { yes } => forget::forget(&whereabouts, yes, &mut out),

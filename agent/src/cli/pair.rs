@@ -87,7 +87,7 @@ pub(super) fn by_token(
     writeln!(out, "Enrolling at {} ...", token.relay())?;
     let info = here.info();
     let me = (here.loaded.config.state_dir.as_path(), &here.identity, &here.clock);
-    let enrolled = block_on(enrol(me, (&token, &here.loaded.config.relay.proxy), info))??;
+    let enrolled = block_on(enrol(me, (&token, &here.loaded.config.relay), info))??;
     writeln!(out, "Enrolled: {} ({}) owns this agent now.", enrolled.owner, plain(&enrolled.organisation))?;
     match erase(&path) {
         Ok(()) => writeln!(out, "The token is erased.")?,

@@ -13,6 +13,8 @@ pub struct Relay {
     pub url: Option<RelayUrl>,
     /// PEM bundle trusted besides the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// Whether the system's roots are not trusted.
+    pub ca_only: bool,
     /// Whether a login that is not bound to the TLS connection is accepted.
     pub allow_unbound: bool,
     /// Through which proxy it is reached.

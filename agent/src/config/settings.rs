@@ -125,6 +125,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| optional(config.relay.ca_file.as_ref().map(|path| path.display())),
     },
     Setting {
+        key: "relay.ca_only",
+        take: |config, given| {
+            config.relay.ca_only = given.switch()?;
+            Ok(())
+        },
+        show: |config| config.relay.ca_only.to_string(),
+    },
+    Setting {
         key: "relay.allow_unbound",
         take: |config, given| {
             config.relay.allow_unbound = given.switch()?;

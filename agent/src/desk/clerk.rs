@@ -25,10 +25,11 @@ use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot};
+use crate::rotation::Rotator;
 use crate::service;
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
-use crate::view::{FaultView, LinkView};
+use crate::view::{FaultView, LinkView, Refusal};
 
 /// Background work that has ended and waits to be looked at.
 const DONE: usize = 16;
@@ -57,6 +58,8 @@ pub(super) enum Done {
     SentByHand(super::by_hand::Sent),
     /// It is known what a run that has ended has used.
     Measured(Box<super::usage::Measured>),
+    /// The key was replaced for a command, or not.
+    Rotated(CmdId, Result<(), Refusal>),
 }
 
 /// The desk's state.
@@ -78,6 +81,7 @@ pub(super) struct Clerk {
     pub(super) telemetry: watch::Sender<Telemetered>,
     pub(super) link: watch::Receiver<LinkView>,
     pub(super) done: mpsc::Sender<Done>,
+    pub(super) rotator: Rotator,
     pub(super) book: Book,
     pub(super) permits: super::permits::Permits,
     pub(super) intake: super::intake::Intake,
@@ -283,6 +287,7 @@ impl Clerk {
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
             Done::SentByHand(sent) => self.take_sent(sent),
             Done::Measured(measured) => self.conclude(*measured).await,
+            Done::Rotated(cmd_id, ended) => self.end_command(cmd_id, ended),
         }
     }
 

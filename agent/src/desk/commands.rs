@@ -12,10 +12,11 @@ use spoolway_protocol::session::Nack;
 use spoolway_protocol::{CmdId, Fault, FaultCode, JobId, Raw};
 use tracing::{info, warn};
 
-use super::clerk::Clerk;
+use super::clerk::{Clerk, Done};
 use super::intake::Turn;
 use super::local_jobs::LOCAL_OWNER;
 use crate::bus::Outbound;
+use crate::rotation::By;
 use crate::view::Refusal;
 
 impl Clerk {
@@ -101,11 +102,21 @@ impl Clerk {
                 let done = self.answer_prompt(Some(&answer.prompt_id), answer.choice).await;
                 self.end_command(cmd_id, done);
             }
+            CommandArgs::IdentityRotate(_) => self.rotate_key(cmd_id, command.actor.id),
             CommandArgs::Unknown { kind, .. } => {
                 let text = format!("this agent knows no command {kind:?}");
                 self.end_command(cmd_id, Err(Refusal::new(Fault::CommandUnknown, text)));
             }
         }
+    }
+
+    /// Replaces the agent's key, away from the desk.
+    fn rotate_key(&self, cmd_id: CmdId, actor: String) {
+        let (rotator, done) = (self.rotator.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let ended = rotator.rotate(By { via: Via::Cloud, actor }).await;
+            drop(done.send(Done::Rotated(cmd_id, ended)).await);
+        });
     }
 
     /// What a command presupposes and does not hold.
@@ -236,6 +247,7 @@ impl Clerk {
                         | Fault::CommandNeedsMaintenance
                         | Fault::CommandBadArgs
                         | Fault::HeatAboveLimit
+                        | Fault::IdentityRotating
                         | Fault::PromptClosed
                         | Fault::CommUncertain
                         | Fault::Busy

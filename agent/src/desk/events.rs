@@ -7,7 +7,7 @@ use super::book::json;
 use crate::store::{self, NewEvent, Write};
 
 /// An event about a job, its attempt, or the agent itself.
-pub(super) fn event(data: &EventData, job: Option<(&JobId, u32)>, stamp: &Stamp) -> Write {
+pub(crate) fn event(data: &EventData, job: Option<(&JobId, u32)>, stamp: &Stamp) -> Write {
     let cls = match data.class() {
         EventClass::Critical => store::EventClass::Critical,
         EventClass::Info => store::EventClass::Info,

@@ -51,6 +51,7 @@ use std::sync::Arc;
 
 use spoolway_agent_core::allow::Role;
 use spoolway_agent_core::job::Place;
+use spoolway_protocol::audit::Via;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Doubt, Fault, JobId, PromptId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,12 +63,14 @@ use crate::line_journal::{Found, LineJournal};
 use crate::local::words::MaintenanceAction;
 use crate::local::{Counter, PrintWishes};
 use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
+use crate::rotation::{By, Rotator};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, ForgottenView, JobView, LinkView, MaintenanceView, Refusal, Status};
 
 pub use clerk::{Remains, run};
+pub(crate) use events::event;
 pub(crate) use maintenance::MINUTES_MAX;
 pub(crate) use show::PRINTER_ID;
 pub(crate) use trust::before;
@@ -109,6 +112,8 @@ pub struct Parts {
     pub telemetry: watch::Sender<Telemetered>,
     /// How the link stands.
     pub link: watch::Receiver<LinkView>,
+    /// Replaces the agent's key.
+    pub rotator: Rotator,
 }
 
 /// One question to the desk.
@@ -199,16 +204,17 @@ pub struct Desk {
     stop: EmergencyStop,
     tap: Tap,
     snapshot: watch::Receiver<Snapshot>,
+    rotator: Rotator,
 }
 
 impl Desk {
     /// A handle, and the end that the desk's task listens at.
     #[must_use]
-    pub fn new(printer: &Printer) -> (Self, Asks) {
+    pub fn new(printer: &Printer, rotator: Rotator) -> (Self, Asks) {
         let (asks, inbox) = mpsc::channel(ASKS);
         let Printer { orders, stop, tap, snapshot, .. } = printer;
         let (orders, stop) = (orders.clone(), stop.clone());
-        (Self { asks, orders, stop, tap: tap.clone(), snapshot: snapshot.clone() }, Asks(inbox))
+        (Self { asks, orders, stop, tap: tap.clone(), snapshot: snapshot.clone(), rotator }, Asks(inbox))
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
@@ -322,6 +328,10 @@ impl Counter for Desk {
 
     async fn forget(&self) -> Result<ForgottenView, Refusal> {
         self.ask(Ask::Forget).await?
+    }
+
+    async fn rotate(&self, actor: String) -> Result<(), Refusal> {
+        self.rotator.rotate(By { via: Via::Cli, actor }).await
     }
 
     fn watch(&self) -> Watcher {

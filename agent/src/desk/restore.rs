@@ -43,7 +43,7 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
             parts;
         let (journal, left) = journal;
-        let Parts { outbound, hello, telemetry, link, preflight: preflight_rules, .. } = parts;
+        let Parts { outbound, hello, telemetry, link, rotator, preflight: preflight_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
         let intake = Intake::open(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
@@ -70,6 +70,7 @@ impl Clerk {
             telemetry,
             link,
             done,
+            rotator,
             book: Book::new(permits.are_required()),
             permits,
             intake,

@@ -120,10 +120,12 @@ impl Clerk {
         let entry = &self.book.entries[id];
         let (detail, attempt) = (&entry.detail, entry.job.attempt());
         let (counted, permit) = (detail.counted(), facts.begun.permit.as_ref());
+        // One key for its name and its signature, whatever becomes of it meanwhile.
+        let key = self.identity.key();
         let usage = JobUsage {
             usage_id: JobUsage::id_of(id, attempt),
             agent: self.identity.agent_id(),
-            kid: self.identity.kid(),
+            kid: key.kid(),
             outcome,
             printing_ms: facts.times.printing_ms,
             paused_ms: facts.times.paused_ms,
@@ -137,7 +139,7 @@ impl Clerk {
             extra: Extra::default(),
             sig: None,
         };
-        let signed = usage.signed(|bytes| self.identity.sign(bytes));
+        let signed = usage.signed(|bytes| key.sign(bytes));
         event(&EventData::JobUsage(Box::new(signed)), Some((id, attempt)), &self.clock.stamp())
     }
 }

@@ -85,7 +85,7 @@ fn moved(relay: RelaySettings, places: Places<'_>) -> RelaySettings {
 /// Has the relay revoke the key; why it was not told, for a person. A relay that does not know the agent has nothing to revoke.
 async fn tell(relay: RelaySettings, identity: &Identity, clock: &Clock) -> Result<(), String> {
     let wish = Raw::of(&Forget { agent_id: identity.agent_id(), extra: Extra::default() });
-    let mut poster = Poster::new(relay, clock.clone(), identity);
+    let mut poster = Poster::new(relay, clock.clone(), identity.key());
     let answered = timeout(TELL, poster.post(FORGET_PATH, wish.get())).await;
     let answered = answered.map_err(|_| format!("it did not answer within {} s", TELL.as_secs()))?;
     match body_of::<Forget>(&answered.map_err(|error| error.to_string())?) {

@@ -108,6 +108,7 @@ fn the_authority_of_a_pairing_is_found_where_it_was_moved() {
     let relay = |ca: &Path| RelaySettings {
         url: "wss://relay.example".parse().unwrap(),
         ca_file: Some(ca.to_owned()),
+        ca_only: false,
         allow_unbound: false,
         proxy: config.relay.proxy.clone(),
     };

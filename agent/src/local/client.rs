@@ -175,6 +175,17 @@ impl Client {
         }
     }
 
+    /// Has the agent's key replaced; its id and the new public key.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn rotate_key(&mut self) -> Result<(AgentId, String), TalkError> {
+        match self.ask(&Request::RotateKey)? {
+            Answer::Identity { agent_id, public_key } => Ok((agent_id, public_key)),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Answers the question of the firmware that is open.
     ///
     /// # Errors
@@ -220,6 +231,7 @@ impl Client {
             | Request::PlanRecovery { .. }
             // The relay is asked for a while, and large folders are emptied.
             | Request::Forget
+            | Request::RotateKey
             | Request::Recover { .. } => Some(IMPORT),
             Request::Logs { follow: true, .. } | Request::Console => None,
             _ => Some(ANSWER),

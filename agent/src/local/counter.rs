@@ -84,6 +84,8 @@ pub trait Counter: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<MaintenanceView>, Refusal>> + Send;
     /// Forgets everything; the agent ends with it.
     fn forget(&self) -> impl Future<Output = Result<ForgottenView, Refusal>> + Send;
+    /// Replaces the agent's key.
+    fn rotate(&self, actor: String) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Watches the conversation with the printer from now on.
     fn watch(&self) -> Watcher;
     /// Stops the printer at once.

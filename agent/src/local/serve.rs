@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -42,7 +43,7 @@ pub struct Counterpart<C> {
     /// The agent's id.
     pub agent_id: AgentId,
     /// Its public key in base64.
-    pub public_key: String,
+    pub public_key: Arc<dyn Fn() -> String + Send + Sync>,
     /// The last lines of the log.
     pub logs: LogRing,
 }
@@ -94,10 +95,22 @@ fn refused(refusal: Refusal) -> Answer {
 
 /// Who may end the agent for good: those who could remove its files themselves.
 fn may_forget(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
-    if uid.is_some_and(|uid| uid == 0 || uid == own) {
+    if owns_files(uid, own) {
         return Ok(());
     }
     Err(Refusal::new(Fault::ForgetDenied, "only root and the agent's own user may have it forget"))
+}
+
+/// Who may have the key changed: the same.
+fn may_rotate(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
+    if owns_files(uid, own) {
+        return Ok(());
+    }
+    Err(Refusal::new(Fault::IdentityDenied, "only root and the agent's own user may have the key changed"))
+}
+
+fn owns_files(uid: Option<u32>, own: u32) -> bool {
+    uid.is_some_and(|uid| uid == 0 || uid == own)
 }
 
 /// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words.
@@ -184,10 +197,17 @@ impl Guest {
                 .status()
                 .await
                 .map_or_else(refused, |status| Answer::Status { status: Box::new(status) }),
-            Request::Identity => Answer::Identity {
-                agent_id: counterpart.agent_id,
-                public_key: counterpart.public_key.clone(),
-            },
+            Request::Identity => {
+                Answer::Identity { agent_id: counterpart.agent_id, public_key: (counterpart.public_key)() }
+            }
+            Request::RotateKey => {
+                let rotated = match may_rotate(self.uid, rustix::process::geteuid().as_raw()) {
+                    Err(refusal) => Err(refusal),
+                    Ok(()) => counter.rotate(self.who.clone()).await,
+                };
+                let (agent_id, public_key) = (counterpart.agent_id, (counterpart.public_key)());
+                rotated.map_or_else(refused, |()| Answer::Identity { agent_id, public_key })
+            }
             Request::Print { path, name } => match check_readable(path).await {
                 Err(fault) => Answer::Refused { fault },
                 Ok(path) => {
@@ -333,6 +353,7 @@ mod tests {
         assert!(may_forget(Some(0), 990).is_ok() && may_forget(Some(990), 990).is_ok());
         for stranger in [Some(1_000), None] {
             assert_eq!(may_forget(stranger, 990).unwrap_err().fault, Fault::ForgetDenied);
+            assert_eq!(may_rotate(stranger, 990).unwrap_err().fault, Fault::IdentityDenied);
         }
     }
 }

@@ -160,6 +160,8 @@ pub enum Request {
     Estop,
     /// Forgets everything and ends; [`Answer::Forgotten`]. For root and the agent's own user.
     Forget,
+    /// Replaces the agent's key; [`Answer::Identity`] with the new one. For root and the agent's own user.
+    RotateKey,
     /// Answers the question of the firmware that is open; [`Answer::Done`].
     Answer {
         /// The question that is meant; else whichever is open.
@@ -302,6 +304,7 @@ mod tests {
         for (text, request) in [
             (r#"{"ask":"status"}"#, Request::Status),
             (r#"{"ask":"forget"}"#, Request::Forget),
+            (r#"{"ask":"rotate_key"}"#, Request::RotateKey),
             (r#"{"ask":"print","path":"/a.gcode"}"#, Request::Print { path: "/a.gcode".into(), name: None }),
             (r#"{"ask":"cancel","job_id":"j-1"}"#, Request::Cancel { job_id: Some("j-1".parse().unwrap()) }),
             (

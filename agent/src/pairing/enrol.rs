@@ -15,7 +15,7 @@ use spoolway_protocol::{B64, BackendId, Fault, Raw};
 use super::kept::{Kept, KeptError};
 use super::run::body_of;
 use crate::clock::Clock;
-use crate::config::{BackendKey, BackendKeyError, Proxy, RelayUrl};
+use crate::config::{self, BackendKey, BackendKeyError, RelayUrl};
 use crate::identity::{FOLDER, Identity, replace};
 use crate::uplink::{Poster, RelaySettings};
 
@@ -113,23 +113,26 @@ impl TokenFile {
 /// It did not come about; or it did and cannot be kept.
 pub async fn enrol(
     (state_dir, identity, clock): (&Path, &Identity, &Clock),
-    (file, proxy): (&TokenFile, &Proxy),
+    (file, relay): (&TokenFile, &config::Relay),
     info: PairInfo,
 ) -> Result<Kept, EnrolError> {
     let ca_file = place(state_dir, file.ca.as_deref())?;
     let relay = RelaySettings {
         url: file.relay.clone(),
         ca_file: ca_file.clone(),
+        ca_only: relay.ca_only,
         allow_unbound: false,
-        proxy: proxy.clone(),
+        proxy: relay.proxy.clone(),
     };
+    let key = identity.key();
     let body = Enrol {
-        pubkey: B64(identity.public_key().to_vec()),
+        pubkey: B64(key.public().to_vec()),
+        lineage: identity.lineage(),
         info: info.cleaned(),
         token: file.token.clone(),
         extra: Default::default(),
     };
-    let answered = Poster::new(relay, clock.clone(), identity).post(ENROL_PATH, Raw::of(&body).get()).await;
+    let answered = Poster::new(relay, clock.clone(), key).post(ENROL_PATH, Raw::of(&body).get()).await;
     if let Some(ca_file) = ca_file {
         // What is left over is written over by the next try.
         let _ = fs::remove_file(ca_file);

@@ -67,10 +67,11 @@ pub async fn pair(
 ) -> Result<Kept, PairError> {
     let mut nonce = [0; 32];
     SystemRandom::new().fill(&mut nonce).map_err(|_| PairError::NoRandom)?;
-    let public_key = identity.public_key().try_into().expect("an Ed25519 public key has 32 bytes");
-    let mut machine = Pairing::new(clock.now(), PairingOptions { public_key, nonce, info });
+    let key = identity.key();
+    let options = PairingOptions { public_key: *key.public(), nonce, info, lineage: identity.lineage() };
+    let mut machine = Pairing::new(clock.now(), options);
     let url = relay.url.clone();
-    let with = carry(&mut machine, Poster::new(relay, clock.clone(), identity), clock, scene).await?;
+    let with = carry(&mut machine, Poster::new(relay, clock.clone(), key), clock, scene).await?;
     let kept = Kept {
         relay: url,
         owner: with.owner,
@@ -84,7 +85,7 @@ pub async fn pair(
 
 async fn carry(
     machine: &mut Pairing,
-    mut poster: Poster<'_>,
+    mut poster: Poster,
     clock: &Clock,
     scene: &mut impl Scene,
 ) -> Result<PairedWith, PairError> {
@@ -126,7 +127,7 @@ fn out_of_step() -> PairingFailure {
 
 /// The next thing that is not between the machine and the relay alone. When it is dropped, an answer may be lost, which then is asked
 /// for again.
-async fn next(machine: &mut Pairing, poster: &mut Poster<'_>, clock: &Clock) -> PairingOutput {
+async fn next(machine: &mut Pairing, poster: &mut Poster, clock: &Clock) -> PairingOutput {
     loop {
         match machine.poll_output(clock.now()) {
             PairingOutput::Post(request) => {
@@ -164,7 +165,7 @@ impl Drop for GivenUp<'_> {
     }
 }
 
-async fn ask(poster: &mut Poster<'_>, request: &PairRequest) -> PairAnswer {
+async fn ask(poster: &mut Poster, request: &PairRequest) -> PairAnswer {
     match request {
         PairRequest::Start(start) => {
             let answered = poster.post(START_PATH, Raw::of(start).get()).await;

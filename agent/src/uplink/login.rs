@@ -7,6 +7,7 @@ use spoolway_agent_core::link::{Handshake, HandshakeOptions, HandshakeOutput};
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::hello::{AgentInfo, Hello, OutboxCursor, Welcome};
+use spoolway_protocol::ids::KeyId;
 use spoolway_protocol::version::PROTO;
 use spoolway_protocol::{Epoch, Fault, Seq};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -38,7 +39,8 @@ pub fn this_agent() -> AgentInfo {
 
 /// Logs in on a connection that stands.
 pub(super) async fn login(parts: &UplinkParts, dialled: &mut Dialled) -> Result<Box<Welcome>, Failure> {
-    let hello = hello(parts).await?;
+    let key = parts.identity.key();
+    let hello = hello(parts, key.kid()).await?;
     let options = HandshakeOptions {
         allow_unbound: parts.relay.allow_unbound,
         ..HandshakeOptions::new(signed_host(&parts.relay.url), Some(dialled.exporter))
@@ -48,7 +50,7 @@ pub(super) async fn login(parts: &UplinkParts, dialled: &mut Dialled) -> Result<
     loop {
         match machine.poll_output(parts.clock.now()) {
             HandshakeOutput::Sign(bytes) => {
-                machine.handle_signature(parts.clock.now(), &parts.identity.sign(&bytes));
+                machine.handle_signature(parts.clock.now(), &key.sign(&bytes));
             }
             HandshakeOutput::Send(frame) => send(socket, &frame).await?,
             HandshakeOutput::Welcome(welcome) => return Ok(welcome),
@@ -93,13 +95,13 @@ pub(super) async fn receive(
     }
 }
 
-async fn hello(parts: &UplinkParts) -> Result<Hello, Failure> {
+async fn hello(parts: &UplinkParts, kid: KeyId) -> Result<Hello, Failure> {
     let status = parts.store.outbox_status().await;
     let status = status.map_err(|error| Failure::unreachable(Stage::Store, error.to_string()))?;
     let state = parts.hello.borrow().clone();
     Ok(Hello {
         agent_id: parts.identity.agent_id(),
-        kid: parts.identity.kid(),
+        kid,
         proto: PROTO.to_owned(),
         hello_ctr: counter(&parts.identity, parts.clock.unix_ms()).await?,
         boot_id: parts.clock.boot_id().clone(),

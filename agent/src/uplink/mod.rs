@@ -68,6 +68,8 @@ pub struct RelaySettings {
     pub url: RelayUrl,
     /// PEM bundle trusted besides the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// Whether the system's roots are not trusted.
+    pub ca_only: bool,
     /// Whether a login that is not bound to the TLS connection is accepted.
     pub allow_unbound: bool,
     /// Through which proxy it is reached.
@@ -81,6 +83,7 @@ impl RelaySettings {
         Some(Self {
             url: relay.url.clone()?,
             ca_file: relay.ca_file.clone(),
+            ca_only: relay.ca_only,
             allow_unbound: relay.allow_unbound,
             proxy: relay.proxy.clone(),
         })

@@ -1,5 +1,7 @@
 //! One signed request at a time to the relay, over HTTPS: what an agent says before it may have a session.
 
+use std::sync::Arc;
+
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -16,7 +18,7 @@ use super::failure::{Failure, Stage};
 use super::retry_after::retry_after_ms;
 use super::way::{self, Secured, in_time, signed_host};
 use crate::clock::Clock;
-use crate::identity::Identity;
+use crate::identity::Key;
 
 /// Largest answer.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -49,10 +51,10 @@ impl From<Failure> for PostError {
 }
 
 /// Sends requests over one connection for as long as it holds.
-pub(crate) struct Poster<'a> {
+pub(crate) struct Poster {
     relay: RelaySettings,
     clock: Clock,
-    identity: &'a Identity,
+    key: Arc<Key>,
     line: Option<Line>,
 }
 
@@ -61,10 +63,10 @@ struct Line {
     exporter: [u8; EXPORTER_BYTES],
 }
 
-impl<'a> Poster<'a> {
+impl Poster {
     /// Nothing is dialled yet.
-    pub(crate) fn new(relay: RelaySettings, clock: Clock, identity: &'a Identity) -> Self {
-        Self { relay, clock, identity, line: None }
+    pub(crate) fn new(relay: RelaySettings, clock: Clock, key: Arc<Key>) -> Self {
+        Self { relay, clock, key, line: None }
     }
 
     /// Signs a body for the connection it goes over, and sends it.
@@ -82,7 +84,7 @@ impl<'a> Poster<'a> {
         };
         let digest: [u8; 32] = Sha256::digest(unsigned).into();
         let signed = pair_signed_bytes(path, &signed_host(&self.relay.url), &line.exporter, &digest);
-        let body = attach_signature(unsigned, &self.identity.sign(&signed));
+        let body = attach_signature(unsigned, &self.key.sign(&signed));
         let body = body.expect("every body here is an object with members");
         let authority = self.relay.url.to_string();
         let request = Request::builder()

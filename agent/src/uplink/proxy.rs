@@ -217,6 +217,7 @@ mod tests {
         RelaySettings {
             url: url.parse().unwrap(),
             ca_file: None,
+            ca_only: false,
             allow_unbound: false,
             proxy: Chosen::default(),
         }

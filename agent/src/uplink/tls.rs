@@ -29,22 +29,27 @@ pub(super) enum LoadTrustError {
         /// The file.
         path: PathBuf,
     },
+    /// Nobody is left who could be trusted.
+    #[error("relay.ca_only is set, and neither relay.ca_file nor the pairing names an authority")]
+    Nobody,
     /// The TLS library refused its own defaults.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// TLS 1.2 or 1.3 by the system's roots and the operator's bundle. It reads files, so it belongs on a blocking thread.
-pub(super) fn connector(ca_file: Option<&Path>, clock: Clock) -> Result<TlsConnector, LoadTrustError> {
-    let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::debug!(%error, "some of the system's roots could not be read");
-    }
-    roots.add_parsable_certificates(system.certs);
-    if let Some(path) = ca_file {
-        add_bundle(&mut roots, path)?;
-    }
+/// TLS 1.2 or 1.3 by the system's roots and the operator's bundle, or by the bundle alone. It reads files, so it belongs on a blocking thread.
+pub(super) fn connector(
+    ca_file: Option<&Path>,
+    ca_only: bool,
+    clock: Clock,
+) -> Result<TlsConnector, LoadTrustError> {
+    let roots = trusted(ca_file, ca_only, || {
+        let system = rustls_native_certs::load_native_certs();
+        for error in &system.errors {
+            tracing::debug!(%error, "some of the system's roots could not be read");
+        }
+        system.certs
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_details(provider, Arc::new(Believed(clock)))
         .with_safe_default_protocol_versions()?
@@ -53,6 +58,23 @@ pub(super) fn connector(ca_file: Option<&Path>, clock: Clock) -> Result<TlsConne
     // Without it an exporter of TLS 1.2 does not bind to this connection (RFC 7627, section 1).
     config.require_ems = true;
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn trusted(
+    ca_file: Option<&Path>,
+    ca_only: bool,
+    system: impl FnOnce() -> Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, LoadTrustError> {
+    let mut roots = RootCertStore::empty();
+    match (ca_only, ca_file) {
+        (true, None) => return Err(LoadTrustError::Nobody),
+        (true, Some(_)) => {}
+        (false, _) => drop(roots.add_parsable_certificates(system())),
+    }
+    if let Some(path) = ca_file {
+        add_bundle(&mut roots, path)?;
+    }
+    Ok(roots)
 }
 
 fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<(), LoadTrustError> {
@@ -84,11 +106,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
         let clock = Clock::start().unwrap();
-        let error = connector(Some(&path), clock.clone()).err().unwrap();
+        let error = connector(Some(&path), false, clock.clone()).err().unwrap();
         assert!(error.to_string().contains("ca.pem"), "{error}");
         std::fs::write(&path, "no certificate\n").unwrap();
-        let error = connector(Some(&path), clock.clone()).err().unwrap();
+        let error = connector(Some(&path), true, clock.clone()).err().unwrap();
         assert!(matches!(error, LoadTrustError::Empty { .. }), "{error}");
-        assert!(connector(None, clock).is_ok());
+        assert!(connector(None, false, clock.clone()).is_ok());
+        assert!(connector(None, true, clock).err().unwrap().to_string().contains("relay.ca_only"));
+    }
+
+    #[test]
+    fn an_authority_alone_leaves_no_place_for_the_systems() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert;
+        std::fs::write(&path, made("private.example").pem()).unwrap();
+        let system = vec![made("public.example").der().clone()];
+        assert_eq!(trusted(Some(&path), false, || system.clone()).unwrap().len(), 2);
+        let alone = trusted(Some(&path), true, || unreachable!("the system is not asked")).unwrap();
+        assert_eq!(alone.len(), 1);
+        assert_eq!(trusted(None, false, || system).unwrap().len(), 1);
     }
 }

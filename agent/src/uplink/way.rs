@@ -100,7 +100,7 @@ pub(super) async fn go(
 async fn prepared(relay: &RelaySettings, clock: &Clock) -> Result<(TlsConnector, Option<Proxy>), Failure> {
     let (relay, clock) = (relay.clone(), clock.clone());
     let read = tokio::task::spawn_blocking(move || {
-        let connector = tls::connector(relay.ca_file.as_deref(), clock);
+        let connector = tls::connector(relay.ca_file.as_deref(), relay.ca_only, clock);
         let connector = connector
             .map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?;
         Ok((connector, Proxy::of(&relay)?))

@@ -12,6 +12,7 @@ use spoolway_agent::identity::Identity;
 use spoolway_agent::line_journal::LineJournal;
 use spoolway_agent::local::{Counter, PrintWishes};
 use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPhase, Snapshot, Ticket};
+use spoolway_agent::rotation::Rotator;
 use spoolway_agent::spool::{Spool, SpoolOptions};
 use spoolway_agent::store::{Store, StoreOptions};
 use spoolway_agent::view::{JobView, LinkView};
@@ -152,7 +153,8 @@ impl Rig {
         let (hello_out, hello) = watch::channel(HelloState::default());
         let (telemetry, telemetered) = watch::channel(Telemetered::default());
         let (link_out, link) = watch::channel(LinkView::default());
-        let (desk, asks) = Desk::new(&printer);
+        let (rotator, _) = Rotator::new();
+        let (desk, asks) = Desk::new(&printer, rotator.clone());
         let parts = Parts {
             clock: clock.clone(),
             identity: Arc::new(Identity::open(folder).unwrap()),
@@ -175,6 +177,7 @@ impl Rig {
             hello: hello_out,
             telemetry,
             link,
+            rotator,
         };
         let task = tokio::spawn(live(parts, asks));
         let seams = (telemetered, link_out);

@@ -102,6 +102,11 @@ impl Counter for FakeDesk {
         Ok((0..self.jobs).map(|number| view(&format!("job-{number}"), JobState::Queued)).collect())
     }
 
+    async fn rotate(&self, actor: String) -> Result<(), Refusal> {
+        self.note(format!("rotate for {}", actor.starts_with("uid ")));
+        Ok(())
+    }
+
     async fn print_file(&self, path: PathBuf, wishes: PrintWishes) -> Result<JobView, Refusal> {
         self.note(format!("print {} as {:?} {} times", path.display(), wishes.name, wishes.copies));
         Ok(view("job-1", JobState::Queued))

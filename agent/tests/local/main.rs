@@ -25,7 +25,8 @@ async fn with_server<T: Send + 'static>(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.sock");
     let door = bind(&path).unwrap();
-    let counterpart = Counterpart { counter: desk, agent_id: agent_id(), public_key: "a2V5".into(), logs };
+    let counterpart =
+        Counterpart { counter: desk, agent_id: agent_id(), public_key: Arc::new(|| "a2V5".into()), logs };
     let stop = CancellationToken::new();
     let socket = path.clone();
     let talking = tokio::task::spawn_blocking(move || talk(&socket));

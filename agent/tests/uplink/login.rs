@@ -101,6 +101,7 @@ async fn a_rejected_agent_says_so_and_asks_again_only_slowly() {
         ("revoked", "relay.revoked", true),
         ("clone_suspected", "relay.clone_suspected", true),
         ("bad_sig", "relay.bad_sig", false),
+        ("key_retired", "relay.key_retired", false),
         ("proto_unsupported", "relay.proto", false),
         ("update_required", "relay.proto", false),
         ("draining", "relay.unreachable", false),

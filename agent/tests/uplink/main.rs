@@ -7,4 +7,5 @@ mod doctor;
 mod login;
 mod relay;
 mod rig;
+mod tls;
 mod ways;

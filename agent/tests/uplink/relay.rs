@@ -55,6 +55,16 @@ impl FakeRelay {
 
     /// The same at another address.
     pub(crate) async fn start_at(address: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::start_keyed(address, change, KeyPair::generate().unwrap(), rustls::DEFAULT_VERSIONS).await
+    }
+
+    /// The same with another kind of key, for some versions of TLS.
+    pub(crate) async fn start_keyed(
+        address: &str,
+        change: impl FnOnce(&mut CertificateParams),
+        key: KeyPair,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -62,11 +72,10 @@ impl FakeRelay {
         std::fs::write(dir.path().join("ca.pem"), authority.pem()).unwrap();
         let mut leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         change(&mut leaf);
-        let key = KeyPair::generate().unwrap();
         let leaf = leaf.signed_by(&key, &authority).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())

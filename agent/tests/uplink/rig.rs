@@ -49,6 +49,7 @@ impl Rig {
         let mut settings = RelaySettings {
             url,
             ca_file: Some(relay.ca_file()),
+            ca_only: false,
             allow_unbound: false,
             proxy: Proxy::default(),
         };

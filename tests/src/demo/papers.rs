@@ -36,7 +36,7 @@ pub(crate) fn register(dir: &Path, token: &str) -> anyhow::Result<AgentId> {
     })?;
     registry.add_agent(&AgentRecord {
         id: identity.agent_id(),
-        public_key: identity.public_key().try_into()?,
+        public_key: identity.public_key(),
         backend: BACKEND.parse()?,
         name: String::new(),
         hello_ctr: 0,

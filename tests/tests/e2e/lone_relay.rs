@@ -82,7 +82,7 @@ impl LoneRelay {
         let identity = Identity::open(&self.agent()).unwrap();
         let agent = AgentRecord {
             id: identity.agent_id(),
-            public_key: identity.public_key().try_into().unwrap(),
+            public_key: identity.public_key(),
             backend: "farm".parse().unwrap(),
             name: String::new(),
             hello_ctr: 0,

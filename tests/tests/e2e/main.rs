@@ -30,6 +30,7 @@ mod recovery;
 mod relay_bench;
 mod reset;
 mod restart;
+mod rotation;
 mod safety;
 mod thread;
 mod told;

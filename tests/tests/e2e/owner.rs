@@ -108,7 +108,7 @@ fn give_to_lab(relay: &LoneRelay, identity: &Identity) {
     };
     let mut registry = relay.registry();
     registry.add_enrolment(&token).unwrap();
-    let agent = (identity.agent_id(), identity.public_key().try_into().unwrap());
+    let agent = (identity.agent_id(), identity.public_key(), None);
     registry.enrol(1, ("t1", &hash_of_secret("token")), agent, "").unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spoolway_agent::clock::Clock;
-use spoolway_agent::config::Proxy;
+use spoolway_agent::config::{self, Proxy};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, pair};
 use spoolway_agent::uplink::RelaySettings;
@@ -49,6 +49,7 @@ impl Bench {
         RelaySettings {
             url: self.url().parse().unwrap(),
             ca_file: Some(self.ca()),
+            ca_only: false,
             allow_unbound: false,
             proxy: Proxy::default(),
         }
@@ -236,7 +237,8 @@ async fn a_token_on_the_card_is_used_and_erased() {
         let token = TokenFile::read(&file).unwrap_or_else(|error| panic!("{error}"));
         let state = bench.agent();
         let enrolled =
-            enrol((&state, &identity, &clock), (&token, &Proxy::default()), PairInfo::default()).await;
+            enrol((&state, &identity, &clock), (&token, &config::Relay::default()), PairInfo::default())
+                .await;
         let kept = enrolled.unwrap_or_else(|error| panic!("the same agent again: {error}"));
         assert_eq!((kept.owner.as_str(), kept.keys.as_slice()), ("farm", [KEY.into()].as_slice()));
     }

@@ -7,4 +7,5 @@ mod gear;
 mod pairing;
 mod printer;
 mod printer_properties;
+mod rotation;
 mod seeds;

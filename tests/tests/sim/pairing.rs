@@ -71,8 +71,12 @@ impl Sim {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let now = Moment::from_millis(5_000);
-        let options =
-            PairingOptions { public_key: AGENT_KEY, nonce: bytes(&mut rng), info: PairInfo::default() };
+        let options = PairingOptions {
+            public_key: AGENT_KEY,
+            nonce: bytes(&mut rng),
+            info: PairInfo::default(),
+            lineage: None,
+        };
         let offices = [office(&mut rng, "farm", 7), office(&mut rng, "other", 8)];
         let agent_wants = rng.chance(0.8);
         let agent = Pairing::new(now, options);
@@ -229,8 +233,12 @@ fn a_relay_in_between_cannot_make_the_words_the_same() {
     for seed in 0..SEEDS {
         let mut rng = Rng::new(seed);
         let now = Moment::from_millis(0);
-        let options =
-            PairingOptions { public_key: AGENT_KEY, nonce: bytes(&mut rng), info: PairInfo::default() };
+        let options = PairingOptions {
+            public_key: AGENT_KEY,
+            nonce: bytes(&mut rng),
+            info: PairInfo::default(),
+            lineage: None,
+        };
         let mut agent = Pairing::new(now, options);
         let PairingOutput::Post(PairRequest::Start(start)) = agent.poll_output(now) else {
             panic!("a start")

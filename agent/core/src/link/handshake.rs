@@ -222,6 +222,7 @@ impl Handshake {
         let fault = match reject.code {
             RejectCode::Unpaired => Fault::RelayUnpaired,
             RejectCode::Revoked => Fault::RelayRevoked,
+            RejectCode::KeyRetired => Fault::RelayKeyRetired,
             RejectCode::CloneSuspected => Fault::RelayCloneSuspected,
             RejectCode::BadSig => Fault::RelayBadSignature,
             RejectCode::ProtoUnsupported | RejectCode::UpdateRequired => Fault::RelayProto,

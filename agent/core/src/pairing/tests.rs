@@ -4,7 +4,7 @@ const NOW: Moment = Moment::from_micros(0);
 
 fn begun() -> Pairing {
     let info = PairInfo { host: "pi".into(), ..PairInfo::default() };
-    Pairing::new(NOW, PairingOptions { public_key: [1; 32], nonce: [2; 32], info })
+    Pairing::new(NOW, PairingOptions { public_key: [1; 32], nonce: [2; 32], info, lineage: None })
 }
 
 fn at(ms: u64) -> Moment {
@@ -183,6 +183,7 @@ fn a_relays_refusals_have_faults() {
         ("revoked", Fault::RelayRevoked),
         ("quarantined", Fault::RelayCloneSuspected),
         ("bad_sig", Fault::RelayBadSignature),
+        ("retired", Fault::RelayKeyRetired),
         ("unknown", Fault::PairExpired),
         ("something_new", Fault::PairRefused),
     ] {

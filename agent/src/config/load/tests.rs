@@ -83,7 +83,7 @@ fn later_layers_win() {
     assert_eq!(config.printer.baud, 57_600.into());
     assert_eq!(config.printer.profile, ProfileChoice::Id("marlin".into()));
     assert_eq!(config.log.level, "info,spoolway_agent=debug");
-    assert!(config.relay.allow_unbound);
+    assert!(config.relay.allow_unbound && !config.relay.ca_only);
     assert_eq!(config.profiles.folder, Some(paths.config.join("profiles")));
     assert_eq!(*loaded.origin("printer.profile"), Origin::File { path: paths.config_file(), line: 4 });
     assert_eq!(*loaded.origin("printer.port"), Origin::Flag);
