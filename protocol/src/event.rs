@@ -16,6 +16,7 @@ use crate::printer::PrinterState;
 use crate::prompt::{PromptClosed, PromptOpened};
 use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
+use crate::sensor::Sensor;
 use crate::usage::{JobOverTime, JobUsage};
 
 pub use crate::disk::{AgentHealth, FileEvicted};
@@ -35,6 +36,8 @@ kinds!(
         PrinterError(PrinterError) = "printer.error",
         /// Another printer answers at the configured port.
         PrinterFingerprintChanged(PrinterFingerprintChanged) = "printer.fingerprint_changed",
+        /// A sensor of a printer has changed.
+        Sensor(Sensor) = "sensor",
         /// Somebody has said that the bed is clear.
         BedCleared(BedCleared) = "bed.cleared",
         /// A job changed its state.
@@ -73,7 +76,9 @@ impl EventData {
     #[must_use]
     pub const fn class(&self) -> EventClass {
         match self {
-            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) => EventClass::Info,
+            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) | Self::Sensor(_) => {
+                EventClass::Info
+            }
             _ => EventClass::Critical,
         }
     }

@@ -43,10 +43,11 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
             parts;
         let (journal, left) = journal;
-        let Parts { outbound, hello, telemetry, link, preflight: preflight_rules, .. } = parts;
+        let Parts { outbound, hello, telemetry, wishes, link, preflight: preflight_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
         let intake = Intake::open(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
+        wishes.send_replace(super::telemetry::restore(&store).await?);
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
         let taken = printer.taken.clone();
@@ -68,6 +69,7 @@ impl Clerk {
             outbound,
             hello,
             telemetry,
+            wishes,
             link,
             done,
             book: Book::new(permits.are_required()),
@@ -88,10 +90,12 @@ impl Clerk {
             bed_job,
             readied: None,
             alarms_told: 0,
+            runouts_told: 0,
             window: None,
             runs: 0,
             stopping: false,
             forget: None,
+            restart: false,
             successor: None,
             changed: true,
             moved: false,

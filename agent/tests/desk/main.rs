@@ -12,4 +12,5 @@ mod queue;
 mod reasons;
 mod rig;
 mod takeover;
+mod telemetry;
 mod usage;

@@ -4,10 +4,12 @@
 
 mod agent;
 mod backend_guide;
+mod by_hand;
 mod cable;
 mod control;
 mod dialects;
 mod doubt;
+mod farm;
 mod faults;
 mod forget;
 mod full_disk;
@@ -27,6 +29,7 @@ mod print;
 mod ready;
 mod recovery;
 mod relay_bench;
+mod relay_kills;
 mod reset;
 mod restart;
 mod safety;
