@@ -1,7 +1,5 @@
 //! What an agent says to commands is copied to the guests that wait for it, and to nobody else.
 
-use std::sync::Arc;
-
 use spoolway_protocol::Route;
 use spoolway_relay::mailbox::{Letter, Refused};
 use spoolway_relay::router::ConnId;
@@ -20,11 +18,10 @@ impl World {
         let is_guest = |id: &u64| matches!(self.conns[id].who, Who::Guest(_));
         let guests: Vec<u64> = watchers.into_iter().filter(is_guest).collect();
         assert!(guests.is_empty() || head.t == "cmd.recv", "a guest hears answers and nothing else");
-        let whole: Arc<str> = text.into();
         let is_heard = !guests.is_empty();
         for guest in guests.into_iter().filter(|_| !was_copied) {
             self.check_receiver(who, guest);
-            let letter = Letter::of(&head, &whole, &address(who), ConnId(id), self.now_ms);
+            let letter = Letter::of(&head, &text.into(), &address(who), ConnId(id), self.now_ms);
             let conn = self.conns.get_mut(&guest).unwrap();
             match conn.mailbox.push(letter) {
                 Ok(_) => {
