@@ -31,6 +31,9 @@ pub struct Hand {
     /// Makes the machine known to whoever stands before a row of them.
     #[serde(default)]
     pub identify: Vec<String>,
+    /// Leaves an object of the print under way out; `{object}` is its label.
+    #[serde(default)]
+    pub skip_object: Option<String>,
     /// The light of the machine.
     #[serde(default)]
     pub light: Option<Light>,
@@ -47,6 +50,8 @@ impl Hand {
     pub const TOOL: &'static str = "tool";
     /// Stands for a temperature.
     pub const CELSIUS: &'static str = "celsius";
+    /// Stands for the label of an object.
+    pub const OBJECT: &'static str = "object";
     /// Lines of one key.
     pub const LINES_MAX: usize = 8;
 }

@@ -191,6 +191,7 @@ static HAND: &[Key] = &[
     may("chamber", Kind::Text),
     may("heaters_off", Kind::Texts),
     may("identify", Kind::Texts),
+    may("skip_object", Kind::Text),
     may("light", Kind::Table(LIGHT)),
 ];
 

@@ -12,7 +12,7 @@ use crate::ids::{AgentId, CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
 use crate::preflight::OverrideArgs;
 use crate::prompt::PromptAnswerArgs;
-use crate::queue::JobUpdateArgs;
+use crate::queue::{JobUpdateArgs, SkipObjectArgs};
 use crate::raw::{B64, DecodeError, Extra, Raw};
 use crate::telemetry::TelemConfigArgs;
 
@@ -33,6 +33,8 @@ kinds!(
         JobPause(PauseArgs) = "job.pause",
         /// Go on. Not idempotent.
         JobResume(ResumeArgs) = "job.resume",
+        /// Leave one of several objects out.
+        JobSkipObject(SkipObjectArgs) = "job.skip_object",
         /// Somebody has looked: the bed is clear.
         BedClear(BedClearArgs) = "bed.clear",
         /// Stop the printer at once.

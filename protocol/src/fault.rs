@@ -173,6 +173,8 @@ faults! {
         "Offer the job again.";
     JobHeld = "job.held", "The job is held.",
         "Release it first: `spoolway-agent jobs release JOB`, or at the backend.";
+    JobNoObject = "job.no_object", "The file has no such object, or no labels of objects at all.",
+        "Name an object that the check of the file lists; have the slicer label objects (M486, or EXCLUDE_OBJECT for Klipper).";
     JobExpired = "job.expired", "The job's time was over before it could start.",
         "Offer the job again with another time, or without one.";
     JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",

@@ -221,6 +221,14 @@ pub fn identify(hand: &Hand) -> Result<Vec<String>, Unfit> {
     filled(&hand.identify, "identify", &[])
 }
 
+/// The line that leaves an object out.
+///
+/// # Errors
+/// The profile has none.
+pub fn skip_object(hand: &Hand, object: &str) -> Result<Vec<String>, Unfit> {
+    filled(hand.skip_object.as_slice(), "skip_object", &[(Hand::OBJECT, object)])
+}
+
 fn braced(name: &str) -> String {
     format!("{{{name}}}")
 }

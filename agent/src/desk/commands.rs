@@ -245,6 +245,7 @@ impl Clerk {
                         | Fault::PrinterCannot
                         | Fault::MotionOutside
                         | Fault::AgentUnmanaged
+                        | Fault::JobNoObject
                         | Fault::PortReleased
                 ) || refusal.fault.is_about_a_permit();
                 let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };

@@ -10,6 +10,8 @@ use spoolway_agent_core::preflight::Volume;
 use spoolway_firmware_profiles::reply::Replies;
 use spoolway_protocol::command::{Actor, CommandArgs, GcodeReplies};
 use spoolway_protocol::hand::JogArgs;
+use spoolway_protocol::job::JobState;
+use spoolway_protocol::queue::SkipObjectArgs;
 use spoolway_protocol::{CmdId, Fault};
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
@@ -23,11 +25,16 @@ use crate::view::Refusal;
 /// How long somebody waits for what does not block the firmware.
 const SOON: Duration = Duration::from_secs(30);
 
+/// What a firmware says to a command that it does not have.
+const UNKNOWN: &str = "unknown command";
+
 /// Something that may be done, as far as the desk can tell.
 struct Deed {
     when: DeedTime,
     patience: Duration,
     what: What,
+    /// The firmware has to know the command: to do without is not enough.
+    is_known: bool,
 }
 
 enum What {
@@ -38,7 +45,7 @@ enum What {
 
 impl Deed {
     fn idle(what: What) -> Self {
-        Self { when: DeedTime::Idle, patience: SOON, what }
+        Self { when: DeedTime::Idle, patience: SOON, what, is_known: false }
     }
 }
 
@@ -65,9 +72,10 @@ impl Clerk {
         let (orders, done) = (self.orders.clone(), self.done.clone());
         tokio::spawn(async move {
             let mut replies = GcodeReplies::default();
+            let is_known = deed.is_known;
             let ended = match carry_out(&orders, &known, deed).await {
                 Ok(heard) => {
-                    let judged = judge_replies(&known.profile.replies, &heard);
+                    let judged = judge_replies(&known.profile.replies, &heard, is_known);
                     replies.replies.push(heard);
                     judged
                 }
@@ -106,8 +114,7 @@ impl Clerk {
             CommandArgs::PrinterJog(args) => {
                 let by = hand::distances(args).map_err(|unfit| refusal(&unfit))?;
                 self.check_motion(by[2] < 0.0)?;
-                let volume =
-                    crate::preflight::printer(&known.profile, None, None, &self.preflight_rules).volume;
+                let volume = self.printer_for_files(known).volume;
                 Ok(Deed::idle(What::Jog(args.clone(), volume)))
             }
             CommandArgs::PrinterSetTemp(args) => {
@@ -123,6 +130,11 @@ impl Clerk {
             }
             CommandArgs::PrinterLight(args) => {
                 lines(hand::light(hand, |name| known.report.has(name), args.on)).map(always)
+            }
+            CommandArgs::JobSkipObject(args) => {
+                self.check_object(args)?;
+                let what = lines(hand::skip_object(hand, &args.object))?;
+                Ok(Deed { is_known: true, ..always(what) })
             }
             CommandArgs::PrinterIdentify(_) => lines(hand::identify(hand)).map(always),
             other => {
@@ -151,6 +163,25 @@ impl Clerk {
             Some(id) => Err(Refusal::new(Fault::Busy, format!("job {id} is under way; {instead}"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether the print under way has such an object.
+    fn check_object(&self, args: &SkipObjectArgs) -> Result<(), Refusal> {
+        let (id, object) = (&args.job_id, &args.object);
+        let entry = self.book.entries.get(id).ok_or_else(|| super::commands::unknown_job(id))?;
+        let state = entry.job.state();
+        if !matches!(state, JobState::Printing | JobState::Paused) {
+            return Err(Refusal::new(Fault::JobNotReady, format!("job {id} is {state} and not printed")));
+        }
+        let objects = &entry.detail.objects;
+        if objects.contains(object) {
+            return Ok(());
+        }
+        let text = match objects.is_empty() {
+            true => format!("the file of job {id} has no labels of objects"),
+            false => format!("the file of job {id} has no object {object:?}, but {}", objects.join(", ")),
+        };
+        Err(Refusal::new(Fault::JobNoObject, text))
     }
 
     fn hot_ends(&self) -> usize {
@@ -200,7 +231,7 @@ async fn jog(
 }
 
 /// Whether a printer has carried out what it was told, by what it says.
-fn judge_replies(replies: &Replies, heard: &[String]) -> Result<(), Refusal> {
+fn judge_replies(replies: &Replies, heard: &[String], is_known: bool) -> Result<(), Refusal> {
     let begins = |line: &str, texts: &[String]| {
         texts.iter().any(|text| line.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text)))
     };
@@ -208,7 +239,10 @@ fn judge_replies(replies: &Replies, heard: &[String]) -> Result<(), Refusal> {
         let line = line.to_ascii_lowercase();
         replies.harmless_errors.iter().any(|text| line.contains(&text.to_ascii_lowercase()))
     };
-    let complaint = heard.iter().find(|line| begins(line, &replies.error) && !is_harmless(line));
+    // Marlin and its relatives say so and go on.
+    let is_unknown = |line: &str| is_known && line.to_ascii_lowercase().contains(UNKNOWN);
+    let refuses = |line: &str| begins(line, &replies.error) && !is_harmless(line) || is_unknown(line);
+    let complaint = heard.iter().find(|line| refuses(line));
     let refused = |line| Refusal::new(Fault::PrinterRefused, format!("the printer says {line:?}"));
     complaint.map_or(Ok(()), |line| Err(refused(line)))
 }
@@ -234,9 +268,12 @@ mod tests {
             ("grbl", "er", None),
         ] {
             let replies = Registry::built_in().get(profile).unwrap().profile.replies.clone();
-            let judged = judge_replies(&replies, &["ok".to_owned(), line.to_owned()]);
+            let judged = judge_replies(&replies, &["ok".to_owned(), line.to_owned()], false);
             assert_eq!(judged.err().map(|refusal| refusal.fault), fault, "{profile}: {line}");
         }
+        let replies = Registry::built_in().get("marlin").unwrap().profile.replies.clone();
+        let unknown = ["echo:Unknown command: \"M486 P1\"".to_owned()];
+        assert!(judge_replies(&replies, &unknown, true).is_err(), "nothing was left out");
     }
 
     #[test]

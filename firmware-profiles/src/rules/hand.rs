@@ -7,12 +7,14 @@ use crate::hand::Hand;
 use crate::profile::Profile;
 
 /// Each placeholder as long as anything that is put in its place.
-const FILLINGS: [(&str, &str); 5] = [
+const FILLINGS: [(&str, &str); 6] = [
     (Hand::AXES, " X Y Z"),
     (Hand::MOVE, " X-500.000 Y-500.000 Z-500.000"),
     (Hand::FEED, "12000"),
     (Hand::TOOL, "15"),
     (Hand::CELSIUS, "300.0"),
+    // A longer name is refused when it comes to it.
+    (Hand::OBJECT, "object_1.stl"),
 ];
 
 pub(super) fn check(profile: &Profile, findings: &mut Findings) {
@@ -26,11 +28,12 @@ pub(super) fn check(profile: &Profile, findings: &mut Findings) {
     for (key, lines, known) in lists {
         check_lines(key, lines, known, profile, findings);
     }
-    let single: [(&str, &Option<String>, &[&str]); 4] = [
+    let single: [(&str, &Option<String>, &[&str]); 5] = [
         ("hand.position", &hand.position, &[]),
         ("hand.hotend", &hand.hotend, &[Hand::TOOL, Hand::CELSIUS]),
         ("hand.bed", &hand.bed, &[Hand::CELSIUS]),
         ("hand.chamber", &hand.chamber, &[Hand::CELSIUS]),
+        ("hand.skip_object", &hand.skip_object, &[Hand::OBJECT]),
     ];
     for (key, line, known) in single {
         if let Some(line) = line {
@@ -58,6 +61,9 @@ fn check_needed(hand: &Hand, findings: &mut Findings) {
         if !needs(&hand.jog, name) {
             findings.missing("hand.jog", format!("must hold `{{{name}}}`, where what is asked for goes"));
         }
+    }
+    if hand.skip_object.as_ref().is_some_and(|line| !holds(std::slice::from_ref(line), Hand::OBJECT)) {
+        findings.missing("hand.skip_object", "must hold `{object}`, where its label goes");
     }
     for (key, line) in
         [("hand.hotend", &hand.hotend), ("hand.bed", &hand.bed), ("hand.chamber", &hand.chamber)]

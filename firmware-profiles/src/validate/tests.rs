@@ -294,6 +294,7 @@ fn by_hand() {
         (&[("hand.bed", "\"M140 S{celsius} T{tool}\"")], "hand.bed", "no braces"),
         (&[("hand.identify", &long)], "hand.identify", "at most 8 lines"),
         (&[("hand.position", "\"M114 ; where\"")], "hand.position", "comment"),
+        (&[("hand.skip_object", "\"M486 P1\"")], "hand.skip_object", "must hold `{object}`"),
         (&[("hand.light.on", "[]")], "hand.light.on", "must have a line"),
         (&[("hand.light.capability", "\"lights\"")], "hand.light.capability", "capital letters"),
     ]);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
 use spoolway_agent::view::Status;
-use spoolway_protocol::AgentId;
 use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{AgentId, JobState};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::permit::Signer;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
@@ -173,6 +173,33 @@ async fn nothing_moves_by_hand_beside_a_job_and_light_and_name_do_no_harm() {
     let carried_out = bench.finish();
     assert!(carried_out.contains(&"M117 Here I am".to_owned()), "{carried_out:?}");
     assert!(!carried_out.iter().any(|line| line.starts_with("G28") || line == "G91"), "{carried_out:?}");
+}
+
+#[tokio::test]
+async fn an_object_with_a_label_is_left_out_and_others_are_not_guessed() {
+    let bench = Bench::start("marlin", |options| options.printer.speed = 1.0);
+    let file = bench.house.socket().with_file_name("job.gcode");
+    let object = |n: u32| format!("M486 S{n}\nG1 X100 F60\nG1 X0\nM486 S-1\n");
+    std::fs::write(&file, format!("M486 T2\n{}{}", object(0), object(1)).repeat(20)).unwrap();
+    let job = bench.client().job(&Request::Print { path: file, name: None }).unwrap().job_id;
+    bench.until_printer(&PrinterState::Printing);
+    let (mut farm, house) = (bench.farm().await, &bench.house);
+    let mut ask = async |role: &str, job: &str, object: &str| {
+        let args = format!(r#"{{"job_id":"{job}","object":"{object}"}}"#);
+        farm.ask(role, house, "job.skip_object", &args).await
+    };
+    bench.until("the job to print", || {
+        let jobs = bench.client().jobs().unwrap();
+        jobs.iter().any(|job| job.state == JobState::Printing).then_some(())
+    });
+    assert_eq!(ask("operator", job.as_str(), "2").await, rejected("job.no_object"));
+    assert_eq!(ask("operator", "another", "1").await, rejected("job.unknown"));
+    assert_eq!(ask("viewer", job.as_str(), "1").await, rejected("command.not_allowed"));
+    assert_eq!(ask("operator", job.as_str(), "1").await, done());
+    assert_eq!(
+        bench.finish().iter().filter(|line| line.starts_with("M486 P")).collect::<Vec<_>>(),
+        ["M486 P1"]
+    );
 }
 
 /// A head that comes down could meet the part of the last print.

@@ -127,3 +127,11 @@ fn a_light_is_switched_where_there_is_one() {
     assert!(identify(&hand).unwrap()[0].starts_with("M117"));
     assert_eq!(identify(&profile("grbl").hand).unwrap_err(), Unfit::NoWords("identify"));
 }
+
+#[test]
+fn an_object_is_left_out_in_the_words_of_its_firmware() {
+    let line = |id: &str, object: &str| skip_object(&profile(id).hand, object);
+    assert_eq!(line("marlin", "3").unwrap(), ["M486 P3"]);
+    assert_eq!(line("klipper", "part_1").unwrap(), ["EXCLUDE_OBJECT NAME=part_1"]);
+    assert_eq!(line("grbl", "3").unwrap_err(), Unfit::NoWords("skip_object"));
+}
