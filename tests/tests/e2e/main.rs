@@ -4,6 +4,7 @@
 
 mod agent;
 mod backend_guide;
+mod begin_anew;
 mod by_hand;
 mod cable;
 mod control;
