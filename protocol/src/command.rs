@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bed::BedClearArgs;
+use crate::config::ConfigSetArgs;
 use crate::hand::{
     ConnectArgs, DisconnectArgs, EvictArgs, HeatersOffArgs, HomeArgs, IdentifyArgs, JogArgs, LightArgs,
     RestartArgs, SetTempArgs,
@@ -61,6 +62,8 @@ kinds!(
         FileEvict(EvictArgs) = "file.evict",
         /// Begin anew. Not idempotent.
         AgentRestart(RestartArgs) = "agent.restart",
+        /// Set what the owner may set.
+        ConfigSet(ConfigSetArgs) = "config.set",
         /// How often telemetry is wanted.
         TelemConfig(TelemConfigArgs) = "telem.config",
         /// Answer a question of the firmware. Not idempotent.

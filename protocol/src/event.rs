@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Audit;
 use crate::bed::BedCleared;
 use crate::command::CommandStatus;
+use crate::config::ConfigApplied;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
 use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
@@ -64,6 +65,8 @@ kinds!(
         PromptClosed(PromptClosed) = "prompt.closed",
         /// A command came to its end.
         CmdResult(CmdResult) = "cmd.result",
+        /// Settings of the owner are in force, or are not.
+        ConfigApplied(ConfigApplied) = "config.applied",
         /// Somebody did something that is kept for later.
         Audit(Audit) = "audit",
         /// Events were dropped.

@@ -24,6 +24,7 @@ mod words;
 pub mod audit;
 pub mod bed;
 pub mod command;
+pub mod config;
 pub mod disk;
 pub mod envelope;
 pub mod event;

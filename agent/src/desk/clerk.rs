@@ -73,6 +73,9 @@ pub(super) struct Clerk {
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) port: crate::config::Printer,
     pub(super) preflight_rules: crate::config::Preflight,
+    /// The same without what the owner has set.
+    pub(super) own_rules: crate::config::Preflight,
+    pub(super) settings: super::settings::Settings,
     pub(super) outbound: mpsc::Sender<Outbound>,
     pub(super) hello: watch::Sender<HelloState>,
     pub(super) telemetry: watch::Sender<Telemetered>,

@@ -103,6 +103,7 @@ impl Clerk {
             CommandArgs::PrinterDisconnect(_) => self.disconnect(actor).await,
             CommandArgs::FileEvict(evict) => self.evict_file(actor, &evict.file_id).await,
             CommandArgs::AgentRestart(_) => self.begin_restart(actor).await,
+            CommandArgs::ConfigSet(args) => self.set_config(actor, args).await,
             CommandArgs::TelemConfig(wishes) => {
                 let told = self.configure_telemetry(&wishes).await;
                 let data = told.as_ref().ok().cloned();

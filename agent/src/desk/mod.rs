@@ -12,6 +12,7 @@
 //!   the printer's own sensors say.
 //! * `hand` has done to the printer what a backend asks for while nothing is printed; `by_hand` sends single commands.
 //! * `restart` lets the agent begin anew.
+//! * `settings` keeps what the owner may set.
 //! * `telemetry` keeps how often the owner wishes it.
 //! * `forget` lets the desk end for good, unless something is in hand.
 //! * `owner` drops what belongs to the owner before when another backend takes its place.
@@ -48,6 +49,7 @@ mod restore;
 mod room;
 mod schedule;
 mod sensors;
+mod settings;
 mod show;
 mod signed;
 mod start;

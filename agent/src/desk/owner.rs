@@ -70,6 +70,7 @@ impl Clerk {
             Write::ChangeOwner { owner: owner.to_string() },
             meta(CMD_SEQ, 0),
             meta(super::telemetry::WISHES, "{}"),
+            meta(super::settings::SETTINGS, "null"),
             event(&gap, None, &self.clock.stamp()),
         ];
         if self.promise(writes).await.is_err() {
@@ -77,6 +78,7 @@ impl Clerk {
         }
         self.stopped_ahead.clear();
         self.wishes.send_replace(Wishes::default());
+        self.forget_settings();
         match Intake::open(&self.store, &self.clock).await {
             Ok(intake) => self.intake = intake,
             Err(error) => return self.mind(Err(error)).is_ok(),

@@ -43,10 +43,11 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
             parts;
         let (journal, left) = journal;
-        let Parts { outbound, hello, telemetry, wishes, link, preflight: preflight_rules, .. } = parts;
+        let Parts { outbound, hello, telemetry, wishes, link, preflight: own_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
         let intake = Intake::open(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
+        let (settings, preflight_rules) = super::settings::restore(&store, &own_rules).await?;
         wishes.send_replace(super::telemetry::restore(&store).await?);
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
@@ -66,6 +67,8 @@ impl Clerk {
             snapshot,
             port,
             preflight_rules,
+            own_rules,
+            settings,
             outbound,
             hello,
             telemetry,

@@ -11,6 +11,7 @@ mod preflight;
 mod queue;
 mod reasons;
 mod rig;
+mod settings;
 mod takeover;
 mod telemetry;
 mod usage;
