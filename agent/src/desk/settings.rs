@@ -47,10 +47,6 @@ impl Clerk {
     /// Sets what the owner wants, whole or not at all; either way it is told.
     pub(super) async fn set_config(&mut self, actor: &Actor, args: ConfigSetArgs) -> Result<(), Refusal> {
         check_role(actor, false)?;
-        if args.rev != self.settings.rev + 1 {
-            let text = format!("the settings are at revision {}, so the next is one more", self.settings.rev);
-            return Err(Refusal::new(Fault::PreconditionFailed, text));
-        }
         let mut next = Settings { rev: args.rev, ..self.settings.clone() };
         for (key, value) in args.patch {
             if value.is_null() {
@@ -58,6 +54,14 @@ impl Clerk {
             } else {
                 next.set.insert(key, value);
             }
+        }
+        if next == self.settings {
+            // A crash came between this and its result.
+            return Ok(());
+        }
+        if args.rev != self.settings.rev + 1 {
+            let text = format!("the settings are at revision {}, so the next is one more", self.settings.rev);
+            return Err(Refusal::new(Fault::PreconditionFailed, text));
         }
         let rules = match with_remote(&self.own_rules, &next.set) {
             Ok(rules) => rules,

@@ -27,6 +27,7 @@ async fn settings_of_the_owner_follow_one_another_and_outlive_a_kill() {
         set(&mut rig, 1, json!({"printer.filament": "PETG"})).await,
         rejected("command.precondition_failed")
     );
+    assert_eq!(set(&mut rig, 1, json!({"printer.filament": "PLA"})).await, done(), "it is so already");
     assert_eq!(set(&mut rig, 2, json!({"printer.nozzle_mm": 99})).await, rejected("command.bad_args"));
     assert_eq!(set(&mut rig, 2, json!({"bed.confirm": "required"})).await, rejected("command.bad_args"));
     let told = rig.told("config.applied").await;
