@@ -6,6 +6,7 @@ mod backend;
 mod bed;
 mod clock_jumps;
 mod edges;
+mod hand;
 mod over_time;
 mod preflight;
 mod queue;

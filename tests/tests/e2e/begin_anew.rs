@@ -6,6 +6,7 @@ use serde_json::Value;
 use spoolway_protocol::{AgentId, CmdId, JobState};
 use spoolway_tests::at_port::{AgentAtPort, commands};
 use spoolway_tests::dial::{Dialler, Frame, Relay, Socket};
+use spoolway_tests::printer::PrinterOptions;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, ResetOnOpen};
 
 use crate::lone_relay::LoneRelay;
@@ -47,7 +48,7 @@ async fn a_print_goes_on_when_its_owner_has_the_agent_begin_anew() {
     let identity = relay.know_agent_in(dir.path());
     let mut options = PtyOptions::of_profile("marlin").unwrap();
     options.reset_on_open = ResetOnOpen::First;
-    options.printer.speed = 2.0;
+    options.printer = PrinterOptions { speed: 2.0, ..PrinterOptions::for_profile("marlin").unwrap() };
     let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
     let place = (relay.url(), relay.ca());
     let mut agent = AgentAtPort::start_kept_at(dir, place, Path::new(DEMO), board.path(), "marlin");
@@ -61,6 +62,7 @@ async fn a_print_goes_on_when_its_owner_has_the_agent_begin_anew() {
     let told = result(&mut socket, &identity.agent_id(), "agent.restart").await;
     assert_eq!((told["status"].as_str(), told["code"].as_str()), (Some("done"), None), "{told}");
     agent.wait_for_failure();
+    assert!(agent.log().contains("the print goes on when the agent is started again"), "{}", agent.log());
     agent.start_again();
     let done = agent.until_job(&job, JobState::Completed);
     assert_eq!(done.attempt, 1, "it is the same print");

@@ -10,6 +10,7 @@ use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, JobState};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::permit::Signer;
+use spoolway_tests::printer::PrinterOptions;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
 use crate::farm::{Farm, body};
@@ -92,6 +93,10 @@ impl Bench {
     }
 }
 
+fn as_slow_as_in_life(options: &mut PtyOptions) {
+    options.printer = PrinterOptions { speed: 1.0, ..PrinterOptions::for_profile("marlin").unwrap() };
+}
+
 fn done() -> (String, String) {
     ("done".to_owned(), String::new())
 }
@@ -152,7 +157,7 @@ async fn a_mill_has_words_of_its_own_and_no_heaters() {
 
 #[tokio::test]
 async fn nothing_moves_by_hand_beside_a_job_and_light_and_name_do_no_harm() {
-    let bench = Bench::start("marlin", |options| options.printer.speed = 1.0);
+    let bench = Bench::start("marlin", as_slow_as_in_life);
     let file = bench.house.socket().with_file_name("job.gcode");
     std::fs::write(&file, "G1 X100 F60\nG1 X0\n".repeat(50)).unwrap();
     bench.client().job(&Request::Print { path: file, name: None }).unwrap();
@@ -177,7 +182,7 @@ async fn nothing_moves_by_hand_beside_a_job_and_light_and_name_do_no_harm() {
 
 #[tokio::test]
 async fn an_object_with_a_label_is_left_out_and_others_are_not_guessed() {
-    let bench = Bench::start("marlin", |options| options.printer.speed = 1.0);
+    let bench = Bench::start("marlin", as_slow_as_in_life);
     let file = bench.house.socket().with_file_name("job.gcode");
     let object = |n: u32| format!("M486 S{n}\nG1 X100 F60\nG1 X0\nM486 S-1\n");
     std::fs::write(&file, format!("M486 T2\n{}{}", object(0), object(1)).repeat(20)).unwrap();
@@ -200,27 +205,6 @@ async fn an_object_with_a_label_is_left_out_and_others_are_not_guessed() {
         bench.finish().iter().filter(|line| line.starts_with("M486 P")).collect::<Vec<_>>(),
         ["M486 P1"]
     );
-}
-
-/// A head that comes down could meet the part of the last print.
-#[tokio::test]
-async fn nothing_comes_down_on_a_bed_that_nobody_has_cleared() {
-    let bench = Bench::start("marlin", |_| {});
-    let file = bench.house.socket().with_file_name("job.gcode");
-    std::fs::write(&file, "G1 X1\n").unwrap();
-    bench.client().job(&Request::Print { path: file, name: None }).unwrap();
-    bench.until("the end of the job", || {
-        bench.client().jobs().unwrap().iter().any(|job| job.state.is_terminal()).then_some(())
-    });
-    bench.until_printer(&PrinterState::Idle);
-    let (mut farm, house) = (bench.farm().await, &bench.house);
-    let mut ask = async |kind: &str, args: &str| farm.ask("operator", house, kind, args).await;
-    assert_eq!(ask("printer.home", "{}").await, rejected("bed.not_clear"));
-    assert_eq!(ask("printer.jog", r#"{"z":-1}"#).await, rejected("bed.not_clear"));
-    assert_eq!(ask("printer.jog", r#"{"z":1}"#).await, done());
-    assert_eq!(ask("printer.home", r#"{"axes":["x"]}"#).await, done());
-    assert_eq!(ask("bed.clear", r#"{"bed_epoch":1}"#).await, done());
-    assert_eq!(ask("printer.home", "{}").await, done());
 }
 
 #[tokio::test]
