@@ -277,7 +277,8 @@ impl Clerk {
                 self.successor = Some(super::owner::Successor { owner, done });
             }
             Inbound::Command { command, ttl_ms, age_ms, signed, has_stopped, .. } => {
-                let unsigned = self.check_signature(&command, signed.as_deref());
+                // A stop that was made is not taken back for its signature.
+                let unsigned = self.check_signature(&command, signed.as_deref()).filter(|_| !has_stopped);
                 if has_stopped {
                     self.stopped_ahead.truncate(STOPS - 1);
                     self.stopped_ahead.push_front(command.cmd_id);
