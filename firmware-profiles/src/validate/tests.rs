@@ -285,7 +285,7 @@ fn commands_of_the_agent() {
 
 #[test]
 fn by_hand() {
-    let long = format!("[{}]", vec!["\"M300\""; 9].join(", "));
+    let long = format!("[{}]", ["\"M300\""; 9].join(", "));
     each_causes_one_finding(&[
         (&[("hand.home", "[\"G28{axis}\"]")], "hand.home[0]", "those of: {axes}"),
         (&[("hand.jog", "[\"G1{move} F600\"]")], "hand.jog", "must hold `{feed}`"),
