@@ -159,7 +159,7 @@ async fn a_mill_has_words_of_its_own_and_no_heaters() {
 async fn nothing_moves_by_hand_beside_a_job_and_light_and_name_do_no_harm() {
     let bench = Bench::start("marlin", as_slow_as_in_life);
     let file = bench.house.socket().with_file_name("job.gcode");
-    std::fs::write(&file, "G1 X100 F60\nG1 X0\n".repeat(50)).unwrap();
+    std::fs::write(&file, "G1 X100 F3000\nG1 X0\n".repeat(50)).unwrap();
     bench.client().job(&Request::Print { path: file, name: None }).unwrap();
     bench.until_printer(&PrinterState::Printing);
     let (mut farm, house) = (bench.farm().await, &bench.house);
@@ -184,7 +184,7 @@ async fn nothing_moves_by_hand_beside_a_job_and_light_and_name_do_no_harm() {
 async fn an_object_with_a_label_is_left_out_and_others_are_not_guessed() {
     let bench = Bench::start("marlin", as_slow_as_in_life);
     let file = bench.house.socket().with_file_name("job.gcode");
-    let object = |n: u32| format!("M486 S{n}\nG1 X100 F60\nG1 X0\nM486 S-1\n");
+    let object = |n: u32| format!("M486 S{n}\nG1 X100 F3000\nG1 X0\nM486 S-1\n");
     std::fs::write(&file, format!("M486 T2\n{}{}", object(0), object(1)).repeat(20)).unwrap();
     let job = bench.client().job(&Request::Print { path: file, name: None }).unwrap().job_id;
     bench.until_printer(&PrinterState::Printing);
