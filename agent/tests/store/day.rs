@@ -147,12 +147,11 @@ async fn events_of_a_day_arrive_when_the_backend_is_back() {
     };
     let critical: Vec<u64> = (0..MINUTES).filter(|now| now % CRITICAL_EVERY == 0).collect();
     assert_eq!((numbers("job.state"), critical.len()), (critical, critical_told), "every one, in order");
+    // What the process had read for a first try is told although the store has dropped it since; behind that come the newest.
     let kept = numbers("sensor");
-    assert_eq!(
-        kept,
-        (MINUTES - kept.len() as u64..MINUTES).collect::<Vec<_>>(),
-        "the newest, without a hole"
-    );
+    assert!(kept.is_sorted_by(|before, after| before < after), "{kept:?}");
+    let newest: Vec<u64> = (MINUTES - 80..MINUTES).collect();
+    assert!(kept.ends_with(&newest) && kept.len() < MINUTES as usize / 4, "{kept:?}");
     let gone: u64 = heard.iter().filter_map(|event| event["data"]["dropped"].as_u64()).sum();
     assert_eq!(gone + kept.len() as u64, MINUTES, "the gaps count what is not there");
 }
