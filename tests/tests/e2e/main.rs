@@ -25,6 +25,7 @@ mod pairing;
 mod permits;
 mod print;
 mod push;
+mod python_backend;
 mod ready;
 mod recovery;
 mod relay_bench;
