@@ -43,7 +43,8 @@ fn the_backend_is_as_short_as_the_guide_says() {
 
 #[test]
 fn the_example_in_python_is_one_file_that_needs_nothing_and_is_as_short_as_the_guide_says() {
-    let code = PYTHON.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    let code =
+        PYTHON.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     assert!(code <= 150 && GUIDE.contains(&format!("{code} lines of code without a library")), "{code}");
 }
 

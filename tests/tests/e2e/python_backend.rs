@@ -27,7 +27,8 @@ impl House {
         let relay = LoneRelay::start("localhost").await;
         let agent = relay.know_agent().agent_id().to_string();
         let file = relay.dir.path().join("part.gcode");
-        let lines: String = (0..MOVES).map(|n| format!("G1 X{}.{} F6000\n", 20 + n / 10 % 2, n % 10)).collect();
+        let lines: String =
+            (0..MOVES).map(|n| format!("G1 X{}.{} F6000\n", 20 + n / 10 % 2, n % 10)).collect();
         std::fs::write(&file, lines).unwrap();
         Self { relay, agent, file }
     }
