@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | uplink to desk ([`Inbound`]) | [`INBOUND`], and [`HELD`] before it | a command is refused as `busy` and sent again by its backend, a piece of a file is dropped and asked for again |
 //! | desk to uplink ([`Outbound`]) | [`OUTBOUND`] | the message is dropped: receipts are repeated with the next copy of their command, chunk requests by their machine's time-out |
-//! | desk to uplink ([`HelloState`], [`Readings`]) | latest wins | never full |
+//! | desk to uplink ([`HelloState`], [`Readings`], [`Wishes`]) | latest wins | never full |
 //! | uplink to desk ([`LinkView`](crate::view::LinkView)) | latest wins | never full |
 //! | anybody to printer ([`EmergencyStop`](crate::printer::EmergencyStop)) | a flag | never full; the printer thread looks at it before anything else |
 //! | desk to printer ([`Order`](crate::printer::Order)) | [`ORDERS`] | the desk waits; the printer thread takes orders before any line |
@@ -14,12 +14,13 @@
 //! | desk to [`rotation`](crate::rotation) | 4 wishes | the wish is refused |
 //! | feeder to printer | 8 batches of 128 commands | the feeder waits |
 
+use spoolway_agent_core::Moment;
 use spoolway_protocol::Address;
 use spoolway_protocol::command::{Command, CommandReceipt};
 use spoolway_protocol::envelope::Lane;
 use spoolway_protocol::printer::PrinterSummary;
 use spoolway_protocol::session::Nack;
-use spoolway_protocol::telemetry::Readings;
+use spoolway_protocol::telemetry::{Readings, TelemConfigArgs};
 use spoolway_protocol::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
 use tokio::sync::oneshot;
 
@@ -31,6 +32,15 @@ pub const HELD: usize = 32;
 pub const OUTBOUND: usize = 256;
 /// Orders that may wait for the printer thread.
 pub const ORDERS: usize = 16;
+
+/// A command's body as it came, without its signature, and the signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBody {
+    /// The text.
+    pub text: String,
+    /// The signature.
+    pub sig: Vec<u8>,
+}
 
 /// What the uplink hands to the desk.
 #[derive(Debug)]
@@ -56,6 +66,8 @@ pub enum Inbound {
         ttl_ms: Option<u64>,
         /// How old it was when it arrived, in milliseconds.
         age_ms: u64,
+        /// What its signature is over, and the signature, if it has one.
+        signed: Option<Box<SignedBody>>,
         /// It is an emergency stop, and the uplink has stopped the machine already.
         has_stopped: bool,
     },
@@ -105,4 +117,19 @@ pub struct Telemetered {
     pub readings: Readings,
     /// Whether a job holds the printer, so that telemetry is wanted more often.
     pub printing: bool,
+}
+
+/// How often the owner wishes telemetry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wishes {
+    /// The rates it has named.
+    pub rates: TelemConfigArgs,
+    /// Somebody watches until then.
+    pub watched_until: Moment,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { rates: TelemConfigArgs::default(), watched_until: Moment::ZERO }
+    }
 }

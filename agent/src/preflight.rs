@@ -104,6 +104,7 @@ pub fn summary(report: &Report) -> FileSummary {
         estimate_s: slicer.seconds,
         estimate_filament_mm: slicer.filament_mm.clone(),
         estimate_filament_g: slicer.filament_g,
+        objects: report.objects.clone(),
         extra: Extra::default(),
     }
 }

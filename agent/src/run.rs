@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
+use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk, ForgetAnswer};
@@ -99,6 +99,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             outbound: seams.to_relay,
             hello: seams.hello_seen,
             telemetered: seams.telemetry_seen,
+            wishes: seams.wishes_seen,
             view: seams.link_out,
             printer_id: PrinterId::new(desk::PRINTER_ID).expect("the name is a constant"),
             agent: this_agent(),
@@ -132,6 +133,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         outbound: seams.outbound,
         hello: seams.hello,
         telemetry: seams.telemetry,
+        wishes: seams.wishes,
         link: seams.link,
         rotator,
     };
@@ -144,6 +146,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let closed = store.close().await;
     let ended = match ended {
         Ok(desk::Remains { forget: Some(answer), .. }) => forgotten(&config, &clock, answer).await,
+        Ok(desk::Remains { restart: true, .. }) => closed.map_err(Into::into).and_then(|()| {
+            Err(Refusal::new(Fault::AgentRestarted, "the owner wants the agent to begin anew").into())
+        }),
         ended => closed.map_err(Into::into).and(ended.map(drop)),
     };
     shut.cancel();
@@ -226,6 +231,8 @@ struct Seams {
     hello_seen: watch::Receiver<HelloState>,
     telemetry: watch::Sender<Telemetered>,
     telemetry_seen: watch::Receiver<Telemetered>,
+    wishes: watch::Sender<Wishes>,
+    wishes_seen: watch::Receiver<Wishes>,
     link_out: watch::Sender<LinkView>,
     link: watch::Receiver<LinkView>,
 }
@@ -236,6 +243,7 @@ impl Seams {
         let (outbound, to_relay) = mpsc::channel(OUTBOUND);
         let (hello, hello_seen) = watch::channel(HelloState::default());
         let (telemetry, telemetry_seen) = watch::channel(Telemetered::default());
+        let (wishes, wishes_seen) = watch::channel(Wishes::default());
         let (link_out, link) = watch::channel(LinkView { relay, ..LinkView::default() });
         Self {
             to_desk,
@@ -246,6 +254,8 @@ impl Seams {
             hello_seen,
             telemetry,
             telemetry_seen,
+            wishes,
+            wishes_seen,
             link_out,
             link,
         }

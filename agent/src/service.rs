@@ -51,10 +51,9 @@ pub(crate) async fn will_go_on() -> bool {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return false;
     }
-    let is_systemd = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
-    let unit = std::fs::read_to_string("/proc/self/cgroup").ok().filter(|_| is_systemd);
-    let Some(unit) = unit.as_deref().and_then(unit_of) else { return true };
-    match queued_jobs(&unit).await {
+    let cgroup = own_cgroup();
+    let Some(unit) = cgroup.as_deref().and_then(unit_of) else { return true };
+    match asked(&unit, &["list-jobs", "--no-legend", "--plain"]).await {
         Ok(jobs) => is_restarted(&jobs, unit.name),
         Err(error) => {
             warn!(%error, "systemd does not say whether the agent is to start again; it is taken to be");
@@ -63,14 +62,42 @@ pub(crate) async fn will_go_on() -> bool {
     }
 }
 
-/// What systemd is about to do with a unit (`systemctl(1)`, list-jobs). A stop is told to every process of the unit, so a
+/// Whether the agent is started again when it ends with a failure. A manager that is not systemd and keeps ports is taken to do
+/// so.
+pub(crate) async fn starts_again() -> bool {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return false;
+    }
+    let Some(cgroup) = own_cgroup() else { return true };
+    let Some(unit) = unit_of(&cgroup) else { return true };
+    match asked(&unit, &["show", "--property=Restart", "--value"]).await {
+        Ok(word) => restarts_after_failure(word.trim()),
+        Err(error) => {
+            warn!(%error, "systemd does not say whether the agent would be started again; it is taken not to be");
+            false
+        }
+    }
+}
+
+/// What `Restart=` says (`systemd.service(5)`).
+fn restarts_after_failure(word: &str) -> bool {
+    matches!(word, "always" | "on-failure")
+}
+
+/// The control group, if systemd has started this very process.
+fn own_cgroup() -> Option<String> {
+    let is_systemd = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    std::fs::read_to_string("/proc/self/cgroup").ok().filter(|_| is_systemd)
+}
+
+/// What systemd says of a unit (`systemctl(1)`). A stop is told to every process of the unit, so a
 /// question that was asked too early is taken along and has to be asked again.
-async fn queued_jobs(unit: &Unit<'_>) -> std::io::Result<String> {
+async fn asked(unit: &Unit<'_>, words: &[&str]) -> std::io::Result<String> {
     let asked = async {
         loop {
             let mut command = Command::new("systemctl");
             command.args(unit.is_of_a_user.then_some("--user"));
-            command.args(["list-jobs", "--no-legend", "--plain", unit.name]).kill_on_drop(true);
+            command.args(words).arg(unit.name).kill_on_drop(true);
             let output = command.output().await?;
             if output.status.signal().is_none() {
                 return Ok::<_, std::io::Error>(output);
@@ -134,6 +161,15 @@ mod tests {
         assert_eq!(unit_of(user), Some(Unit { name: "spoolway-agent.service", is_of_a_user: true }));
         assert_eq!(unit_of("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
         assert_eq!(unit_of(""), None);
+    }
+
+    #[test]
+    fn only_some_units_are_started_again_after_a_failure() {
+        for (word, is_started) in
+            [("always", true), ("on-failure", true), ("no", false), ("on-success", false), ("", false)]
+        {
+            assert_eq!(restarts_after_failure(word), is_started, "{word}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! on its way, what the replies mean, how long what may take, how a busy firmware can still be reached. The
 //! streaming core reads nothing but the profile, so a new dialect is a new file and no new code.
 //!
-//! * [`profile`], [`flow`], [`reply`], [`limits`]: the schema, as serde types.
+//! * [`profile`], [`flow`], [`reply`], [`hand`], [`limits`]: the schema, as serde types.
 //! * [`parse`]: text to [`Profile`], with every finding named by file, key path and value.
 //! * [`Registry`]: the built-in profiles, overlaid with the files of one folder.
 //! * [`FirmwareReport`] and [`identify()`]: from what a printer says about itself to the profile it needs.
@@ -27,6 +27,7 @@
 pub mod advice;
 pub mod error;
 pub mod flow;
+pub mod hand;
 pub mod identify;
 pub mod limits;
 mod lines;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::flow::Flow;
+use crate::hand::Hand;
 use crate::limits::{Machine, TemperatureLimits};
 use crate::reply::Replies;
 
@@ -42,6 +43,9 @@ pub struct Profile {
     /// Commands sent by the agent itself at the turns of a job.
     #[serde(default)]
     pub scripts: Scripts,
+    /// What may be asked of the machine while it prints nothing.
+    #[serde(default)]
+    pub hand: Hand,
     /// Temperature reporting and its limits.
     pub temperature: Temperature,
     /// What a file is held against before it is printed.

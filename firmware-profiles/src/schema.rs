@@ -66,6 +66,7 @@ pub(crate) static PROFILE: &[Key] = &[
     must("timeouts", Kind::Table(TIMEOUTS)),
     may("emergency", Kind::Table(EMERGENCY)),
     may("scripts", Kind::Table(SCRIPTS)),
+    may("hand", Kind::Table(HAND)),
     must("temperature", Kind::Table(TEMPERATURE)),
     may("machine", Kind::Table(MACHINE)),
 ];
@@ -180,6 +181,21 @@ static SCRIPTS: &[Key] = &[
     may("unpark", Kind::Texts),
     must("cancel", Kind::Texts),
 ];
+
+static HAND: &[Key] = &[
+    may("home", Kind::Texts),
+    may("jog", Kind::Texts),
+    may("position", Kind::Text),
+    may("hotend", Kind::Text),
+    may("bed", Kind::Text),
+    may("chamber", Kind::Text),
+    may("heaters_off", Kind::Texts),
+    may("identify", Kind::Texts),
+    may("skip_object", Kind::Text),
+    may("light", Kind::Table(LIGHT)),
+];
+
+static LIGHT: &[Key] = &[may("capability", Kind::Text), must("on", Kind::Texts), must("off", Kind::Texts)];
 
 static TEMPERATURE: &[Key] = &[
     must("query", Kind::Text),

@@ -4,13 +4,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bed::BedClearArgs;
+use crate::config::ConfigSetArgs;
+use crate::hand::{
+    ConnectArgs, DisconnectArgs, EvictArgs, HeatersOffArgs, HomeArgs, IdentifyArgs, JogArgs, LightArgs,
+    RestartArgs, SetTempArgs,
+};
 use crate::identity::RotateArgs;
-use crate::ids::{CmdId, JobId, PrinterId, Seq};
+use crate::ids::{AgentId, CmdId, JobId, PrinterId, Seq};
 use crate::job::{CancelArgs, JobState, OfferArgs, PauseArgs, ResumeArgs, StartArgs};
 use crate::preflight::OverrideArgs;
 use crate::prompt::PromptAnswerArgs;
-use crate::queue::JobUpdateArgs;
+use crate::queue::{JobUpdateArgs, SkipObjectArgs};
 use crate::raw::{B64, DecodeError, Extra, Raw};
+use crate::telemetry::TelemConfigArgs;
 
 kinds!(
     /// What a command asks for, decoded from its `kind` and `args`.
@@ -29,12 +35,38 @@ kinds!(
         JobPause(PauseArgs) = "job.pause",
         /// Go on. Not idempotent.
         JobResume(ResumeArgs) = "job.resume",
+        /// Leave one of several objects out.
+        JobSkipObject(SkipObjectArgs) = "job.skip_object",
         /// Somebody has looked: the bed is clear.
         BedClear(BedClearArgs) = "bed.clear",
         /// Stop the printer at once.
         PrinterEstop(EstopArgs) = "printer.estop",
         /// Send single commands. Not idempotent.
         PrinterGcode(GcodeArgs) = "printer.gcode",
+        /// Home axes. Not idempotent.
+        PrinterHome(HomeArgs) = "printer.home",
+        /// Move by so much. Not idempotent.
+        PrinterJog(JogArgs) = "printer.jog",
+        /// Heat something. Not idempotent: nothing gets warm by itself after a restart.
+        PrinterSetTemp(SetTempArgs) = "printer.set_temp",
+        /// Switch all heaters off.
+        PrinterHeatersOff(HeatersOffArgs) = "printer.heaters_off",
+        /// Switch the light.
+        PrinterLight(LightArgs) = "printer.light",
+        /// Have the machine make itself known.
+        PrinterIdentify(IdentifyArgs) = "printer.identify",
+        /// Take up the port again.
+        PrinterConnect(ConnectArgs) = "printer.connect",
+        /// Let go of the port.
+        PrinterDisconnect(DisconnectArgs) = "printer.disconnect",
+        /// Delete a file that no job needs.
+        FileEvict(EvictArgs) = "file.evict",
+        /// Begin anew. Not idempotent.
+        AgentRestart(RestartArgs) = "agent.restart",
+        /// Set what the owner may set.
+        ConfigSet(ConfigSetArgs) = "config.set",
+        /// How often telemetry is wanted.
+        TelemConfig(TelemConfigArgs) = "telem.config",
         /// Answer a question of the firmware. Not idempotent.
         PromptAnswer(PromptAnswerArgs) = "prompt.answer",
         /// Make a new key. Not idempotent.
@@ -52,18 +84,38 @@ impl CommandArgs {
             Self::JobStart(_)
                 | Self::JobResume(_)
                 | Self::PrinterGcode(_)
+                | Self::PrinterHome(_)
+                | Self::PrinterJog(_)
+                | Self::PrinterSetTemp(_)
+                | Self::AgentRestart(_)
                 | Self::PromptAnswer(_)
                 | Self::IdentityRotate(_)
                 | Self::Unknown { .. }
         )
     }
 
+    /// Whether it moves or heats the machine outside of a job, or sends what may. Where starts need a permit these need a signature, so that a relay
+    /// that was taken over can do neither.
+    #[must_use]
+    pub const fn needs_signature(&self) -> bool {
+        matches!(
+            self,
+            Self::PrinterGcode(_) | Self::PrinterHome(_) | Self::PrinterJog(_) | Self::PrinterSetTemp(_)
+        )
+    }
+
     /// Whether it overtakes the commands that wait for the same printer.
     #[must_use]
     pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::PrinterEstop(_) | Self::JobCancel(_) | Self::JobPause(_))
+        matches!(
+            self,
+            Self::PrinterEstop(_) | Self::JobCancel(_) | Self::JobPause(_) | Self::PrinterHeatersOff(_)
+        )
     }
 }
+
+/// What a command's signature begins with.
+const SIGNATURE_DOMAIN: &[u8] = b"spoolway-v1-cmd\0";
 
 /// `cmd`: a command. Its lane, TTL and age stand in the envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +142,7 @@ pub struct Command {
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
-    /// The backend's Ed25519 over the body without this member, which is the last one.
+    /// The backend's Ed25519 over [`Command::signed_bytes`]: the body without this member, which is the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sig: Option<B64>,
 }
@@ -105,6 +157,14 @@ impl Command {
     /// The kind is known and the arguments do not fit it.
     pub fn decode(&self) -> Result<CommandArgs, DecodeError> {
         CommandArgs::decode(&self.kind, &self.args)
+    }
+
+    /// The bytes a backend signs: domain, the agent that is meant, and the body as it travels, without `sig`. A relay can so neither make
+    /// up a command nor send one to another agent of the same backend.
+    #[must_use]
+    pub fn signed_bytes(agent: &AgentId, unsigned_body: &str) -> Vec<u8> {
+        let agent = agent.to_string();
+        [SIGNATURE_DOMAIN, agent.as_bytes(), b"\0", unsigned_body.as_bytes()].concat()
     }
 
     /// The first name in `must` that this version does not understand.

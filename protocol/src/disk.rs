@@ -14,6 +14,13 @@ pub struct AgentHealth {
     /// What the agent writes in a day beyond job files, in units of 10^6 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_mb_day: Option<f64>,
+    /// The processor's temperature in degrees Celsius.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temp: Option<f64>,
+    /// Whether a Raspberry Pi has been slowed down since it was switched on, as its firmware tells (`get_throttled`): bit 16
+    /// for too little voltage, 17 and 18 for a slower clock, 19 for heat; bits 0 to 3 for the same now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<u32>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

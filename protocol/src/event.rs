@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Audit;
 use crate::bed::BedCleared;
 use crate::command::CommandStatus;
+use crate::config::ConfigApplied;
 use crate::envelope::Stamp;
 use crate::fault::FaultCode;
 pub use crate::identity::IdentityChanged;
-use crate::ids::{BootId, CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
+use crate::ids::{CmdId, Epoch, FileId, JobId, PrinterId, Seq, Sha256Hex};
 pub use crate::job::{CommStats, Interruption};
 use crate::job::{JobState, LineSpan, Outcome};
 use crate::preflight::JobPreflight;
@@ -17,6 +18,8 @@ use crate::printer::PrinterState;
 use crate::prompt::{PromptClosed, PromptOpened};
 use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
+use crate::sensor::Sensor;
+pub use crate::start::{AgentStarted, PrevExit};
 use crate::usage::{JobOverTime, JobUsage};
 
 pub use crate::disk::{AgentHealth, FileEvicted};
@@ -36,6 +39,8 @@ kinds!(
         PrinterError(PrinterError) = "printer.error",
         /// Another printer answers at the configured port.
         PrinterFingerprintChanged(PrinterFingerprintChanged) = "printer.fingerprint_changed",
+        /// A sensor of a printer has changed.
+        Sensor(Sensor) = "sensor",
         /// Somebody has said that the bed is clear.
         BedCleared(BedCleared) = "bed.cleared",
         /// A job changed its state.
@@ -62,6 +67,8 @@ kinds!(
         PromptClosed(PromptClosed) = "prompt.closed",
         /// A command came to its end.
         CmdResult(CmdResult) = "cmd.result",
+        /// Settings of the owner are in force, or are not.
+        ConfigApplied(ConfigApplied) = "config.applied",
         /// The agent signs with another key.
         IdentityChanged(Box<IdentityChanged>) = "identity.changed",
         /// Somebody did something that is kept for later.
@@ -76,7 +83,9 @@ impl EventData {
     #[must_use]
     pub const fn class(&self) -> EventClass {
         match self {
-            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) => EventClass::Info,
+            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) | Self::Sensor(_) => {
+                EventClass::Info
+            }
             _ => EventClass::Critical,
         }
     }
@@ -165,36 +174,6 @@ pub struct EventAck {
     pub epoch: Epoch,
     /// The last event stored.
     pub seq: Seq,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-open_words!(
-    /// How the process before this one ended.
-    PrevExit {
-        /// There was none.
-        First = "first",
-        /// It was told to stop.
-        Clean = "clean",
-        /// It was killed, it crashed, or the power went.
-        Unclean = "unclean",
-        /// It left no database where there was one.
-        DatabaseMissing = "database_missing",
-        /// It left a damaged database, which was set aside.
-        DatabaseDamaged = "database_damaged",
-    }
-);
-
-/// `agent.started`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AgentStarted {
-    /// How the process before ended.
-    pub prev_exit: PrevExit,
-    /// This boot of the machine.
-    pub boot_id: BootId,
-    /// The agent's version.
-    pub ver: String,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

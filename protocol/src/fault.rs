@@ -181,6 +181,8 @@ faults! {
         "Offer the job again.";
     JobHeld = "job.held", "The job is held.",
         "Release it first: `spoolway-agent jobs release JOB`, or at the backend.";
+    JobNoObject = "job.no_object", "The file has no such object, or no labels of objects at all.",
+        "Name an object that the check of the file lists; have the slicer label objects (M486, or EXCLUDE_OBJECT for Klipper).";
     JobExpired = "job.expired", "The job's time was over before it could start.",
         "Offer the job again with another time, or without one.";
     JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",
@@ -193,10 +195,24 @@ faults! {
         "Correct the field that the detail names.";
     CommandNotAllowed = "command.not_allowed", "This command is not sent to a printer by hand.",
         "Send a harmless question such as M503 or M114; a job does the rest.";
+    PrinterCannot = "printer.cannot", "This printer or its firmware cannot do that.",
+        "Look at what the firmware profile has in [hand], and add it to a profile of your own if the machine can do it after all.";
+    PrinterRefused = "printer.refused", "The printer did not carry the command out.",
+        "Read what it said; many firmwares want their axes homed first.";
+    MotionOutside = "motion.outside", "The move would leave the printer's volume.",
+        "Move less far, or home the printer first; if the machine is larger, set printer.volume_mm.";
+    PortReleased = "port.released", "The printer's port was let go because somebody asked for it.",
+        "Have it taken up again with the command printer.connect, or restart the agent.";
+    AgentUnmanaged = "agent.unmanaged", "Nothing would start the agent again.",
+        "Let a service manager such as systemd run the agent, and restart it by hand meanwhile.";
     PromptClosed = "prompt.closed", "The printer's question is not open any more, or cannot be answered from here.",
         "Look at the questions that are open, and at the printer's own display.";
     PrinterAsked = "printer.asked", "The printer itself asked for this.",
         "Look at the printer: it may be out of filament, or somebody has used its buttons.";
+    CommandUnsigned = "command.unsigned", "This agent moves or heats its printer for a backend only by a signed command.",
+        "Have the backend sign the command with the key that it signs permits with.";
+    CommandBadSignature = "command.bad_signature", "The command's signature does not fit: it was altered, meant for another agent, or signed with another key.",
+        "Send the signed body as it is and never written anew; compare the backend's key with `spoolway-agent id`.";
     CommandNeedsMaintenance = "command.needs_maintenance", "This command is only sent while a maintenance window is open.",
         "Have a person at the machine open one: `spoolway-agent maintenance open --minutes 15`.";
     PreconditionFailed = "command.precondition_failed", "What the command presupposes does not hold.",

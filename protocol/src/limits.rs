@@ -24,6 +24,16 @@ pub const OUTBOX_CAP_BYTES: u64 = 64 * 1024 * 1024;
 pub const GCODE_LINES: usize = 8;
 /// Replies to one `printer.gcode` that are kept, in bytes of JSON.
 pub const GCODE_REPLIES_BYTES: usize = 32 * 1024;
+/// Longest single move by hand, in mm along each axis.
+pub const JOG_MM_MAX: f64 = 500.0;
+/// Fastest move by hand, in mm a minute.
+pub const JOG_FEED_MM_MIN_MAX: f64 = 12_000.0;
+/// Shortest interval of telemetry, in ms; a printer's readings are new four times a second at most.
+pub const TELEM_MS_MIN: u64 = 250;
+/// Longest interval of telemetry, in ms.
+pub const TELEM_MS_MAX: u64 = 10 * 60_000;
+/// Longest time for which one word makes telemetry come more often, in ms.
+pub const WATCH_TTL_MS_MAX: u64 = 5 * 60_000;
 /// Longest identifier chosen by a peer.
 pub const ID_CHARS: usize = 64;
 /// Unknown fields that a relay carries on in an envelope's head.

@@ -5,7 +5,7 @@ use crate::event::{EventAck, Events};
 use crate::hello::{Challenge, Hello, Reject, Welcome};
 use crate::security::SecurityEvent;
 use crate::session::{Bye, Drain, Heartbeat, HeartbeatAck, Nack, Presence, Subscribe};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{TelemWatch, Telemetry};
 use crate::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
 
 kinds!(
@@ -45,6 +45,8 @@ kinds!(
         CmdRecv(CommandReceipt) = "cmd.recv",
         /// Ephemeral telemetry.
         Telem(Box<Telemetry>) = "telem",
+        /// Somebody looks on.
+        TelemWatch(TelemWatch) = "telem.watch",
         /// The agent asks for bytes of a file.
         ChunkGet(ChunkGet) = "chunk.get",
         /// The sender has sent the last byte.

@@ -131,6 +131,9 @@ pub struct FileSummary {
     /// The same in grams, over all tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate_filament_g: Option<f64>,
+    /// Objects that have labels; `job.skip_object` leaves one out. At most 64 are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

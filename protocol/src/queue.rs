@@ -62,3 +62,15 @@ pub struct JobUpdated {
     #[serde(flatten)]
     pub extra: Extra,
 }
+
+/// `job.skip_object`: one of several objects of the print under way is left out from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkipObjectArgs {
+    /// The job.
+    pub job_id: JobId,
+    /// Its label, as the check of the file lists it (`summary.objects` of `job.preflight`).
+    pub object: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}

@@ -156,9 +156,65 @@ pub struct TelemConfig {
     pub printing_ms: u64,
     /// While somebody watches, in ms.
     pub watch_ms: u64,
-    /// How long somebody watches, in ms.
+    /// How long somebody watches who does not say how long, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_ttl_ms: Option<u64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `telem.config`: how often the owner wants telemetry, until it says otherwise. What is not named stays as it was; 0 is what the
+/// relay's welcome says again.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TelemConfigArgs {
+    /// While nothing is printed, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// While a job is printed, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printing_ms: Option<u64>,
+    /// While somebody watches, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_ms: Option<u64>,
+    /// Somebody watches from now on for so long, in ms, like a `telem.watch`. It is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_ttl_ms: Option<u64>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What a `telem.config` returns, in `data` of its `cmd.result`: what is wished from now on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TelemWished {
+    /// While nothing is printed, in ms; absent is what the relay's welcome says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// While a job is printed, in ms; absent is what the relay's welcome says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printing_ms: Option<u64>,
+    /// While somebody watches, in ms; absent is what the relay's welcome says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_ms: Option<u64>,
+    /// How long somebody watches from now on, in ms, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_ttl_ms: Option<u64>,
+    /// Which of the values asked for were out of bounds; the nearest that is within was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clamped: Vec<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `telem.watch`: somebody looks on, so telemetry is wanted more often for a while. It is not stored, not acknowledged and gone
+/// with the session; whoever watches on says it again before the time is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TelemWatch {
+    /// For how long from its arrival, in ms; 0 ends it, absent is what the relay's welcome says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

@@ -31,6 +31,8 @@ pub struct AgentAtPort {
     dir: tempfile::TempDir,
     port: PathBuf,
     profile: String,
+    /// The relay, and who has signed its certificate.
+    relay: (String, PathBuf),
     process: Option<ChildProcess>,
     /// Keeps the port open from one process to the next, where somebody does.
     store: Option<DescriptorStore>,
@@ -66,6 +68,26 @@ impl AgentAtPort {
         Self::build(dir, program, port, profile, Some(store))
     }
 
+    /// The same in a folder that is there already, with a relay that answers, and its authority.
+    ///
+    /// # Panics
+    /// The process cannot be made.
+    #[must_use]
+    pub fn start_kept_at(
+        dir: tempfile::TempDir,
+        relay: (String, PathBuf),
+        program: &Path,
+        port: &Path,
+        profile: &str,
+    ) -> Self {
+        let store = DescriptorStore::open(dir.path(), "printer").expect("a socket can be made");
+        let (program, port) = (program.to_owned(), port.to_owned());
+        let (profile, store) = (profile.to_owned(), Some(store));
+        let mut agent = Self { program, dir, port, profile, relay, process: None, store };
+        agent.start_again();
+        agent
+    }
+
     fn build(
         dir: tempfile::TempDir,
         program: &Path,
@@ -76,7 +98,9 @@ impl AgentAtPort {
         spoolway_relay_tools::certs::init(&dir.path().join("tls"), &["localhost".to_owned()])
             .expect("certificates can be made");
         let (program, port) = (program.to_owned(), port.to_owned());
-        let mut agent = Self { program, dir, port, profile: profile.to_owned(), process: None, store };
+        // Nobody listens there: the agent does all local work all the same.
+        let relay = ("wss://localhost:9".to_owned(), dir.path().join("tls/ca.pem"));
+        let mut agent = Self { program, dir, port, profile: profile.to_owned(), relay, process: None, store };
         agent.start_again();
         agent
     }
@@ -89,9 +113,8 @@ impl AgentAtPort {
         let words = [
             "agent".to_owned(),
             format!("--folder={}", self.folder().display()),
-            // Nobody listens there: the agent does all local work all the same.
-            "--relay=wss://localhost:9".to_owned(),
-            format!("--ca={}", self.folder().join("tls/ca.pem").display()),
+            format!("--relay={}", self.relay.0),
+            format!("--ca={}", self.relay.1.display()),
             format!("--port={}", self.port.display()),
             format!("--baud={BAUD}"),
             format!("--profile={}", self.profile),
@@ -134,6 +157,16 @@ impl AgentAtPort {
         let mut process = self.process.take().expect("it runs");
         let status = process.wait(HANG).expect("an agent that is asked to ends");
         assert!(status.success(), "{status}: {}", process.log_tail());
+    }
+
+    /// It ends by itself, so that its service manager starts it again.
+    ///
+    /// # Panics
+    /// It does not run, does not end, or ends as if all were done.
+    pub fn wait_for_failure(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        let status = process.wait(HANG).expect("it ends");
+        assert!(!status.success(), "{}", process.log_tail());
     }
 
     /// The process id, while it runs.

@@ -1,11 +1,13 @@
-//! How a backend signs permits: a key of its own, and a signature over the very bytes that it sends.
+//! How a backend signs permits and commands: a key of its own, and a signature over the very bytes that it sends.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use sha2::{Digest, Sha256};
-use spoolway_protocol::SignedPermit;
+use spoolway_protocol::command::Command;
+use spoolway_protocol::hello::attach_signature;
+use spoolway_protocol::{AgentId, SignedPermit};
 
 /// A backend's key. No `Debug`: it holds a secret.
 pub struct Signer(Ed25519KeyPair);
@@ -38,6 +40,16 @@ impl Signer {
     pub fn kid(&self) -> String {
         let digest = Sha256::digest(self.0.public_key());
         digest[..8].iter().fold("k".to_owned(), |kid, byte| kid + &format!("{byte:02x}"))
+    }
+
+    /// The body of a command for an agent, signed.
+    ///
+    /// # Panics
+    /// The body is no object.
+    #[must_use]
+    pub fn sign_command(&self, agent: &AgentId, unsigned_body: &str) -> String {
+        let sig = self.0.sign(&Command::signed_bytes(agent, unsigned_body));
+        attach_signature(unsigned_body, sig.as_ref()).expect("a command is an object with members")
     }
 
     /// A permit as it travels.

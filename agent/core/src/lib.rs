@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod gcode;
 pub mod greeting;
 pub mod guard;
+pub mod hand;
 pub mod job;
 pub mod link;
 pub mod moment;

@@ -42,6 +42,18 @@ pub enum Hold {
     OutOfFilament(String),
 }
 
+impl Hold {
+    /// What the firmware says of it, if its sensor has found no filament (Marlin `runout.cpp`, Prusa `fsensor.cpp`).
+    #[must_use]
+    pub fn runout(&self) -> Option<&str> {
+        match self {
+            Self::OutOfFilament(why) => Some(why),
+            Self::Asked(why) | Self::Already(why) => Some(why).filter(|why| why.contains("filament_runout")),
+        }
+        .map(String::as_str)
+    }
+}
+
 /// A piece of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -171,6 +183,17 @@ mod tests {
             Action::Prompt(piece) => prompts.handle_piece(piece),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_runout_is_told_from_other_holds() {
+        let runout = |text: &str| match Action::parse(text) {
+            Action::Pause(hold) => hold.runout().map(str::to_owned),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(runout("out_of_filament T0").as_deref(), Some("T0"));
+        assert_eq!(runout("paused filament_runout 0").as_deref(), Some("filament_runout 0"));
+        assert_eq!((runout("pause"), runout("paused")), (None, None));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod nearest;
 mod preflight;
 mod proxy;
 mod relay;
+mod remote;
 mod settings;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use preflight::{BedOrigin, Preflight};
 pub(crate) use proxy::ProxyAddress;
 pub use proxy::{Proxy, ProxyChoice, ProxyUrl, ProxyUrlError};
 pub use relay::{Relay, RelayUrl, RelayUrlError};
+pub use remote::{REMOTE_KEYS, with_remote};
 pub use settings::keys;
 
 use crate::paths::Paths;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spoolway_protocol::event::{AgentHealth, EventData};
 use spoolway_protocol::raw::Extra;
 
+use super::board;
 use super::budget::Written;
 use super::clerk::Clerk;
 use super::events::event;
@@ -66,6 +67,8 @@ impl Clerk {
         let health = EventData::AgentHealth(AgentHealth {
             disk_free: room.free_bytes,
             write_mb_day: Some((mb_a_day * 10.0).round() / 10.0),
+            temp: board::temperature(Path::new("/")),
+            throttled: board::throttled(Path::new("/")),
             extra: Extra::default(),
         });
         let told = event(&health, None, &self.clock.stamp());

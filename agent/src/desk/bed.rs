@@ -92,7 +92,7 @@ impl Clerk {
         }
     }
 
-    fn interrupted(&self) -> Vec<JobId> {
+    pub(super) fn interrupted(&self) -> Vec<JobId> {
         let entries = self.book.entries.values();
         let interrupted = entries.filter(|entry| entry.job.state() == JobState::Interrupted);
         interrupted.map(|entry| entry.job.id().clone()).collect()

@@ -58,6 +58,9 @@ pub(super) struct Detail {
     /// What was found in its file, without what is merely worth knowing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) findings: Vec<PreflightFinding>,
+    /// Objects of the file that have labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) objects: Vec<String>,
     /// Codes of findings that a person has accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) accepted: Vec<String>,

@@ -13,18 +13,18 @@ use tracing::info;
 
 use super::clerk::{Clerk, Done};
 use super::stopping;
-use crate::printer::{Aside, Order};
+use crate::printer::{Aside, Order, Replies};
 use crate::view::Refusal;
 
 /// How long somebody waits for the replies to a single command; a printer that is busy takes longer.
 const REPLIES: Duration = Duration::from_secs(10);
 
-/// The commands of one `printer.gcode` have been sent, as far as they were not refused.
+/// The lines of one command have been sent, as far as they were not refused.
 #[derive(Debug)]
 pub(super) struct Sent {
-    cmd_id: CmdId,
-    replies: GcodeReplies,
-    ended: Result<(), Refusal>,
+    pub(super) cmd_id: CmdId,
+    pub(super) replies: GcodeReplies,
+    pub(super) ended: Result<(), Refusal>,
 }
 
 /// Sends one command; its replies. The printer thread judges it: nobody else knows for certain whether a job is under way.
@@ -33,7 +33,15 @@ pub(super) async fn send_one(
     role: Role,
     command: String,
 ) -> Result<Vec<String>, Refusal> {
-    let (aside, replies) = Aside::new(role, command);
+    send(orders, Aside::new(role, command), REPLIES).await
+}
+
+/// Has lines sent, and waits for what the printer says to them.
+pub(super) async fn send(
+    orders: &mpsc::Sender<Order>,
+    (aside, replies): (Aside, Replies),
+    patience: Duration,
+) -> Result<Vec<String>, Refusal> {
     let asked = async {
         orders.send(Order::SendAside(Box::new(aside))).await.map_err(|_| stopping())?;
         let gone = || Refusal::new(Fault::PortLost, "the printer went away before it answered");
@@ -42,11 +50,11 @@ pub(super) async fn send_one(
     let slow = |_| {
         let text = format!(
             "no answer within {} s; the printer carries it out when it comes to it",
-            REPLIES.as_secs()
+            patience.as_secs()
         );
         Refusal::new(Fault::FirmwareSilent, text)
     };
-    timeout(REPLIES, asked).await.map_err(slow)?
+    timeout(patience, asked).await.map_err(slow)?
 }
 
 impl Clerk {
@@ -73,13 +81,13 @@ impl Clerk {
                     }
                 }
             }
-            cut(&mut replies);
             drop(done.send(Done::SentByHand(Sent { cmd_id, replies, ended })).await);
         });
     }
 
     pub(super) fn take_sent(&mut self, sent: Sent) {
-        let Sent { cmd_id, replies, ended } = sent;
+        let Sent { cmd_id, mut replies, ended } = sent;
+        cut(&mut replies);
         self.end_command_with(cmd_id, ended, Some(Raw::of(&replies)));
     }
 }

@@ -20,7 +20,7 @@ use super::recover::Then;
 use super::schedule::Change;
 use super::start::Preflight;
 use super::{Ask, Asks, Parts};
-use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
@@ -76,9 +76,13 @@ pub(super) struct Clerk {
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) port: crate::config::Printer,
     pub(super) preflight_rules: crate::config::Preflight,
+    /// The same without what the owner has set.
+    pub(super) own_rules: crate::config::Preflight,
+    pub(super) settings: super::settings::Settings,
     pub(super) outbound: mpsc::Sender<Outbound>,
     pub(super) hello: watch::Sender<HelloState>,
     pub(super) telemetry: watch::Sender<Telemetered>,
+    pub(super) wishes: watch::Sender<Wishes>,
     pub(super) link: watch::Receiver<LinkView>,
     pub(super) done: mpsc::Sender<Done>,
     pub(super) rotator: Rotator,
@@ -108,6 +112,8 @@ pub(super) struct Clerk {
     pub(super) readied: Option<Readied>,
     /// Alarms of the guard up to this number were told.
     pub(super) alarms_told: u64,
+    /// Runouts of filament up to this number were told.
+    pub(super) runouts_told: u64,
     /// The maintenance window, while it is open.
     pub(super) window: Option<super::maintenance::Window>,
     pub(super) runs: u64,
@@ -115,6 +121,8 @@ pub(super) struct Clerk {
     pub(super) stopping: bool,
     /// The backend that is to own this agent next.
     pub(super) successor: Option<super::owner::Successor>,
+    /// The agent ends to begin anew.
+    pub(super) restart: bool,
     /// Everything is to be forgotten when the desk has ended.
     pub(super) forget: Option<super::ForgetAnswer>,
     /// Something that hello or telemetry tell has changed.
@@ -140,10 +148,13 @@ pub(super) struct Clerk {
 pub struct Remains {
     /// Who waits until everything is forgotten.
     pub forget: Option<super::ForgetAnswer>,
+    /// The agent is to be started again.
+    pub restart: bool,
     _inbound: mpsc::Receiver<Inbound>,
     _outbound: mpsc::Sender<Outbound>,
     _hello: watch::Sender<HelloState>,
     _telemetry: watch::Sender<Telemetered>,
+    _wishes: watch::Sender<Wishes>,
 }
 
 /// Runs the desk until `stop`; a print that is under way is then given up safely.
@@ -160,6 +171,9 @@ pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyho
     let (mut printer_news, mut link_news) = (clerk.snapshot.clone(), clerk.link.clone());
     loop {
         let wake = clerk.settle().await;
+        if clerk.may_restart() {
+            clerk.begin_stop().await;
+        }
         if clerk.stopping && (clerk.is_safe() || deadline.is_some_and(|at| clerk.clock.now() >= at)) {
             break;
         }
@@ -182,10 +196,12 @@ pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyho
     printer.await;
     Ok(Remains {
         forget: clerk.forget,
+        restart: clerk.restart,
         _inbound: inbound,
         _outbound: clerk.outbound,
         _hello: clerk.hello,
         _telemetry: clerk.telemetry,
+        _wishes: clerk.wishes,
     })
 }
 
@@ -259,18 +275,21 @@ impl Clerk {
             Inbound::Disconnected => {
                 self.connected = false;
                 self.fetch_connected(false);
+                self.end_watch();
             }
             Inbound::Owner { owner, done } => {
                 self.successor = Some(super::owner::Successor { owner, done });
             }
-            Inbound::Command { command, ttl_ms, age_ms, has_stopped, .. } => {
+            Inbound::Command { command, ttl_ms, age_ms, signed, has_stopped, .. } => {
+                // A stop that was made is not taken back for its signature.
+                let unsigned = self.check_signature(&command, signed.as_deref()).filter(|_| !has_stopped);
                 if has_stopped {
                     self.stopped_ahead.truncate(STOPS - 1);
                     self.stopped_ahead.push_front(command.cmd_id);
                 }
                 self.hear_offer(&command);
                 // What has been done cannot expire any more.
-                self.intake.take(*command, ttl_ms.filter(|_| !has_stopped), age_ms);
+                self.intake.take(*command, (ttl_ms.filter(|_| !has_stopped), age_ms), unsigned);
             }
             Inbound::Chunk { stream, offset, payload } => self.fetch_chunk(stream, offset, &payload),
             Inbound::ChunkEnd(end) => self.fetch_end(&end),
@@ -296,7 +315,7 @@ impl Clerk {
     async fn begin_stop(&mut self) {
         self.stopping = true;
         let outlives = self.following.is_some() && self.snapshot.borrow().outlives;
-        let hands_over = outlives && service::will_go_on().await;
+        let hands_over = outlives && (self.restart || service::will_go_on().await);
         if let Some(following) = self.following.take_if(|following| hands_over && !following.is_over) {
             tracing::info!(job = %following.job_id, "the print goes on when the agent is started again; its heaters stay on");
             return;

@@ -3,7 +3,7 @@
 use spoolway_agent_core::Moment;
 use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
-use spoolway_protocol::command::{Command, CommandArgs, CommandStatus, Precondition};
+use spoolway_protocol::command::{Actor, Command, CommandArgs, CommandStatus, Precondition};
 use spoolway_protocol::event::CmdResult;
 use spoolway_protocol::job::{JobState, StartArgs};
 use spoolway_protocol::offer::OfferArgs;
@@ -88,26 +88,43 @@ impl Clerk {
                 let done = self.clear_bed(clear.bed_epoch, BedWord::Backend, by).await.map(drop);
                 self.end_command(cmd_id, done);
             }
+            other => self.execute_beside(cmd_id, &command.actor, other).await,
+        }
+    }
+
+    /// What is not about jobs and bed.
+    async fn execute_beside(&mut self, cmd_id: CmdId, actor: &Actor, args: CommandArgs) {
+        let done = match args {
             CommandArgs::PrinterEstop(_) => {
-                warn!(actor = command.actor.id, "emergency stop");
+                warn!(actor = actor.id, "emergency stop");
                 // The uplink has mostly pulled it already; a second one must not hit a machine that was reset meanwhile.
                 if !self.stopped_ahead.contains(&cmd_id) {
                     self.stop.pull();
                 }
-                let heard = super::check_heard(&self.snapshot.borrow());
-                self.end_command(cmd_id, heard);
+                super::check_heard(&self.snapshot.borrow())
             }
-            CommandArgs::PrinterGcode(gcode) => self.send_by_hand(cmd_id, &command.actor, gcode),
+            CommandArgs::PrinterGcode(gcode) => return self.send_by_hand(cmd_id, actor, gcode),
+            CommandArgs::PrinterConnect(_) => self.connect(actor).await,
+            CommandArgs::PrinterDisconnect(_) => self.disconnect(actor).await,
+            CommandArgs::FileEvict(evict) => self.evict_file(actor, &evict.file_id).await,
+            CommandArgs::AgentRestart(_) => self.begin_restart(actor).await,
+            CommandArgs::ConfigSet(args) => self.set_config(actor, args).await,
+            CommandArgs::TelemConfig(wishes) => {
+                let told = self.configure_telemetry(&wishes).await;
+                let data = told.as_ref().ok().cloned();
+                return self.end_command_with(cmd_id, told.map(drop), data);
+            }
             CommandArgs::PromptAnswer(answer) => {
-                let done = self.answer_prompt(Some(&answer.prompt_id), answer.choice).await;
-                self.end_command(cmd_id, done);
+                self.answer_prompt(Some(&answer.prompt_id), answer.choice).await
             }
-            CommandArgs::IdentityRotate(_) => self.rotate_key(cmd_id, command.actor.id),
+            CommandArgs::IdentityRotate(_) => return self.rotate_key(cmd_id, actor.id.clone()),
             CommandArgs::Unknown { kind, .. } => {
                 let text = format!("this agent knows no command {kind:?}");
-                self.end_command(cmd_id, Err(Refusal::new(Fault::CommandUnknown, text)));
+                Err(Refusal::new(Fault::CommandUnknown, text))
             }
-        }
+            deed => return self.do_by_hand(cmd_id, actor, &deed),
+        };
+        self.end_command(cmd_id, done);
     }
 
     /// Replaces the agent's key, away from the desk.
@@ -251,6 +268,11 @@ impl Clerk {
                         | Fault::PromptClosed
                         | Fault::CommUncertain
                         | Fault::Busy
+                        | Fault::PrinterCannot
+                        | Fault::MotionOutside
+                        | Fault::AgentUnmanaged
+                        | Fault::JobNoObject
+                        | Fault::PortReleased
                 ) || refusal.fault.is_about_a_permit();
                 let status = if rejected { CommandStatus::Rejected } else { CommandStatus::Failed };
                 (status, Some(refusal))

@@ -73,6 +73,7 @@ impl Clerk {
         self.tell_printer(&snapshot).await;
         self.tell_prompt(&snapshot).await;
         self.tell_alarms(&snapshot).await;
+        self.tell_sensors(&snapshot).await;
         self.name_losses(&snapshot).await;
         self.follow_run(&snapshot).await;
         self.take_ready(&snapshot).await;

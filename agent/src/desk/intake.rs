@@ -13,7 +13,7 @@ use spoolway_agent_core::link::{Arrival, Inbox, InboxOutput, InboxRow, RestoredR
 use spoolway_protocol::command::{Command, CommandArgs, CommandReceipt, CommandStatus};
 use spoolway_protocol::event::{CmdResult, EventData};
 use spoolway_protocol::session::NackCode;
-use spoolway_protocol::{BootId, CmdId, PrinterId, Seq};
+use spoolway_protocol::{BootId, CmdId, Fault, PrinterId, Seq};
 use tracing::info;
 
 use super::book::json;
@@ -93,8 +93,13 @@ impl Intake {
     }
 
     /// A command arrived.
-    pub(super) fn take(&mut self, command: Command, ttl_ms: Option<u64>, age_ms: u64) {
-        let arrival = Arrival { command, ttl_ms, age_ms, id: None };
+    pub(super) fn take(
+        &mut self,
+        command: Command,
+        (ttl_ms, age_ms): (Option<u64>, u64),
+        unsigned: Option<Fault>,
+    ) {
+        let arrival = Arrival { command, ttl_ms, age_ms, id: None, unsigned };
         self.machine.handle_command(self.clock.now(), arrival);
     }
 

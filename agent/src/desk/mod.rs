@@ -2,13 +2,18 @@
 //!
 //! * `book` is every job in memory; a change of a job is one row and one event in one transaction (`moves`).
 //! * `intake` keeps commands of the backend, each stored, carried out at most once and ended once; `commands` carries them out.
-//! * `permits` judges what a backend has signed for a start; `over_time` looks at its time.
+//! * `permits` judges what a backend has signed for a start; `over_time` looks at its time; `signed` judges signatures of commands.
 //! * `fetch` pulls a job's file into the spool.
 //! * `schedule` changes order, times, copies and holds of jobs that wait.
 //! * `bed` knows whether the bed is clear, and who says so.
 //! * `start` chooses the next job, reads it through and hands it to the printer.
 //! * `losses` names what interrupted a print, and `recover` goes on with it by a plan that a person has seen.
-//! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found.
+//! * `maintenance` keeps the window that a person at the machine opens; `alarms` tells what the guard has found, `sensors` what
+//!   the printer's own sensors say.
+//! * `hand` has done to the printer what a backend asks for while nothing is printed; `by_hand` sends single commands.
+//! * `restart` lets the agent begin anew.
+//! * `settings` keeps what the owner may set.
+//! * `telemetry` keeps how often the owner wishes it.
 //! * `forget` lets the desk end for good, unless something is in hand.
 //! * `owner` drops what belongs to the owner before when another backend takes its place.
 //! * `follow` turns what the printer thread publishes into states, events and results; `usage` measures what an attempt used.
@@ -17,6 +22,7 @@ mod adopt;
 mod alarms;
 mod areas;
 mod bed;
+mod board;
 mod book;
 mod budget;
 mod by_hand;
@@ -26,6 +32,7 @@ mod events;
 mod fetch;
 mod follow;
 mod forget;
+mod hand;
 mod intake;
 mod local_jobs;
 mod losses;
@@ -37,11 +44,16 @@ mod permits;
 mod preflight;
 mod prompts;
 mod recover;
+mod restart;
 mod restore;
 mod room;
 mod schedule;
+mod sensors;
+mod settings;
 mod show;
+mod signed;
 mod start;
+mod telemetry;
 mod trust;
 mod upkeep;
 mod usage;
@@ -56,7 +68,7 @@ use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Doubt, Fault, JobId, PromptId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::{Found, LineJournal};
@@ -110,6 +122,8 @@ pub struct Parts {
     pub hello: watch::Sender<HelloState>,
     /// What telemetry is made of.
     pub telemetry: watch::Sender<Telemetered>,
+    /// How often the owner wishes telemetry.
+    pub wishes: watch::Sender<Wishes>,
     /// How the link stands.
     pub link: watch::Receiver<LinkView>,
     /// Replaces the agent's key.

@@ -16,6 +16,7 @@ use super::intake::{CMD_SEQ, Intake};
 use super::local_jobs::LOCAL_OWNER;
 use super::moves::Reason;
 use super::restore::meta;
+use crate::bus::Wishes;
 use crate::store::Write;
 
 /// Jobs that are forgotten in one transaction.
@@ -68,12 +69,16 @@ impl Clerk {
         let writes = vec![
             Write::ChangeOwner { owner: owner.to_string() },
             meta(CMD_SEQ, 0),
+            meta(super::telemetry::WISHES, "{}"),
+            meta(super::settings::SETTINGS, "null"),
             event(&gap, None, &self.clock.stamp()),
         ];
         if self.promise(writes).await.is_err() {
             return false;
         }
         self.stopped_ahead.clear();
+        self.wishes.send_replace(Wishes::default());
+        self.forget_settings();
         match Intake::open(&self.store, &self.clock).await {
             Ok(intake) => self.intake = intake,
             Err(error) => return self.mind(Err(error)).is_ok(),

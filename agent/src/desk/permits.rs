@@ -63,6 +63,15 @@ impl Permits {
         self.backend.borrow().requires_permits()
     }
 
+    pub(super) fn knows_a_key(&self) -> bool {
+        self.backend.borrow().keys().next().is_some()
+    }
+
+    /// Whether one of the backend's keys has signed this.
+    pub(super) fn verifies(&self, bytes: &[u8], sig: &[u8]) -> bool {
+        self.backend.borrow().keys().any(|key| key.verifies(bytes, sig))
+    }
+
     pub(super) fn view(&self) -> PermitsView {
         let keys = self.backend.borrow().keys().map(|key| key.kid().to_string()).collect();
         PermitsView { required: self.are_required(), keys }

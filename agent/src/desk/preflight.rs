@@ -44,6 +44,7 @@ impl Clerk {
         findings.retain(|finding| finding.severity != FindingSeverity::Info);
         findings.truncate(KEPT);
         entry.detail.findings = findings;
+        entry.detail.objects.clone_from(&report.objects);
         // Said again only when it has changed: a job may be looked through more than once before it starts.
         let raw = told.encode();
         let is_news = entry.told_preflight.as_ref() != Some(&raw);

@@ -43,10 +43,12 @@ impl Clerk {
         let Parts { clock, identity, store, opened, spool, journal, printer, port, backend, inbound, .. } =
             parts;
         let (journal, left) = journal;
-        let Parts { outbound, hello, telemetry, link, rotator, preflight: preflight_rules, .. } = parts;
+        let Parts { outbound, hello, telemetry, wishes, link, rotator, preflight: own_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
         let intake = Intake::open(&store, &clock).await?;
         let permits = Permits::open(backend, &store).await?;
+        let (settings, preflight_rules) = super::settings::restore(&store, &own_rules).await?;
+        wishes.send_replace(super::telemetry::restore(&store).await?);
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
         let taken = printer.taken.clone();
@@ -65,9 +67,12 @@ impl Clerk {
             snapshot,
             port,
             preflight_rules,
+            own_rules,
+            settings,
             outbound,
             hello,
             telemetry,
+            wishes,
             link,
             done,
             rotator,
@@ -89,10 +94,12 @@ impl Clerk {
             bed_job,
             readied: None,
             alarms_told: 0,
+            runouts_told: 0,
             window: None,
             runs: 0,
             stopping: false,
             forget: None,
+            restart: false,
             successor: None,
             changed: true,
             moved: false,

@@ -1,15 +1,17 @@
 //! Makes room for a job's file before a byte of it comes: files that no job needs go, the oldest first, or it is refused.
 
+use spoolway_protocol::command::Actor;
 use spoolway_protocol::event::{EventData, FileEvicted};
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::{JobId, Sha256Hex};
+use spoolway_protocol::{Fault, FileId, JobId, Sha256Hex};
 use tracing::{info, warn};
 
-use super::book::Book;
+use super::book::{Book, Entry};
 use super::clerk::Clerk;
 use super::events::event;
 use crate::spool::{SpoolEntry, SpoolError};
+use crate::view::Refusal;
 
 /// A stored file that may go.
 #[derive(Debug, PartialEq)]
@@ -47,6 +49,26 @@ impl Clerk {
         self.spool.admit(size, promised_bytes)
     }
 
+    /// The owner wants a file gone; one that is not here is gone already.
+    pub(super) async fn evict_file(&mut self, actor: &Actor, file_id: &FileId) -> Result<(), Refusal> {
+        super::hand::check_role(actor, false)?;
+        let is_it = |entry: &&Entry| entry.file_id() == file_id;
+        let entries = self.book.entries.values();
+        let Some(sha256) = entries.clone().find(is_it).map(Entry::sha256) else { return Ok(()) };
+        let needs = entries.filter(|entry| entry.sha256() == sha256).find(|e| !e.job.state().is_terminal());
+        if let Some(entry) = needs {
+            let text = format!("job {} is {} and needs the file", entry.job.id(), entry.job.state());
+            return Err(Refusal::new(Fault::Busy, text));
+        }
+        let bodies = self.spool.bodies();
+        let bodies = bodies.map_err(|error| Refusal::new(Fault::StoreCorrupt, error.to_string()))?;
+        let found = candidates(&self.book, bodies, self.imports > 0);
+        if let Some(candidate) = found.into_iter().find(|one| one.sha256 == sha256) {
+            self.evict(candidate).await;
+        }
+        Ok(())
+    }
+
     async fn evict(&mut self, candidate: Candidate) {
         let Candidate { sha256, file_bytes, job_id, .. } = candidate;
         let (spool, name) = (self.spool.clone(), sha256.to_string());
@@ -56,7 +78,7 @@ impl Clerk {
             Ok(Ok(false)) | Err(_) => return,
             Ok(Err(error)) => return warn!(%error, "a job's file could not be deleted"),
         }
-        info!(%sha256, bytes = file_bytes, "a finished job's file made room for another");
+        info!(%sha256, bytes = file_bytes, "a finished job's file was deleted");
         let Some(entry) = job_id.and_then(|id| self.book.entries.get(&id)) else { return };
         let evicted = EventData::FileEvicted(FileEvicted {
             file_id: entry.file_id().clone(),
@@ -113,7 +135,7 @@ mod tests {
     use spoolway_protocol::envelope::ClockSource;
     use spoolway_protocol::offer::OfferArgs;
 
-    use super::super::book::{Detail, Entry};
+    use super::super::book::Detail;
     use super::*;
 
     fn file(n: u8) -> Sha256Hex {

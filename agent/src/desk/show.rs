@@ -201,6 +201,7 @@ impl Clerk {
             pct: active.map(percent),
             line: active.map(|entry| entry.detail.line),
             layer: active.map(|entry| entry.detail.layer),
+            eta_s: active.and_then(|entry| self.eta_s(entry, snapshot)),
             t: temperatures(snapshot),
             resend: Some(snapshot.stats.job_refusals),
             link_use: Some(rounded(f64::from(snapshot.link_use))),
@@ -221,6 +222,25 @@ impl Clerk {
             ..Readings::default()
         }
     }
+}
+
+impl Clerk {
+    /// Time to go, without pauses to come.
+    fn eta_s(&self, entry: &Entry, snapshot: &Snapshot) -> Option<u64> {
+        let following = self.following.as_ref().filter(|following| following.job_id == *entry.job.id())?;
+        let run = snapshot.run.as_ref().filter(|run| run.id == following.subject.run && !run.is_over())?;
+        let printed = (self.clock.now() - following.began).saturating_sub(run.paused);
+        let subject = &following.subject;
+        let total = entry.detail.commands_total.saturating_sub(subject.commands_before);
+        time_to_go_s(printed.as_secs(), run.progress.commands.saturating_sub(subject.preamble), total)
+    }
+}
+
+/// As if each line took as long as those before it did on average; nothing before one of a hundred is done.
+fn time_to_go_s(printed_s: u64, done: u64, total: u64) -> Option<u64> {
+    let left = total.checked_sub(done)?;
+    (done > 0 && done * 100 >= total)
+        .then(|| (u128::from(printed_s) * u128::from(left) / u128::from(done)) as u64)
 }
 
 fn temperatures(snapshot: &Snapshot) -> BTreeMap<String, [f64; 2]> {
@@ -266,4 +286,25 @@ fn wire_view(snapshot: &Snapshot) -> Option<WireView> {
         starvations: wire.starvations,
         resend_ratio: wire.resend_ratio,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_to_go_follows_from_what_was_printed() {
+        for (printed_s, done, total, left_s) in [
+            (60, 50, 100, Some(60)),
+            (60, 75, 100, Some(20)),
+            (60, 100, 100, Some(0)),
+            (60, 9, 1_000, None),
+            (60, 10, 1_000, Some(5_940)),
+            (60, 0, 0, None),
+            (60, 5, 4, None),
+            (u64::MAX, 1, 1, Some(0)),
+        ] {
+            assert_eq!(time_to_go_s(printed_s, done, total), left_s, "{done} of {total}");
+        }
+    }
 }

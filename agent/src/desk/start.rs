@@ -237,6 +237,7 @@ impl Clerk {
             copies_done: entry.detail.copies_done,
             findings: std::mem::take(&mut entry.detail.findings),
             accepted: std::mem::take(&mut entry.detail.accepted),
+            objects: std::mem::take(&mut entry.detail.objects),
             ..Default::default()
         };
         let expected_rev = entry.job.rev();

@@ -16,6 +16,9 @@ impl Conversation<'_> {
         match Action::parse(text) {
             Action::Pause(hold) => {
                 info!(action = text, "the printer wants the job held");
+                if let Some(words) = hold.runout() {
+                    self.bench.publish.send_modify(|snapshot| snapshot.run_out(words));
+                }
                 self.pause(Some(Cause::Printer(words_of(&hold))));
             }
             Action::Resume => self.resume_for_printer(now),

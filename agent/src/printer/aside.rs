@@ -1,5 +1,9 @@
-//! Single commands of a person: judged, sent between the lines of a job, and their replies collected.
+//! What people have sent beside a job: single commands that are judged, and deeds that the agent has put into words itself. Both
+//! go out between the lines of a job, and their replies are collected.
 
+use std::collections::VecDeque;
+
+use spoolway_agent_core::Moment;
 use spoolway_agent_core::allow::{self, Circumstances, Role};
 use spoolway_protocol::Fault;
 use tokio::sync::oneshot;
@@ -11,11 +15,32 @@ use crate::view::Refusal;
 /// Most bytes of replies that are kept; the longest harmless report (`M503`) has about 6,000.
 const REPLY_BYTES: usize = 24 * 1024;
 
-/// One command, and whoever waits for its replies.
+/// Where the replies will be.
+pub type Replies = oneshot::Receiver<Result<Vec<String>, Refusal>>;
+
+/// When a deed may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeedTime {
+    /// While no job is under way.
+    Idle,
+    /// Between the lines of a job as well.
+    Always,
+}
+
+#[derive(Debug)]
+enum What {
+    /// One command as it was typed, and by whom.
+    Typed(Role),
+    /// Lines by the profile, which the desk has judged.
+    Deed(DeedTime),
+}
+
+/// What is to be sent, and whoever waits for its replies.
 #[derive(Debug)]
 pub struct Aside {
-    role: Role,
-    command: String,
+    what: What,
+    /// What has not been acknowledged.
+    left: VecDeque<String>,
     heard: Vec<u8>,
     answer: oneshot::Sender<Result<Vec<String>, Refusal>>,
 }
@@ -23,9 +48,19 @@ pub struct Aside {
 impl Aside {
     /// A command as it was typed, who sends it, and where its replies will be.
     #[must_use]
-    pub fn new(role: Role, command: String) -> (Self, oneshot::Receiver<Result<Vec<String>, Refusal>>) {
+    pub fn new(role: Role, command: String) -> (Self, Replies) {
+        Self::of(What::Typed(role), vec![command])
+    }
+
+    /// Lines by the profile: sent with nothing in between, or not at all.
+    #[must_use]
+    pub fn deed(when: DeedTime, lines: Vec<String>) -> (Self, Replies) {
+        Self::of(What::Deed(when), lines)
+    }
+
+    fn of(what: What, lines: Vec<String>) -> (Self, Replies) {
         let (answer, replies) = oneshot::channel();
-        (Self { role, command, heard: Vec::new(), answer }, replies)
+        (Self { what, left: lines.into(), heard: Vec::new(), answer }, replies)
     }
 
     pub(super) fn hear(&mut self, bytes: &[u8]) {
@@ -44,38 +79,58 @@ impl Aside {
 
 impl Conversation<'_> {
     pub(super) fn send_aside(&mut self, mut aside: Aside) {
-        let is_printing = self.run.as_ref().is_some_and(|run| !run.is_over());
-        let profile = &self.known.profile;
         let now = self.bench.clock.now();
-        let circumstances = Circumstances {
-            role: aside.role,
-            is_printing,
-            is_grbl: !profile.framing.numbered,
-            maintenance: self.bench.is_maintained(now),
-            limits: &profile.temperature.limits,
-        };
-        let line = match allow::judge(&aside.command, &circumstances) {
-            Ok(line) => line,
-            Err(denied) => return aside.refuse(denied.fault(), denied.to_string()),
-        };
-        match self.streamer.send_aside(line.as_bytes()) {
+        match self.judge_aside(now, &aside) {
+            Ok(None) => {}
+            Ok(Some(line)) => aside.left = VecDeque::from([line]),
+            Err((fault, text)) => return aside.refuse(fault, text),
+        }
+        let lines: Vec<&[u8]> = aside.left.iter().map(|line| line.as_bytes()).collect();
+        match self.streamer.send_asides(&lines) {
             Ok(()) => {
-                info!(command = line, role = %aside.role, "sent by hand");
+                info!(lines = ?aside.left, what = ?aside.what, "sent by hand");
                 self.on_guard.guard.handle_by_hand(now);
-                aside.command = line;
                 self.asides.push_back(aside);
             }
             Err(error) => aside.refuse(super::faults::of_turn(error), error.to_string()),
         }
     }
 
+    /// Whether it may be sent now; what was typed as it is sent.
+    fn judge_aside(&self, now: Moment, aside: &Aside) -> Result<Option<String>, (Fault, String)> {
+        let is_printing = self.run.as_ref().is_some_and(|run| !run.is_over());
+        let role = match aside.what {
+            What::Typed(role) => role,
+            What::Deed(DeedTime::Idle) if is_printing => {
+                return Err((Fault::Busy, "this is only done while no job is under way".to_owned()));
+            }
+            What::Deed(_) => return Ok(None),
+        };
+        let profile = &self.known.profile;
+        let circumstances = Circumstances {
+            role,
+            is_printing,
+            is_grbl: !profile.framing.numbered,
+            maintenance: self.bench.is_maintained(now),
+            limits: &profile.temperature.limits,
+        };
+        let typed = aside.left.front().map_or("", String::as_str);
+        let judged = allow::judge(typed, &circumstances);
+        judged.map(Some).map_err(|denied| (denied.fault(), denied.to_string()))
+    }
+
     /// A command was acknowledged; older ones that were not are lost, as when the firmware began anew meanwhile.
     pub(super) fn end_aside(&mut self, command: &str) {
-        let Some(place) = self.asides.iter().position(|aside| aside.command == command) else { return };
+        let is_its = |aside: &Aside| aside.left.front().is_some_and(|line| line == command);
+        let Some(place) = self.asides.iter().position(is_its) else { return };
         for lost in self.asides.drain(..place) {
             lost.refuse(Fault::FirmwareReset, "the printer began anew before it answered");
         }
-        if let Some(aside) = self.asides.pop_front() {
+        let Some(aside) = self.asides.front_mut() else { return };
+        aside.left.pop_front();
+        if aside.left.is_empty()
+            && let Some(aside) = self.asides.pop_front()
+        {
             aside.finish();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::stream::{self, Output, StopReason, Streamer};
 use spoolway_protocol::{Doubt, Fault};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::{debug, trace, warn};
 
@@ -22,6 +22,7 @@ use super::takeover::{self, Resumed};
 use super::task::Bench;
 use super::wirelog::Speaker;
 use super::{Cause, Known, Order, Run};
+use crate::view::Refusal;
 
 /// Snapshots between changes of state come no closer together than this.
 const PUBLISH: Duration = Duration::from_millis(250);
@@ -192,7 +193,21 @@ impl Conversation<'_> {
         has_word
     }
 
-    /// Gives whether the thread has been told to leave.
+    /// Gives whether the port is let go: it is not while anything is under way.
+    fn release(&mut self, answer: oneshot::Sender<Result<(), Refusal>>) -> bool {
+        let is_printing = self.run.as_ref().is_some_and(|run| !run.is_over());
+        let is_busy = is_printing || self.making_safe || !self.asides.is_empty();
+        let said = match is_busy {
+            true => Err(Refusal::new(Fault::Busy, "something is under way on the printer")),
+            false => Ok(()),
+        };
+        self.bench.released |= said.is_ok();
+        // Whoever asked may have left.
+        drop(answer.send(said));
+        !is_busy
+    }
+
+    /// Gives whether the thread has been told to leave the port.
     fn obey(&mut self, now: Moment, order: Option<Order>) -> bool {
         match order {
             None | Some(Order::Leave) => return true,
@@ -207,6 +222,8 @@ impl Conversation<'_> {
                 self.bench.make_safe = true;
                 self.settle_in();
             }
+            Some(Order::Release { answer }) => return self.release(answer),
+            Some(Order::TakeUp) => {}
             Some(Order::AnswerPrompt { number, choice }) => self.answer_prompt(now, number, choice),
             Some(Order::SendAside(aside)) => self.send_aside(*aside),
             Some(Order::Maintain { until }) => {

@@ -12,12 +12,11 @@ use spoolway_protocol::Fault;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::aside::Aside;
+use super::aside::{Aside, Replies};
 use super::conversation::Conversation;
 use super::task::Bench;
 use super::{Cause, Known, RunPhase, Snapshot};
 use crate::config::Safety;
-use crate::view::Refusal;
 
 /// Looks come no closer together than this.
 const LOOK: Duration = Duration::from_millis(250);
@@ -38,9 +37,6 @@ pub struct RaisedAlarm {
     /// It is so no longer.
     pub is_over: bool,
 }
-
-/// Where the replies to a question will be.
-type Replies = oneshot::Receiver<Result<Vec<String>, Refusal>>;
 
 /// The guard of one conversation, and its questions that are out.
 #[derive(Debug)]

@@ -42,15 +42,16 @@ use spoolway_firmware_profiles::{FirmwareReport, Profile, Registry};
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use spoolway_protocol::{Doubt, Fault};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bus::ORDERS;
 use crate::clock::Clock;
 use crate::config::{BaudChoice, PortChoice, Safety};
+use crate::view::Refusal;
 use discover::FoundPort;
 use feeder::Feed;
 
-pub use aside::Aside;
+pub use aside::{Aside, DeedTime, Replies};
 pub use estop::EmergencyStop;
 pub use guard::RaisedAlarm;
 pub use handover::{Handover, OpenFeed, Ticket};
@@ -134,6 +135,13 @@ pub enum Order {
     },
     /// Run the cancel script as soon as the printer answers: a job was left half done.
     MakeSafe,
+    /// Let go of the port, so that another program can have it, until it is to be taken up again.
+    Release {
+        /// Whether it was, and else why not.
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Take the port up again.
+    TakeUp,
     /// Let go of the port and end.
     Leave,
 }
@@ -177,6 +185,17 @@ pub struct Snapshot {
     pub readied: Option<Readied>,
     /// What the guard has found, the latest last.
     pub alarms: Vec<RaisedAlarm>,
+    /// The last time that the printer's sensor has found no filament.
+    pub runout: Option<Runout>,
+}
+
+/// The printer's sensor has found no filament.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runout {
+    /// How often by now.
+    pub count: u64,
+    /// The firmware's words for it.
+    pub words: String,
 }
 
 /// Somebody has said at an idle printer that it is ready for the next part.
@@ -209,11 +228,17 @@ impl Default for Snapshot {
             outlives: false,
             readied: None,
             alarms: Vec::new(),
+            runout: None,
         }
     }
 }
 
 impl Snapshot {
+    fn run_out(&mut self, words: &str) {
+        let count = self.runout.as_ref().map_or(0, |before| before.count) + 1;
+        self.runout = Some(Runout { count, words: words.to_owned() });
+    }
+
     /// What a button of the printer says; about the bed it says something only while nothing is being printed.
     fn be_ready(&mut self, ready: bool) {
         self.ready = Some(ready);

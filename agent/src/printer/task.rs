@@ -1,5 +1,7 @@
 //! The printer thread's main loop: wait for the port, ask who is there, converse until it is lost.
 
+mod wait;
+
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +25,6 @@ use super::dump::Dump;
 use super::estop::{self, EmergencyStop};
 use super::greet::{Patience, Rates};
 use super::handover::{Parts, Ticket};
-use super::hotplug::Hotplug;
 use super::memory::Memory;
 use super::open::{LineOptions, OpenPortError};
 use super::port::{Port, PortLost};
@@ -34,10 +35,6 @@ use super::{Known, Order, PrinterOptions, Run, RunEnd, Snapshot};
 use crate::clock::Clock;
 use crate::service;
 
-/// How often a port that cannot be opened is tried again.
-const REOPEN: Duration = Duration::from_secs(1);
-/// A node that has just appeared gets its group, its names and its first settings from udev within this time.
-const SETTLE: Duration = Duration::from_millis(100);
 /// Waits between a port that was lost and the next attempt, while nobody answers in between.
 const FLAPPING: BackoffOptions = BackoffOptions {
     floor_ms: 20,
@@ -80,6 +77,8 @@ pub(super) struct Bench {
     pub(super) maintenance_until: Moment,
     /// What the next process has to know of the present or last run.
     pub(super) ticket: Option<Ticket>,
+    /// The port is let go until it is to be taken up again.
+    pub(super) released: bool,
 }
 
 /// The thread's ends of its channels.
@@ -97,7 +96,7 @@ impl Seams {
     }
 }
 
-/// The thread has been told to leave.
+/// The thread has been told to leave, or to let go of the port for a while ([`Bench::released`]).
 pub(super) struct Leave;
 
 pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dump: Dump, parts: Parts) {
@@ -114,17 +113,23 @@ pub(super) async fn run(options: PrinterOptions, clock: Clock, seams: Seams, dum
         // What is kept open is locked for as long as it is kept: it is gone on with, or let go.
         Err(kept) => match kept.and_then(|line| bench.adopt_port(line)) {
             Some(port) => bench.serve(port, None).await,
-            None => match bench.wait_for_port(Duration::ZERO).await {
+            None => match bench.next_port(Duration::ZERO).await {
                 Ok(port) => bench.serve(port, None).await,
                 Err(Leave) => return,
             },
         },
     };
-    while let Err(lost) = served {
-        bench.lose(&lost);
-        // A port that comes and goes is not opened in a frenzy.
-        let rest = bench.backoff.fail(bench.clock.now(), None);
-        let Ok(port) = bench.wait_for_port(rest).await else { return };
+    loop {
+        let rest = match served {
+            Ok(Leave) if !bench.released => return,
+            Ok(Leave) => Duration::ZERO,
+            Err(lost) => {
+                bench.lose(&lost);
+                // A port that comes and goes is not opened in a frenzy.
+                bench.backoff.fail(bench.clock.now(), None)
+            }
+        };
+        let Ok(port) = bench.next_port(rest).await else { return };
         served = bench.serve(port, None).await;
     }
 }
@@ -161,30 +166,7 @@ impl Bench {
             alarms: 0,
             maintenance_until: Moment::ZERO,
             ticket: None,
-        }
-    }
-
-    /// Tries to open the port until it is there: at once when something is plugged in, and every second besides.
-    async fn wait_for_port(&mut self, rest: Duration) -> Result<Port, Leave> {
-        let mut told: Option<OpenPortError> = None;
-        if !rest.is_zero() {
-            self.rest(rest, None).await?;
-        }
-        let mut hotplug: Option<Hotplug> = None;
-        loop {
-            match self.open_port() {
-                Ok(port) => return Ok(port),
-                Err(error) if told.as_ref() != Some(&error) => {
-                    warn!(code = error.fault.code(), %error, help = error.fault.help(), "cannot open the port");
-                    self.set_state(PrinterState::Offline, Some((error.fault, error.to_string())));
-                    told = Some(error);
-                }
-                Err(_) => {}
-            }
-            // Made late: the usual start finds its port and needs no watch. What appears in between is seen a second later.
-            let hotplug = hotplug.get_or_insert_with(|| Hotplug::new(self.options.port.path()));
-            hotplug.watch();
-            self.rest(REOPEN, Some(hotplug)).await?;
+            released: false,
         }
     }
 
@@ -231,26 +213,6 @@ impl Bench {
         let profile = self.options.profile.as_deref().and_then(|id| self.options.registry.get(id).ok());
         let asked = profile.is_some_and(|known| known.profile.serial.parity_workaround);
         LineOptions { baud: self.rates.now(), parity_workaround: self.options.parity_workaround || asked }
-    }
-
-    /// Waits, but not longer than until something is plugged in; orders are heard all the while.
-    async fn rest(&mut self, time: Duration, mut hotplug: Option<&mut Hotplug>) -> Result<(), Leave> {
-        let end = tokio::time::sleep(time);
-        tokio::pin!(end);
-        loop {
-            let news = async {
-                match hotplug.as_deref_mut() {
-                    Some(hotplug) => hotplug.changed().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.stop.pulled() => warn!("emergency stop, and the printer's port is not open"),
-                order = self.orders.recv() => self.refuse(order)?,
-                () = news => end.as_mut().reset(tokio::time::Instant::now() + SETTLE),
-                () = &mut end => return Ok(()),
-            }
-        }
     }
 
     /// Asks who is there and converses, again and again on the same port.
@@ -321,7 +283,16 @@ impl Bench {
     /// An order that needs a printer that answers.
     pub(super) fn refuse(&mut self, order: Option<Order>) -> Result<(), Leave> {
         match order {
-            None | Some(Order::Leave) => return Err(Leave),
+            None | Some(Order::Leave) => {
+                self.released = false;
+                return Err(Leave);
+            }
+            Some(Order::Release { answer }) => {
+                self.released = true;
+                // Whoever asked may have left.
+                drop(answer.send(Ok(())));
+                return Err(Leave);
+            }
             Some(Order::MakeSafe) => self.make_safe = true,
             Some(Order::Maintain { until }) => self.maintain(until),
             Some(Order::Start { run, .. }) => {
@@ -333,7 +304,13 @@ impl Bench {
                 let (fault, text) = self.why_silent();
                 aside.refuse(fault, text);
             }
-            Some(Order::Pause | Order::Resume { .. } | Order::Cancel | Order::AnswerPrompt { .. }) => {}
+            Some(
+                Order::Pause
+                | Order::Resume { .. }
+                | Order::Cancel
+                | Order::AnswerPrompt { .. }
+                | Order::TakeUp,
+            ) => {}
         }
         let unsafe_yet = self.make_safe;
         self.publish.send_modify(|snapshot| snapshot.unsafe_yet = unsafe_yet);

@@ -2,12 +2,14 @@
 
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::event::EventAck;
+use spoolway_protocol::hello::split_signature;
 use spoolway_protocol::session::{Drain, Heartbeat, HeartbeatAck, Nack, NackCode};
+use spoolway_protocol::telemetry::TelemWatch;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, Message, MsgId};
 
 use super::failure::{Failure, Stage, plain};
-use crate::bus::Inbound;
+use crate::bus::{Inbound, SignedBody};
 
 /// A frame, sorted.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) enum Arrival {
     Ack(EventAck),
     /// A message of ours was refused.
     Nack { re: Option<MsgId>, nack: Nack },
+    /// Somebody at the owner looks on.
+    Watch(TelemWatch),
     /// The relay lives.
     Beat(Heartbeat),
     /// It answers.
@@ -63,7 +67,13 @@ fn envelope_of(envelope: Envelope, owner: &Address) -> Arrival {
         Err(error) => return refuse(from, envelope.id, NackCode::BadField, plain(&error.to_string())),
     };
     match message {
-        Message::Cmd(_) | Message::Ack(_) | Message::ChunkEnd(_) | Message::ChunkErr(_) if from != *owner => {
+        Message::Cmd(_)
+        | Message::Ack(_)
+        | Message::TelemWatch(_)
+        | Message::ChunkEnd(_)
+        | Message::ChunkErr(_)
+            if from != *owner =>
+        {
             refuse(from, envelope.id, NackCode::Unauthorised, plain(&envelope.t))
         }
         Message::Cmd(command) => Arrival::Desk(Inbound::Command {
@@ -71,9 +81,12 @@ fn envelope_of(envelope: Envelope, owner: &Address) -> Arrival {
             lane: envelope.lane,
             ttl_ms: envelope.ttl_ms,
             age_ms: envelope.age_ms.unwrap_or(0),
+            signed: split_signature(envelope.body.get())
+                .map(|(text, sig)| Box::new(SignedBody { text, sig })),
             has_stopped: false,
         }),
         Message::Ack(ack) => Arrival::Ack(ack),
+        Message::TelemWatch(watch) => Arrival::Watch(watch),
         Message::ChunkEnd(end) => Arrival::Desk(Inbound::ChunkEnd(end)),
         Message::ChunkErr(error) => Arrival::Desk(Inbound::ChunkErr(error)),
         Message::Nack(nack) if from == *owner || from == Address::Relay => {
@@ -130,9 +143,17 @@ mod tests {
             panic!("no command")
         };
         assert_eq!((command.seq.0, ttl_ms, age_ms), (4, Some(9), 3));
+        let signed = CMD.replace(r#""r"}}"#, r#""r"},"sig":"AQID"}"#);
+        let Arrival::Desk(Inbound::Command { signed: Some(body), .. }) = sorted(head, &signed) else {
+            panic!("no signature")
+        };
+        assert_eq!((format!(r#""body":{}"#, body.text), body.sig), (CMD.to_owned(), vec![1, 2, 3]));
         let arrival = sorted(r#""t":"cmd","from":"b:other""#, CMD);
         assert_eq!(refused(arrival), ("b:other".to_owned(), NackCode::Unauthorised));
         assert_eq!(refused(sorted(r#""t":"cmd""#, CMD)), ("relay".to_owned(), NackCode::Unauthorised));
+        let watch = r#""body":{"ttl_ms":5}"#;
+        assert!(matches!(sorted(r#""t":"telem.watch","from":"b:farm""#, watch), Arrival::Watch(_)));
+        assert_eq!(refused(sorted(r#""t":"telem.watch","from":"b:x""#, watch)).1, NackCode::Unauthorised);
         let ack = r#""body":{"epoch":1,"seq":1}"#;
         assert!(matches!(sorted(r#""t":"ack","from":"b:farm""#, ack), Arrival::Ack(_)));
         assert_eq!(refused(sorted(r#""t":"ack","from":"b:x""#, ack)).1, NackCode::Unauthorised);

@@ -11,6 +11,7 @@ mod login;
 mod no_proxy;
 mod outgoing;
 mod owner;
+pub(crate) mod pace;
 mod post;
 mod probe;
 mod proxy;
@@ -34,7 +35,7 @@ use spoolway_protocol::{PrinterId, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{HelloState, Inbound, Outbound, Telemetered};
+use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::config::{Proxy, Relay, RelayUrl};
 use crate::identity::Identity;
@@ -110,6 +111,8 @@ pub struct UplinkParts {
     pub hello: watch::Receiver<HelloState>,
     /// What telemetry is made of.
     pub telemetered: watch::Receiver<Telemetered>,
+    /// How often the owner wishes it.
+    pub wishes: watch::Receiver<Wishes>,
     /// Shows how the link stands.
     pub view: watch::Sender<LinkView>,
     /// The printer that telemetry is about.

@@ -1,5 +1,7 @@
 //! One session: a reader that may be held up by the desk, a writer that may be held up by the network, and neither by the other.
 
+mod hold;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -10,9 +12,8 @@ use spoolway_agent_core::link::{Heartbeats, HeartbeatsOutput};
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::hello::Welcome;
-use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck, NackCode};
+use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck};
 use spoolway_protocol::{AgentId, Message};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_util::sync::CancellationToken;
@@ -21,15 +22,14 @@ use super::events::{Events, EventsOutput};
 use super::failure::{Failure, Retry, Stage};
 use super::incoming::{self, Arrival};
 use super::outgoing::{Lanes, Mint, Turn, Writer};
+use super::pace::Pace;
 use super::socket::Socket;
 use super::stops::Stops;
 use super::telemetry::Coalescer;
 use super::{End, UplinkParts};
-use crate::bus::{HELD, Inbound, Outbound, Telemetered};
+use crate::bus::{Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 
-/// Emergency stops that are held beyond [`HELD`], so that their commands are answered.
-const STOPS: usize = 16;
 /// How long a goodbye may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -38,6 +38,7 @@ pub(super) struct Ports<'a> {
     inbound: &'a mpsc::Sender<Inbound>,
     outbound: &'a mut mpsc::Receiver<Outbound>,
     telemetered: &'a mut watch::Receiver<Telemetered>,
+    wishes: &'a mut watch::Receiver<Wishes>,
 }
 
 /// A session that stands.
@@ -80,6 +81,7 @@ enum Happened {
     Delivered(bool),
     Said(Option<Outbound>),
     Measured,
+    Wished,
     Changed,
 }
 
@@ -95,6 +97,7 @@ impl<'a> Session<'a> {
         let (sink, reader) = socket.split();
         let now = parts.clock.now();
         let latest = parts.telemetered.borrow_and_update().clone();
+        let pace = Pace::new(welcome.telem, parts.wishes.borrow_and_update().clone());
         events.handle_connected(welcome.window);
         let mut session = Self {
             agent: parts.identity.agent_id(),
@@ -107,7 +110,7 @@ impl<'a> Session<'a> {
             reader,
             held: VecDeque::from([Inbound::Connected]),
             heartbeats: Heartbeats::new(now, welcome.hb_ms, welcome.dead_ms, seed),
-            telemetry: Coalescer::new(parts.printer_id.clone(), welcome.telem, latest),
+            telemetry: Coalescer::new(parts.printer_id.clone(), pace, latest),
             jitter: Jitter::new(seed),
             dead: Duration::from_millis(welcome.dead_ms),
             leave: None,
@@ -115,6 +118,7 @@ impl<'a> Session<'a> {
                 inbound: &parts.inbound,
                 outbound: &mut parts.outbound,
                 telemetered: &mut parts.telemetered,
+                wishes: &mut parts.wishes,
             },
         };
         session.forget_old_credit();
@@ -170,7 +174,8 @@ impl<'a> Session<'a> {
         if let Some(until) = self.fill_batch(now) {
             wake = wake.min(until);
         }
-        let telemetry_due = self.telemetry.due();
+        let is_sending = !self.lanes.is_empty() || self.writer.is_dirty();
+        let telemetry_due = if is_sending { self.telemetry.due_along() } else { self.telemetry.due() };
         let has_frame = !self.lanes.is_empty() || telemetry_due.is_some_and(|due| due <= now);
         wake = telemetry_due.filter(|&due| due > now).map_or(wake, |due| wake.min(due));
         wake = self.stuck_at(now, has_frame)?.map_or(wake, |stuck| wake.min(stuck));
@@ -239,6 +244,7 @@ impl<'a> Session<'a> {
             }
             said = self.ports.outbound.recv(), if hears_desk => Happened::Said(said),
             Ok(()) = self.ports.telemetered.changed() => Happened::Measured,
+            Ok(()) = self.ports.wishes.changed() => Happened::Wished,
             () = self.events.changed() => Happened::Changed,
             () = tokio::time::sleep(plan.wake.since(self.clock.now())) => Happened::Changed,
         }
@@ -261,6 +267,11 @@ impl<'a> Session<'a> {
                 self.telemetry.handle_measured(latest);
                 Ok(())
             }
+            Happened::Wished => {
+                let wishes = self.ports.wishes.borrow_and_update().clone();
+                self.telemetry.handle_wishes(wishes);
+                Ok(())
+            }
         }
     }
 
@@ -274,7 +285,7 @@ impl<'a> Session<'a> {
     }
 
     fn measured(&mut self, now: Moment) -> Option<Envelope> {
-        let telemetry = self.telemetry.take(now)?;
+        let telemetry = self.telemetry.take(now, self.writer.is_dirty())?;
         Some(self.mint.ephemeral(telemetry.printer_id.to_string(), Box::new(telemetry)))
     }
 
@@ -306,6 +317,7 @@ impl<'a> Session<'a> {
                     self.hold(Inbound::Nack(nack));
                 }
             }
+            Arrival::Watch(watch) => self.telemetry.handle_watch(now, &watch),
             Arrival::Beat(beat) => self.answer(&beat),
             Arrival::BeatAck(ack) => {
                 self.heartbeats.handle_ack(now, ack.n, ack.relay_time_ms);
@@ -320,37 +332,6 @@ impl<'a> Session<'a> {
             Arrival::Nothing => {}
         }
         Ok(())
-    }
-
-    /// Keeps a message until the desk has room. The socket is read on whatever the desk does, so that an emergency stop is
-    /// found behind anything else; what then has no place comes again by itself.
-    fn hold(&mut self, mut message: Inbound) {
-        self.stops.look(&mut message);
-        self.deliver();
-        let is_stop = matches!(message, Inbound::Command { has_stopped: true, .. });
-        if self.held.len() < HELD || is_stop && self.held.len() < HELD + STOPS {
-            return self.held.push_back(message);
-        }
-        match message {
-            Inbound::Command { command, .. } => {
-                let detail =
-                    format!("command {} came while too many others wait; send it again", command.cmd_id);
-                let to = self.mint.owner.clone();
-                self.lanes.push_control(self.mint.refusal(to, None, NackCode::Busy, detail));
-            }
-            _ => tracing::debug!("a message was dropped, because the desk has no room for it"),
-        }
-    }
-
-    /// Hands over what the desk has room for.
-    fn deliver(&mut self) {
-        while let Some(message) = self.held.pop_front() {
-            if let Err(TrySendError::Full(message) | TrySendError::Closed(message)) =
-                self.ports.inbound.try_send(message)
-            {
-                return self.held.push_front(message);
-            }
-        }
     }
 
     fn answer(&mut self, beat: &Heartbeat) {

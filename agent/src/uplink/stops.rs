@@ -62,7 +62,14 @@ mod tests {
             r#"{{"cmd_id":"0199c7a2-3b1e-7c44-8a11-{seq:012}","seq":{seq},"kind":"{kind}","args":{{}},"actor":{{"id":"u","role":"r"}}{more}}}"#
         );
         let command = Box::new(serde_json::from_str(&text).unwrap());
-        Inbound::Command { command, lane: None, ttl_ms: Some(1_000), age_ms, has_stopped: false }
+        Inbound::Command {
+            command,
+            lane: None,
+            ttl_ms: Some(1_000),
+            age_ms,
+            signed: None,
+            has_stopped: false,
+        }
     }
 
     fn looked(stops: &mut Stops, mut arrived: Inbound) -> bool {

@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::PrinterId;
-use spoolway_protocol::telemetry::{Readings, Spread, TelemConfig, Telemetry};
+use spoolway_protocol::telemetry::{Readings, Spread, TelemWatch, Telemetry};
 
-use crate::bus::Telemetered;
+use super::pace::Pace;
+use crate::bus::{Telemetered, Wishes};
 
 /// Everything is sent again this often, so that a reader who came late knows all of it.
 const FULL_EVERY: Duration = Duration::from_secs(60);
+
+/// What is due so soon goes along with what is being sent anyway.
+const ALONG: Duration = Duration::from_millis(150);
 
 /// Holds back what comes too fast.
 #[derive(Debug)]
 pub(super) struct Coalescer {
     printer: PrinterId,
-    config: TelemConfig,
+    pace: Pace,
     latest: Telemetered,
     sent: Option<Sent>,
     n: u64,
@@ -41,9 +45,9 @@ struct Held {
 
 impl Coalescer {
     /// A session begins with everything.
-    pub(super) fn new(printer: PrinterId, config: TelemConfig, latest: Telemetered) -> Self {
+    pub(super) fn new(printer: PrinterId, pace: Pace, latest: Telemetered) -> Self {
         let mut machine =
-            Self { printer, config, latest: Telemetered::default(), sent: None, n: 0, held: BTreeMap::new() };
+            Self { printer, pace, latest: Telemetered::default(), sent: None, n: 0, held: BTreeMap::new() };
         machine.handle_measured(latest);
         machine
     }
@@ -56,22 +60,37 @@ impl Coalescer {
         self.latest = latest;
     }
 
+    /// The owner wishes other rates.
+    pub(super) fn handle_wishes(&mut self, wishes: Wishes) {
+        self.pace.handle_wishes(wishes);
+    }
+
+    /// Somebody watches.
+    pub(super) fn handle_watch(&mut self, now: Moment, watch: &TelemWatch) {
+        self.pace.handle_watch(now, watch);
+    }
+
     /// When something is to be sent; `None` while there is nothing to say.
     pub(super) fn due(&self) -> Option<Moment> {
         if self.latest.readings == Readings::default() {
             return None;
         }
         let Some(sent) = &self.sent else { return Some(Moment::ZERO) };
-        let interval_ms = if self.latest.printing { self.config.printing_ms } else { self.config.idle_ms };
-        let next = sent.at + Duration::from_millis(interval_ms);
+        let next = self.pace.after(sent.at, self.latest.printing);
         let is_news = sent.readings != self.latest.readings || self.held.values().any(Held::is_spread);
         let full = (sent.full_at + FULL_EVERY).max(next);
         Some(if is_news { next } else { full })
     }
 
-    /// What is to be sent now, if anything is due.
-    pub(super) fn take(&mut self, now: Moment) -> Option<Telemetry> {
-        self.due().filter(|&due| due <= now)?;
+    /// The same for whoever sends something anyway: several messages are then one write.
+    pub(super) fn due_along(&self) -> Option<Moment> {
+        self.due().map(|due| Moment::ZERO + (due - Moment::ZERO).saturating_sub(ALONG))
+    }
+
+    /// What is to be sent now, if anything is due, or nearly so while something else `is_sent` anyway.
+    pub(super) fn take(&mut self, now: Moment, is_sent: bool) -> Option<Telemetry> {
+        let due = if is_sent { self.due_along() } else { self.due() };
+        due.filter(|&due| due <= now)?;
         let delta = self.sent.as_ref().and_then(|sent| {
             let is_old = now >= sent.full_at + FULL_EVERY;
             changes(&sent.readings, &self.latest.readings).filter(|_| !is_old)
@@ -144,6 +163,8 @@ fn changed_entries<V: Clone + PartialEq>(
 
 #[cfg(test)]
 mod tests {
+    use spoolway_protocol::telemetry::TelemConfig;
+
     use super::*;
 
     fn at(line: u64, bed: f64, printing: bool) -> Telemetered {
@@ -156,7 +177,7 @@ mod tests {
     }
 
     fn coalescer(latest: Telemetered) -> Coalescer {
-        Coalescer::new("p0".parse().unwrap(), TelemConfig::default(), latest)
+        Coalescer::new("p0".parse().unwrap(), Pace::new(TelemConfig::default(), Wishes::default()), latest)
     }
 
     const fn ms(ms: u64) -> Moment {
@@ -166,14 +187,14 @@ mod tests {
     #[test]
     fn the_first_is_full_and_the_next_holds_only_what_changed_last() {
         let mut machine = coalescer(at(1, 60.0, true));
-        let first = machine.take(ms(5)).unwrap();
+        let first = machine.take(ms(5), false).unwrap();
         assert!(first.full && first.n == 1 && first.agg.is_empty());
         for line in 2..9 {
             machine.handle_measured(at(line, 60.0, true));
-            assert_eq!(machine.take(ms(5 + line)), None);
+            assert_eq!(machine.take(ms(5 + line), false), None);
         }
         assert_eq!(machine.due(), Some(ms(1_005)));
-        let next = machine.take(ms(1_005)).unwrap();
+        let next = machine.take(ms(1_005), false).unwrap();
         assert_eq!((next.full, next.n, next.d.line), (false, 2, Some(8)));
         assert!(next.d.t.is_empty() && next.agg.is_empty());
     }
@@ -181,11 +202,11 @@ mod tests {
     #[test]
     fn a_spike_is_told_even_when_it_is_over() {
         let mut machine = coalescer(at(1, 60.0, false));
-        machine.take(ms(0)).unwrap();
+        machine.take(ms(0), false).unwrap();
         for bed in [60.0, 75.0, 60.0] {
             machine.handle_measured(at(1, bed, false));
         }
-        let spike = machine.take(ms(10_000)).unwrap();
+        let spike = machine.take(ms(10_000), false).unwrap();
         assert_eq!(spike.d, Readings::default());
         assert_eq!(spike.agg["bed"], Spread { min: 60.0, max: 75.0, mean: 65.0 });
     }
@@ -193,19 +214,44 @@ mod tests {
     #[test]
     fn everything_comes_once_a_minute_and_when_a_value_is_gone() {
         let mut machine = coalescer(at(1, 60.0, false));
-        assert!(machine.take(ms(0)).unwrap().full);
+        assert!(machine.take(ms(0), false).unwrap().full);
         assert_eq!(machine.due(), Some(ms(60_000)));
-        assert!(machine.take(ms(60_000)).unwrap().full);
+        assert!(machine.take(ms(60_000), false).unwrap().full);
         machine.handle_measured(Telemetered {
             readings: Readings { line: Some(1), ..Readings::default() },
             printing: false,
         });
-        assert!(machine.take(ms(70_000)).unwrap().full);
+        assert!(machine.take(ms(70_000), false).unwrap().full);
+    }
+
+    #[test]
+    fn what_is_nearly_due_goes_along_with_something_else() {
+        let mut machine = coalescer(at(1, 60.0, true));
+        machine.take(ms(0), false).unwrap();
+        machine.handle_measured(at(2, 60.0, true));
+        assert_eq!(machine.due_along(), Some(ms(850)));
+        assert_eq!((machine.take(ms(849), true), machine.take(ms(999), false)), (None, None));
+        assert_eq!(machine.take(ms(850), true).unwrap().d.line, Some(2));
+        machine.handle_measured(at(3, 60.0, true));
+        assert_eq!(machine.due(), Some(ms(1_850)), "the interval begins anew");
+    }
+
+    #[test]
+    fn who_watches_sees_more() {
+        let mut machine = coalescer(at(1, 60.0, false));
+        machine.take(ms(0), false).unwrap();
+        machine.handle_watch(ms(0), &TelemWatch { ttl_ms: Some(1_000), extra: Default::default() });
+        let mut seen = Vec::new();
+        for now in 1..=30_000 {
+            machine.handle_measured(at(now, 60.0, false));
+            seen.extend(machine.take(ms(now), false).map(|_| now));
+        }
+        assert_eq!(seen, [250, 500, 750, 10_750, 20_750]);
     }
 
     #[test]
     fn who_knows_nothing_says_nothing() {
         let mut machine = coalescer(Telemetered::default());
-        assert_eq!((machine.due(), machine.take(ms(99_999))), (None, None));
+        assert_eq!((machine.due(), machine.take(ms(99_999), false)), (None, None));
     }
 }

@@ -21,7 +21,14 @@ impl Rig {
             "actor": {"id": "anna", "role": "operator"},
         });
         let command = Box::new(serde_json::from_value(command).unwrap());
-        let inbound = Inbound::Command { command, lane: None, ttl_ms: None, age_ms: 0, has_stopped: false };
+        let inbound = Inbound::Command {
+            command,
+            lane: None,
+            ttl_ms: None,
+            age_ms: 0,
+            signed: None,
+            has_stopped: false,
+        };
         self.inbound.send(inbound).await.unwrap();
         cmd_id.to_string()
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered};
+use spoolway_agent::bus::{HelloState, INBOUND, Inbound, ORDERS, OUTBOUND, Outbound, Telemetered, Wishes};
 use spoolway_agent::clock::{Clock, Hands};
 use spoolway_agent::config::{self, BackendKey, BedConfirm, ProfileChoice};
 use spoolway_agent::desk::{self, Asks, Desk, Parts};
@@ -38,6 +38,7 @@ pub(crate) struct Rig {
     snapshot: watch::Sender<Snapshot>,
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) outbound: mpsc::Receiver<Outbound>,
+    pub(crate) wishes: watch::Receiver<Wishes>,
     task: JoinHandle<()>,
     /// Of the last command.
     pub(crate) seq: u64,
@@ -152,6 +153,7 @@ impl Rig {
         let (to_relay, outbound) = mpsc::channel(OUTBOUND);
         let (hello_out, hello) = watch::channel(HelloState::default());
         let (telemetry, telemetered) = watch::channel(Telemetered::default());
+        let (wishes_out, wishes) = watch::channel(Wishes::default());
         let (link_out, link) = watch::channel(LinkView::default());
         let (rotator, _) = Rotator::new();
         let (desk, asks) = Desk::new(&printer, rotator.clone());
@@ -176,6 +178,7 @@ impl Rig {
             outbound: to_relay,
             hello: hello_out,
             telemetry,
+            wishes: wishes_out,
             link,
             rotator,
         };
@@ -190,6 +193,7 @@ impl Rig {
             snapshot,
             inbound: to_desk,
             outbound,
+            wishes,
             task,
             seq: 0,
             taken: run,

@@ -82,7 +82,8 @@ async fn commands_and_files_come_in_and_answers_go_out() {
         json!({"v": 1, "t": "cmd", "lane": "urgent", "ttl_ms": 900, "age_ms": 30, "from": "b:farm"});
     frame["body"] = command(6);
     peer.send(frame).await;
-    let Inbound::Command { command: came, lane, ttl_ms, age_ms, has_stopped: false } = rig.inbound().await
+    let Inbound::Command { command: came, lane, ttl_ms, age_ms, signed: None, has_stopped: false } =
+        rig.inbound().await
     else {
         panic!()
     };
@@ -142,6 +143,59 @@ async fn only_the_latest_telemetry_is_sent() {
     let next = peer.heard("telem").await;
     assert_eq!((&next["body"]["n"], &next["body"]["d"]), (&json!(2), &json!({"line": 500})));
     assert_eq!(next["body"].get("full"), None);
+}
+
+/// Readings that are never twice the same.
+fn measure(rig: &Rig, line: u64) {
+    let readings = Readings { line: Some(line), ..Readings::default() };
+    rig.telemetered.send_replace(Telemetered { readings, printing: false });
+}
+
+#[tokio::test]
+async fn the_owner_says_how_often_and_a_watch_is_over_with_its_session() {
+    let relay = FakeRelay::start().await;
+    let rig = Rig::start(&relay);
+    let slow = json!({"telem": {"idle_ms": 500_000, "printing_ms": 500_000, "watch_ms": 250}});
+    let mut peer = relay.welcome_with(&rig.key(), slow.clone()).await;
+    measure(&rig, 1);
+    assert_eq!(peer.heard("telem").await["body"]["n"], 1);
+    measure(&rig, 2);
+    peer.say_as("b:stranger", "telem.watch", json!({"ttl_ms": 60_000})).await;
+    assert_eq!(peer.heard("nack").await["body"]["code"], "unauthorised");
+    peer.say_as("b:farm", "telem.watch", json!({"ttl_ms": 60_000})).await;
+    assert_eq!(peer.heard("telem").await["body"]["d"]["line"], 2);
+
+    drop(peer);
+    let mut peer = relay.welcome_with(&rig.key(), slow).await;
+    assert_eq!(peer.heard("telem").await["body"]["n"], 1);
+    measure(&rig, 3);
+    // Nobody watches here any more: what answers the heartbeat is not accompanied by telemetry.
+    for n in 1..=20 {
+        peer.say("hb", json!({"n": n})).await;
+        let mut frame = peer.next().await;
+        while frame["t"] != "hb.ack" || frame["body"]["n"] != n {
+            assert_ne!(frame["t"], "telem");
+            frame = peer.next().await;
+        }
+    }
+    rig.wishes.send_modify(|wishes| wishes.rates.idle_ms = Some(250));
+    assert_eq!(peer.heard("telem").await["body"]["d"]["line"], 3);
+}
+
+#[tokio::test]
+async fn telemetry_is_the_last_to_go() {
+    let relay = FakeRelay::start().await;
+    let rig = Rig::start(&relay);
+    measure(&rig, 1);
+    for seq in 1..=3 {
+        let cmd_id = CmdId::from_parts(seq, &[1; 10]);
+        let receipt = CommandReceipt { cmd_id, seq: Seq(seq), dup: false, extra: Default::default() };
+        rig.outbound.send(Outbound::Receipt(receipt)).await.unwrap();
+    }
+    let mut peer = relay.welcome(&rig.key()).await;
+    for t in ["cmd.recv", "cmd.recv", "cmd.recv", "telem"] {
+        assert_eq!(peer.next().await["t"], t);
+    }
 }
 
 #[tokio::test]

@@ -214,6 +214,11 @@ impl Peer {
         }
     }
 
+    /// The next frame, whatever it is.
+    pub(crate) async fn next(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
     /// The next frame of a kind; those of other kinds are passed over.
     pub(crate) async fn heard(&mut self, t: &str) -> Value {
         loop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered};
+use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered, Wishes};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::Proxy;
 use spoolway_agent::identity::Identity;
@@ -26,6 +26,7 @@ pub(crate) struct Rig {
     pub(crate) inbound: mpsc::Receiver<Inbound>,
     pub(crate) outbound: mpsc::Sender<Outbound>,
     pub(crate) telemetered: watch::Sender<Telemetered>,
+    pub(crate) wishes: watch::Sender<Wishes>,
     pub(crate) view: watch::Receiver<LinkView>,
     pub(crate) emergency: EmergencyStop,
     pub(crate) stop: CancellationToken,
@@ -58,6 +59,7 @@ impl Rig {
         let (outbound, from_desk) = mpsc::channel(OUTBOUND);
         let (hello, said) = watch::channel(HelloState { cmd_seq: 5, printers: vec![printer()] });
         let (telemetered, measured) = watch::channel(Telemetered::default());
+        let (wishes, wished) = watch::channel(Wishes::default());
         let (shows, view) = watch::channel(LinkView::default());
         let stop = CancellationToken::new();
         let emergency = EmergencyStop::default();
@@ -71,6 +73,7 @@ impl Rig {
             outbound: from_desk,
             hello: said,
             telemetered: measured,
+            wishes: wished,
             view: shows,
             printer_id: "p0".parse().unwrap(),
             agent: this_agent(),
@@ -86,6 +89,7 @@ impl Rig {
             inbound,
             outbound,
             telemetered,
+            wishes,
             view,
             emergency,
             stop,

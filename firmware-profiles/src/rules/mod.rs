@@ -2,6 +2,7 @@
 
 mod about;
 mod commands;
+mod hand;
 mod machine;
 mod print_recovery;
 mod replies;
@@ -25,6 +26,7 @@ pub(crate) fn check(profile: &Profile, origin: &Origin, findings: &mut Findings)
     commands::check_blocking(&profile.timeouts.blocking, findings);
     commands::check_emergency(profile, findings);
     commands::check_scripts(profile, findings);
+    hand::check(profile, findings);
     commands::check_temperature(profile, findings);
     machine::check(&profile.machine, findings);
 }

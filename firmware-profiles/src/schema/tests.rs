@@ -64,7 +64,7 @@ fn every_key_of_the_types_is_in_the_table() {
         Kind::Table(keys) => Some((path, keys)),
         _ => None,
     }));
-    assert_eq!(sections.len(), 15);
+    assert_eq!(sections.len(), 17);
     for (path, keys) in sections {
         let mut table = full(PROFILE);
         let (inner, name) = section(&mut table, &join(&path, "zzz"));

@@ -284,6 +284,23 @@ fn commands_of_the_agent() {
 }
 
 #[test]
+fn by_hand() {
+    let long = format!("[{}]", ["\"M300\""; 9].join(", "));
+    each_causes_one_finding(&[
+        (&[("hand.home", "[\"G28{axis}\"]")], "hand.home[0]", "those of: {axes}"),
+        (&[("hand.jog", "[\"G1{move} F600\"]")], "hand.jog", "must hold `{feed}`"),
+        (&[("hand.jog", "[\"G1 X1 F{feed}\"]")], "hand.jog", "must hold `{move}`"),
+        (&[("hand.bed", "\"M140 S60\"")], "hand.bed", "must hold `{celsius}`"),
+        (&[("hand.bed", "\"M140 S{celsius} T{tool}\"")], "hand.bed", "no braces"),
+        (&[("hand.identify", &long)], "hand.identify", "at most 8 lines"),
+        (&[("hand.position", "\"M114 ; where\"")], "hand.position", "comment"),
+        (&[("hand.skip_object", "\"M486 P1\"")], "hand.skip_object", "must hold `{object}`"),
+        (&[("hand.light.on", "[]")], "hand.light.on", "must have a line"),
+        (&[("hand.light.capability", "\"lights\"")], "hand.light.capability", "capital letters"),
+    ]);
+}
+
+#[test]
 fn placeholders() {
     each_causes_one_finding(&[
         (&[("scripts.park", "-")], "scripts.park", "`scripts.unpark` takes back"),

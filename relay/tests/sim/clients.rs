@@ -5,7 +5,7 @@ use spoolway_protocol::session::Subscribe;
 use spoolway_relay::router::ConnId;
 use spoolway_relay::session::Session;
 
-use crate::names::{AGENTS, Who, address, backend_id, hello, options, owner};
+use crate::names::{AGENTS, Who, address, agent_id, backend_id, hello, options, owner};
 use crate::world::World;
 
 impl World {
@@ -36,12 +36,23 @@ impl World {
         }
     }
 
+    /// An HTTP request: it commands one agent and hears what that says to commands.
+    pub(crate) fn connect_guest(&mut self) {
+        let agent = self.dice.roll(AGENTS);
+        let name = format!("s{}", self.next).parse().unwrap();
+        let id = self.add(Who::Guest(agent), Session::backend(self.now(), &options(), name));
+        self.router.join_guest(ConnId(id), id, (&backend_id(owner(agent)), "org"), agent_id(agent));
+        self.conns.get_mut(&id).unwrap().is_in = true;
+    }
+
     pub(crate) fn client_sends(&mut self) {
         let Some(id) = self.pick(|conn| conn.is_in && !conn.is_dead && !conn.is_half_open) else { return };
         let (receiver, kind) = match self.conns[&id].who {
-            Who::Agent(agent) => {
-                (Who::Backend(owner(agent)), ["events", "telem", "chunk.get", "new"][self.dice.roll(4)])
-            }
+            Who::Agent(agent) => (
+                Who::Backend(owner(agent)),
+                ["events", "telem", "chunk.get", "new", "cmd.recv"][self.dice.roll(5)],
+            ),
+            Who::Guest(agent) => (Who::Agent(agent), "cmd"),
             Who::Backend(_) => {
                 (Who::Agent(self.dice.roll(AGENTS)), ["cmd", "ack", "chunk.end"][self.dice.roll(3)])
             }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
+mod answers;
 mod clients;
 mod guests;
 mod names;
@@ -26,6 +27,7 @@ const STEPS: usize = 150;
 fn no_frame_is_lost_doubled_altered_or_misled_whatever_the_order() {
     let mut nacks: HashMap<String, usize> = HashMap::new();
     let (mut delivered, mut superseded, mut clones, mut dropped) = (0, 0, 0, 0);
+    let (mut copies, mut closed_guests) = (0, 0);
     for seed in 0..SEEDS {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
@@ -38,6 +40,8 @@ fn no_frame_is_lost_doubled_altered_or_misled_whatever_the_order() {
         superseded += world.superseded;
         clones += world.clones;
         dropped += world.dropped;
+        copies += world.copies;
+        closed_guests += world.closed_guests;
         for (code, count) in world.nacks {
             *nacks.entry(code).or_default() += count;
         }
@@ -47,6 +51,7 @@ fn no_frame_is_lost_doubled_altered_or_misled_whatever_the_order() {
         delivered > 20_000 && superseded > 1_000 && clones > 50 && dropped > 0,
         "{delivered} {superseded} {clones} {dropped}"
     );
+    assert!(copies > 1_000 && closed_guests > 10, "{copies} copies, {closed_guests} guests closed");
     for code in ["busy", "offline", "unauthorised"] {
         assert!(nacks.get(code).is_some_and(|count| *count > 100), "{nacks:?}");
     }

@@ -23,6 +23,8 @@ impl Dice {
 pub(crate) enum Who {
     Agent(usize),
     Backend(usize),
+    /// A process of that agent's owner, which waits for the agent's answers only.
+    Guest(usize),
 }
 
 pub(crate) fn agent_id(agent: usize) -> AgentId {
@@ -41,6 +43,7 @@ pub(crate) fn address(who: Who) -> Address {
     match who {
         Who::Agent(agent) => Address::Agent(agent_id(agent)),
         Who::Backend(backend) => Address::Backend(backend_id(backend)),
+        Who::Guest(agent) => Address::Backend(backend_id(owner(agent))),
     }
 }
 

@@ -3,7 +3,7 @@
 use spoolway_protocol::hello::NackCode;
 use spoolway_protocol::{Address, Route, Sha256Hex};
 use spoolway_relay::mailbox::{Class, Frame, Letter, Refused};
-use spoolway_relay::router::{AgentLogin, ConnId, Joined, NoRoute};
+use spoolway_relay::router::{AgentLogin, Audience, ConnId, Joined, NoRoute};
 use spoolway_relay::session::{Heard, Output, Verdict};
 
 use crate::names::{AGENTS, Who, address, agent_id, backend_id, options, owner};
@@ -67,16 +67,23 @@ impl World {
         let head = Route::parse(&text).unwrap();
         let class = Class::of(&head);
         let routed = match who {
-            Who::Agent(agent) => {
-                self.router.route_agent(&agent_id(agent), ConnId(id), &to).map(|audience| audience.server)
+            Who::Agent(agent) if head.t == "cmd.recv" => {
+                self.router.route_answer(&agent_id(agent), ConnId(id), &to)
             }
-            Who::Backend(backend) => {
-                self.router.route_backend(&backend_id(backend), ConnId(id), &to).map(Some)
+            Who::Agent(agent) => self.router.route_agent(&agent_id(agent), ConnId(id), &to),
+            Who::Backend(_) | Who::Guest(_) => {
+                let Address::Backend(backend) = address(who) else { panic!("{who:?}") };
+                self.router.route_backend(&backend, ConnId(id), &to).map(Audience::only)
             }
         };
+        let mut is_heard = false;
+        let routed = routed.map(|audience| {
+            is_heard = self.copy_to_guests(id, &text, audience.watchers);
+            audience.server
+        });
         let receiver = match routed {
             Ok(Some(receiver)) => receiver,
-            Ok(None) if class == Class::Telemetry => return,
+            Ok(None) if class == Class::Telemetry || is_heard => return,
             Ok(None) => return self.nack(id, NackCode::Offline),
             Err(NoRoute::Refused(code)) => return self.nack(id, code),
             Err(NoRoute::Stale) => {
@@ -101,8 +108,11 @@ impl World {
             Err(Refused::Closed) if class == Class::Telemetry => {}
             Err(Refused::Closed) => self.nack(id, NackCode::Offline),
             Err(Refused::Full(_)) => match who {
-                Who::Backend(_) if class == Class::Reliable => self.nack(id, NackCode::Busy),
-                _ => self.conns.get_mut(&id).unwrap().stuck = Some((text, to)),
+                Who::Backend(_) | Who::Guest(_) if class == Class::Reliable => self.nack(id, NackCode::Busy),
+                _ => {
+                    let conn = self.conns.get_mut(&id).unwrap();
+                    (conn.stuck, conn.is_copied) = (Some((text, to)), true);
+                }
             },
         }
     }
@@ -111,6 +121,10 @@ impl World {
     pub(crate) fn check_receiver(&self, sender: Who, receiver: u64) {
         match (sender, self.conns[&receiver].who) {
             (Who::Agent(agent), Who::Backend(backend)) => assert_eq!(owner(agent), backend),
+            (Who::Agent(agent), Who::Guest(of)) => assert_eq!(agent, of, "a guest hears one agent"),
+            (Who::Guest(of), Who::Agent(agent)) => {
+                assert_eq!((of, self.current[agent]), (agent, Some(receiver)));
+            }
             (Who::Backend(backend), Who::Agent(agent)) => {
                 assert_eq!(owner(agent), backend);
                 assert_eq!(self.current[agent], Some(receiver), "only the newest connection is spoken to");
@@ -214,6 +228,10 @@ impl World {
             Who::Backend(backend) => {
                 self.router.leave_backend(ConnId(id), &backend_id(backend));
             }
+            Who::Guest(agent) => {
+                let moved = self.router.leave_backend(ConnId(id), &backend_id(owner(agent)));
+                assert!(moved.is_empty(), "a guest serves nobody");
+            }
         }
     }
 
@@ -225,6 +243,7 @@ impl World {
                 self.router
                     .processes()
                     .filter(move |(have, _)| **have == id)
+                    .filter(|(_, conn)| matches!(self.conns[*conn].who, Who::Backend(_)))
                     .map(move |(_, conn)| (backend, *conn))
                     .collect::<Vec<_>>()
             })

@@ -25,6 +25,8 @@ pub(crate) struct Conn {
     pub(crate) wire: VecDeque<String>,
     /// Read by the relay, waiting for room in a mailbox.
     pub(crate) stuck: Option<(String, Address)>,
+    /// Guests have had their copies of what is stuck.
+    pub(crate) is_copied: bool,
     pub(crate) is_half_open: bool,
     pub(crate) is_in: bool,
     pub(crate) has_left: bool,
@@ -62,6 +64,9 @@ pub(crate) struct World {
     pub(crate) superseded: usize,
     pub(crate) clones: usize,
     pub(crate) dropped: usize,
+    /// Copies of answers that guests were given, and guests that were closed because they did not read.
+    pub(crate) copies: usize,
+    pub(crate) closed_guests: usize,
 }
 
 impl World {
@@ -78,6 +83,8 @@ impl World {
             superseded: 0,
             clones: 0,
             dropped: 0,
+            copies: 0,
+            closed_guests: 0,
         }
     }
 
@@ -89,7 +96,8 @@ impl World {
         match self.dice.roll(20) {
             0 => self.connect_agent(),
             1 => self.connect_backend(),
-            2..=6 => self.client_sends(),
+            2 => self.connect_guest(),
+            3..=6 => self.client_sends(),
             7..=12 => self.relay_reads(),
             13..=16 => self.relay_writes(),
             17 => self.client_dies(),
@@ -113,6 +121,7 @@ impl World {
             mailbox: Mailbox::new(BOUNDS),
             wire: VecDeque::new(),
             stuck: None,
+            is_copied: false,
             is_half_open: self.dice.roll(8) == 0,
             is_in: false,
             has_left: false,

@@ -5,6 +5,7 @@ use spoolway_protocol::{Envelope, Message};
 const GUIDE: &str = include_str!("../../../docs/backend-guide.md");
 const BACKEND: &str = include_str!("../../src/backend.rs");
 const DIAL: &str = include_str!("../../src/dial.rs");
+const PYTHON: &str = include_str!("../../../docs/examples/backend.py");
 const PERMIT: &str = include_str!("../../src/permit.rs");
 
 /// The blocks of one language.
@@ -38,6 +39,13 @@ fn the_backend_is_as_short_as_the_guide_says() {
         assert!(GUIDE.contains(&format!("{most} lines")), "the guide does not say {most}");
         assert!(lines_of_code(source) <= most, "{} lines, {most} promised", lines_of_code(source));
     }
+}
+
+#[test]
+fn the_example_in_python_is_one_file_that_needs_nothing_and_is_as_short_as_the_guide_says() {
+    let code =
+        PYTHON.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    assert!(code <= 150 && GUIDE.contains(&format!("{code} lines of code without a library")), "{code}");
 }
 
 #[test]

@@ -10,11 +10,12 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use spoolway_agent::local::words::{Answer, Request};
 use spoolway_agent::local::{Client, TalkError};
 use spoolway_agent::view::JobView;
+use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{CmdId, JobState};
 use spoolway_tests::demo::house::{House, Part, PrinterPlan};
-use spoolway_tests::dial::{Dialler, Frame, Socket};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
+
+use crate::farm::Farm;
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
 const BAUD: u32 = 1_000_000;
@@ -140,47 +141,6 @@ impl Bench {
         texts
             .filter(|text| !["M105", "M110", "M115", "M155"].iter().any(|host| text.starts_with(host)))
             .collect()
-    }
-}
-
-/// The owning backend, as far as it gives commands.
-struct Farm(Socket);
-
-impl Farm {
-    async fn dial(house: &House) -> Self {
-        Self(Dialler::new(house.relay()).unwrap().dial().await.unwrap())
-    }
-
-    async fn command(&mut self, house: &House, seq: u64, kind: &str, args: &str) {
-        let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]);
-        let frame = format!(
-            r#"{{"v":1,"t":"cmd","to":"a:{}","lane":"urgent","ttl_ms":60000,"body":{{"cmd_id":"{cmd_id}","seq":{seq},"kind":"{kind}","args":{args},"actor":{{"id":"anna","role":"operator"}}}}}}"#,
-            house.agent_id()
-        );
-        self.0.send(vec![Frame::text(frame)]).await.unwrap();
-    }
-
-    /// How a command ended. Events are acknowledged: an agent sends few behind those that are not.
-    async fn result(&mut self, house: &House, seq: u64) -> serde_json::Value {
-        let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]).to_string();
-        loop {
-            let frame: serde_json::Value = serde_json::from_str(&self.0.next_text().await.unwrap()).unwrap();
-            let items = frame["body"]["items"].as_array().cloned().unwrap_or_default();
-            if let Some(last) = items.last() {
-                let (agent, epoch, seq) = (house.agent_id(), &last["epoch"], &last["seq"]);
-                let ack =
-                    format!(r#"{{"v":1,"t":"ack","to":"a:{agent}","body":{{"epoch":{epoch},"seq":{seq}}}}}"#);
-                self.0.send(vec![Frame::text(ack)]).await.unwrap();
-            }
-            let results = items.iter().filter(|item| item["kind"] == "cmd.result");
-            if let Some(result) = results.map(|item| &item["data"]).find(|data| data["cmd_id"] == *cmd_id) {
-                return result.clone();
-            }
-        }
-    }
-
-    async fn until_up(&mut self) {
-        while !self.0.next_text().await.unwrap().contains(r#""state":"up""#) {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! A relay within the test, with one backend and nobody else, and a folder for an agent that it does not know.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use spoolway_agent::identity::Identity;
 use spoolway_agent::pairing::Kept;
@@ -79,7 +79,12 @@ impl LoneRelay {
 
     /// Makes the agent of that folder known, as one of `farm`; it gets its key if it has none.
     pub(crate) fn know_agent(&self) -> Identity {
-        let identity = Identity::open(&self.agent()).unwrap();
+        self.know_agent_in(&self.agent())
+    }
+
+    /// The same for an agent of another folder.
+    pub(crate) fn know_agent_in(&self, folder: &Path) -> Identity {
+        let identity = Identity::open(folder).unwrap();
         let agent = AgentRecord {
             id: identity.agent_id(),
             public_key: identity.public_key(),

@@ -4,10 +4,13 @@
 
 mod agent;
 mod backend_guide;
+mod begin_anew;
+mod by_hand;
 mod cable;
 mod control;
 mod dialects;
 mod doubt;
+mod farm;
 mod faults;
 mod forget;
 mod full_disk;
@@ -25,9 +28,11 @@ mod pairing;
 mod permits;
 mod print;
 mod push;
+mod python_backend;
 mod ready;
 mod recovery;
 mod relay_bench;
+mod relay_kills;
 mod reset;
 mod restart;
 mod rotation;

@@ -44,6 +44,8 @@ pub struct Arrival {
     pub age_ms: u64,
     /// The message that brought it.
     pub id: Option<MsgId>,
+    /// What is wrong with its signature, where it needs one.
+    pub unsigned: Option<Fault>,
 }
 
 impl Arrival {
@@ -55,6 +57,7 @@ impl Arrival {
             ttl_ms: envelope.ttl_ms,
             age_ms: envelope.age_ms.unwrap_or(0),
             id: envelope.id.clone(),
+            unsigned: None,
         }
     }
 }
@@ -182,7 +185,7 @@ impl Inbox {
 
     /// A command arrived.
     pub fn handle_command(&mut self, now: Moment, arrival: Arrival) {
-        let Arrival { command, ttl_ms, age_ms, id } = arrival;
+        let Arrival { command, ttl_ms, age_ms, id, unsigned } = arrival;
         let cmd_id = command.cmd_id;
         if self.storing.contains_key(&cmd_id) {
             return;
@@ -193,7 +196,10 @@ impl Inbox {
         }
         // What has run cannot expire any more.
         let ttl_ms = ttl_ms.filter(|_| estop.is_none());
-        let verdict = judge::judge(&command, ttl_ms, age_ms);
+        let verdict = match unsigned {
+            Some(fault) => judge::unsigned(&command, fault),
+            None => judge::judge(&command, ttl_ms, age_ms),
+        };
         let stop = match &verdict {
             Verdict::Accept(args) => Stop::of(&command, args, self.printer_of(&command).as_ref()),
             Verdict::Refuse(_) => None,

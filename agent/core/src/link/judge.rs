@@ -37,6 +37,12 @@ pub fn judge(command: &Command, ttl_ms: Option<u64>, age_ms: u64) -> Verdict {
     }
 }
 
+/// The judgement of a command whose signature is missing or wrong.
+#[must_use]
+pub fn unsigned(command: &Command, fault: Fault) -> Verdict {
+    refuse(command, CommandStatus::Rejected, fault, fault.summary().to_owned())
+}
+
 /// Whether the TTL has run out.
 #[must_use]
 pub fn is_expired(ttl_ms: Option<u64>, age_ms: u64) -> bool {
@@ -106,6 +112,15 @@ mod tests {
         assert!(matches!(judge(&command, Some(10), 10), Verdict::Accept(CommandArgs::JobCancel(_))));
         assert_eq!(refusal(&command, Some(10), 11), (CommandStatus::Expired, Fault::CommandExpired));
         assert!(matches!(judge(&command, None, u64::MAX), Verdict::Accept(_)));
+    }
+
+    #[test]
+    fn what_is_not_signed_as_it_should_is_rejected() {
+        let Verdict::Refuse(result) = unsigned(&command("printer.home", "{}"), Fault::CommandUnsigned) else {
+            panic!("accepted")
+        };
+        assert_eq!(result.status, CommandStatus::Rejected);
+        assert_eq!(result.code.unwrap().fault(), Some(Fault::CommandUnsigned));
     }
 
     #[test]

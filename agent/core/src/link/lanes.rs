@@ -47,15 +47,25 @@ impl Waiting {
     }
 }
 
+/// What a command does to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    None,
+    Moves,
+    /// It may heat, and nothing else; a job that is started heats too, and is cancelled by other words.
+    Heats,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
     Cancelled(JobId),
     Paused(JobId),
     Stopped(Option<PrinterId>),
+    Cooled(Option<PrinterId>),
 }
 
-/// A cancel, pause or emergency stop: earlier commands that would make the machine move after it are taken back, also when
-/// they arrive after it because it overtook them.
+/// A cancel, pause or emergency stop: earlier commands that would make the machine move or heat after it are taken back, also when
+/// they arrive after it because it overtook them. Switching the heaters off takes back what would heat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
     /// The command that stops.
@@ -72,22 +82,26 @@ impl Stop {
             CommandArgs::JobCancel(args) => Target::Cancelled(args.job_id.clone()),
             CommandArgs::JobPause(args) => Target::Paused(args.job_id.clone()),
             CommandArgs::PrinterEstop(_) => Target::Stopped(printer.cloned()),
+            CommandArgs::PrinterHeatersOff(_) => Target::Cooled(printer.cloned()),
             _ => return None,
         };
         Some(Self { cmd_id: command.cmd_id, seq: command.seq, target })
     }
 
     fn covers(&self, waiting: &Waiting) -> bool {
-        let (moves, job_id) = match &waiting.args {
-            CommandArgs::JobStart(args) => (true, &args.job_id),
-            CommandArgs::JobResume(args) => (true, &args.job_id),
-            CommandArgs::JobOffer(args) => (false, &args.job_id),
+        let (effect, job_id) = match &waiting.args {
+            CommandArgs::JobStart(args) => (Effect::Moves, Some(&args.job_id)),
+            CommandArgs::JobResume(args) => (Effect::Moves, Some(&args.job_id)),
+            CommandArgs::JobOffer(args) => (Effect::None, Some(&args.job_id)),
+            CommandArgs::PrinterHome(_) | CommandArgs::PrinterJog(_) => (Effect::Moves, None),
+            CommandArgs::PrinterSetTemp(_) | CommandArgs::PrinterGcode(_) => (Effect::Heats, None),
             _ => return false,
         };
         let same = match &self.target {
-            Target::Cancelled(job) => job == job_id,
-            Target::Paused(job) => moves && job == job_id,
-            Target::Stopped(printer) => moves && *printer == waiting.printer,
+            Target::Cancelled(job) => Some(job) == job_id,
+            Target::Paused(job) => effect != Effect::None && Some(job) == job_id,
+            Target::Stopped(printer) => effect != Effect::None && *printer == waiting.printer,
+            Target::Cooled(printer) => effect == Effect::Heats && *printer == waiting.printer,
         };
         same && waiting.command.seq < self.seq
     }

@@ -19,7 +19,7 @@ pub(super) fn finish(mut check: Preflight) -> Report {
         check.line = 0;
         check.refuse(&Problem::Empty);
     }
-    let Preflight { printer, mut tally, mut rate, motion, heat, slicer, .. } = check;
+    let Preflight { printer, mut tally, mut rate, motion, heat, slicer, objects, .. } = check;
     let in_layers = check.layer > 0;
     if !in_layers {
         // Without marks nobody can tell the start from the part.
@@ -53,6 +53,7 @@ pub(super) fn finish(mut check: Preflight) -> Report {
         greatest_c: heat.greatest(),
         link_waits_s: rate.waits_s(),
         slicer,
+        objects: objects.into_names(),
     }
 }
 

@@ -9,6 +9,7 @@ mod judge;
 mod lines;
 mod motion;
 pub mod number;
+mod objects;
 pub mod printer;
 mod rate;
 pub mod report;
@@ -30,6 +31,7 @@ use crate::gcode::scan::longest_frame;
 use heat::{Heat, Heater};
 use lines::{Carry, Parts, TEXT_BYTES};
 use motion::{Motion, Site};
+use objects::Objects;
 use rate::Rate;
 use tally::{Detail, Tally, shown};
 use words::{QuickMove, Word, Words, quick_move};
@@ -52,6 +54,7 @@ pub struct Preflight {
     heat: Heat,
     rate: Rate,
     slicer: Slicer,
+    objects: Objects,
     tally: Tally,
 }
 
@@ -72,6 +75,7 @@ impl Preflight {
             heat: Heat::new(printer.limits),
             rate: Rate::new(printer.link_bytes_per_s),
             slicer: Slicer::default(),
+            objects: Objects::default(),
             tally: Tally::default(),
             printer,
         }
@@ -173,6 +177,7 @@ impl Preflight {
         match clean(&mut command) {
             Ok(Cleaned::Command) => {
                 let wire_bytes = self.count(command.len());
+                self.objects.take(&command);
                 self.take_command(&command, wire_bytes);
             }
             Ok(Cleaned::Nothing) => {}

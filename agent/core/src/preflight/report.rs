@@ -15,6 +15,8 @@ pub struct Report {
     pub summary: Summary,
     /// What its slicer says.
     pub slicer: Slicer,
+    /// Objects that have labels, as a firmware is told to leave one out.
+    pub objects: Vec<String>,
     /// The box around what is fed.
     pub bounds: Option<Bounds>,
     /// Moves.

@@ -46,19 +46,27 @@ impl Streamer {
     /// # Errors
     /// Too many wait, lines are in doubt, or the conversation has ended.
     pub fn send_aside(&mut self, command: &[u8]) -> Result<(), TurnError> {
+        self.send_asides(&[command])
+    }
+
+    /// Sends several, one behind the other with no line of a job in between, or none of them.
+    ///
+    /// # Errors
+    /// Too many wait, lines are in doubt, or the conversation has ended.
+    pub fn send_asides(&mut self, commands: &[&[u8]]) -> Result<(), TurnError> {
+        let framing = &self.options.framing;
+        let longest = commands.iter().map(|command| command.len()).max().unwrap_or(0);
         match self.phase {
             Phase::Stopped(_) => Err(TurnError::Stopped),
             Phase::Streaming(Mend::InDoubt) => Err(TurnError::InDoubt),
-            _ if self.asides.len() >= ASIDES_MAX || matches!(self.turn, Turn::Ending(_)) => {
+            _ if self.asides.len() + commands.len() > ASIDES_MAX || matches!(self.turn, Turn::Ending(_)) => {
                 Err(TurnError::Busy)
             }
-            _ if self.options.framing.framed_len(self.options.max_line_number, command.len())
-                > self.options.framing.max_line_bytes =>
-            {
+            _ if framing.framed_len(self.options.max_line_number, longest) > framing.max_line_bytes => {
                 Err(TurnError::TooLong)
             }
             _ => {
-                self.asides.push_back(command.to_vec());
+                self.asides.extend(commands.iter().map(|command| command.to_vec()));
                 Ok(())
             }
         }

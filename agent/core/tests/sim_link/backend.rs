@@ -59,7 +59,8 @@ impl World {
             sig: None,
         };
         let ttl_ms = (self.dice.between(0, 3) == 0).then_some(2_000);
-        let arrival = Arrival { command, ttl_ms, age_ms: self.dice.between(0, 2_200), id: None };
+        let arrival =
+            Arrival { command, ttl_ms, age_ms: self.dice.between(0, 2_200), id: None, unsigned: None };
         self.backend.commands.push(arrival.clone());
         if self.up {
             self.to_agent.push(Frame::Command(Box::new(arrival)));

@@ -7,12 +7,13 @@ mod world;
 
 use spoolway_protocol::command::CommandStatus;
 
-use crate::world::World;
+use crate::world::{Cut, World};
 
 const SEEDS: u64 = 1_000;
 
 #[test]
 fn nothing_is_lost_and_nothing_happens_twice() {
+    let mut cut = Cut::default();
     let (mut crashes, mut done, mut indeterminate, mut cancelled, mut events) = (0, 0, 0, 0, 0);
     for seed in 0..SEEDS {
         let mut world = World::new(seed);
@@ -24,6 +25,7 @@ fn nothing_is_lost_and_nothing_happens_twice() {
         world.check_commands();
         world.check_stops();
         crashes += world.crashes;
+        cut.add(world.cut);
         events += world.committed.values().map(Vec::len).sum::<usize>();
         let count = |status| world.store.rows.values().filter(|(row, _)| row.status == status).count();
         done += count(CommandStatus::Done);
@@ -38,4 +40,7 @@ fn nothing_is_lost_and_nothing_happens_twice() {
         crashes > 1_000 && done > 1_000 && indeterminate > 50 && cancelled > 50 && events > 10_000,
         "{met}"
     );
+    // The relay has died in each phase of a delivery.
+    let Cut { offers, receipts, events, acks } = cut;
+    assert!(offers > 500 && receipts > 500 && events > 500 && acks > 500, "{cut:?}");
 }

@@ -72,6 +72,38 @@ pub(crate) struct World {
     pub(crate) effects: Vec<Effect>,
     pub(crate) committed: BTreeMap<u64, Vec<Value>>,
     pub(crate) crashes: u32,
+    /// How often the relay died with such a frame on its way.
+    pub(crate) cut: Cut,
+}
+
+/// In which phases of a delivery the relay died.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cut {
+    /// A command was sent.
+    pub(crate) offers: u32,
+    /// Its receipt was on the way.
+    pub(crate) receipts: u32,
+    /// Events were sent.
+    pub(crate) events: u32,
+    /// Their ack was on the way.
+    pub(crate) acks: u32,
+}
+
+impl Cut {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.offers += other.offers;
+        self.receipts += other.receipts;
+        self.events += other.events;
+        self.acks += other.acks;
+    }
+
+    fn count(&mut self, frames: &[Frame]) {
+        let some = |is_it: fn(&Frame) -> bool| u32::from(frames.iter().any(is_it));
+        self.offers += some(|frame| matches!(frame, Frame::Command(_)));
+        self.receipts += some(|frame| matches!(frame, Frame::Receipt(_)));
+        self.events += some(|frame| matches!(frame, Frame::Events(_)));
+        self.acks += some(|frame| matches!(frame, Frame::Ack(_)));
+    }
 }
 
 impl World {
@@ -98,6 +130,7 @@ impl World {
             effects: Vec::new(),
             committed: BTreeMap::new(),
             crashes: 0,
+            cut: Cut::default(),
         }
     }
 
@@ -134,6 +167,13 @@ impl World {
         self.up = true;
         self.outbox.handle_connected(Window { events: 16, bytes: 512 * 1024 });
         self.resend_commands();
+    }
+
+    /// What was on its way goes with it, in both directions.
+    fn kill_relay(&mut self) {
+        self.cut.count(&self.to_agent);
+        self.cut.count(&self.to_backend);
+        self.disconnect();
     }
 
     fn disconnect(&mut self) {
@@ -295,7 +335,7 @@ impl World {
             47..=64 => drop(self.step_inbox()),
             65..=80 => drop(self.step_outbox()),
             81..=90 => self.step_running(),
-            91 if self.up => self.disconnect(),
+            91 if self.up => self.kill_relay(),
             92..=93 if !self.up => self.connect(),
             94 => self.toggle_backend(),
             95..=98 => self.now = self.now + Duration::from_millis(self.dice.between(0, 900)),

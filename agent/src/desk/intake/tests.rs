@@ -101,14 +101,14 @@ impl World {
             // A copy of one that was given before.
             if let Some(last) = self.given.len().checked_sub(1) {
                 let again = self.given[self.dice.between(0, last as u64) as usize].clone();
-                self.life().intake.take(again, None, 0);
+                self.life().intake.take(again, (None, 0), None);
             }
             return;
         }
         let (kind, args, _) = KINDS[self.dice.between(0, KINDS.len() as u64 - 1) as usize];
         let command = command(self.given.len() as u64 + 1, kind, args);
         self.given.push(command.clone());
-        self.life().intake.take(command, None, 0);
+        self.life().intake.take(command, (None, 0), None);
     }
 
     /// One turn; false when there was nothing to do.
@@ -156,7 +156,7 @@ impl World {
         for _ in 0..2 {
             for command in self.given.clone() {
                 if !self.receipts.contains(&command.cmd_id) {
-                    self.life().intake.take(command, None, 0);
+                    self.life().intake.take(command, (None, 0), None);
                 }
             }
             while self.turn().await || !self.life().running.is_empty() {
@@ -249,7 +249,7 @@ async fn each_edge_of_a_start_ends_as_it_should() {
         let mut world = World::new(0).await;
         let start = command(1, "job.start", r#"{"job_id":"j","attempt":1}"#);
         world.given.push(start.clone());
-        world.life().intake.take(start.clone(), None, 0);
+        world.life().intake.take(start.clone(), (None, 0), None);
         let steps = ["given", "stored", "told", "due", "begun", "done", "ended", "result written"];
         for step in steps {
             match step {
@@ -285,7 +285,7 @@ async fn a_result_that_the_disk_refuses_is_told_later_and_once() {
     let mut intake = Intake::open(&store, &Clock::start().unwrap()).await.unwrap();
     intake.patience = Duration::ZERO;
     let start = command(1, "job.start", r#"{"job_id":"j","attempt":1}"#);
-    intake.take(start.clone(), None, 0);
+    intake.take(start.clone(), (None, 0), None);
     loop {
         match intake.turn().await {
             Turn::Execute { .. } => break,

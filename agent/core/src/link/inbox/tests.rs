@@ -39,7 +39,10 @@ fn inbox() -> Inbox {
 }
 
 fn arrive(inbox: &mut Inbox, command: Command) {
-    inbox.handle_command(Moment::ZERO, Arrival { command, ttl_ms: Some(1_000), age_ms: 0, id: None });
+    inbox.handle_command(
+        Moment::ZERO,
+        Arrival { command, ttl_ms: Some(1_000), age_ms: 0, id: None, unsigned: None },
+    );
 }
 
 /// Everything until the machine waits, each as a short word; stores are answered with `stored`.
@@ -111,7 +114,10 @@ fn a_repeat_is_told_and_not_carried_out() {
 fn what_is_refused_is_stored_with_its_result() {
     let mut inbox = inbox();
     arrive(&mut inbox, command(1, "camera.dream", "{}"));
-    inbox.handle_command(Moment::ZERO, Arrival { command: start(2), ttl_ms: Some(5), age_ms: 6, id: None });
+    inbox.handle_command(
+        Moment::ZERO,
+        Arrival { command: start(2), ttl_ms: Some(5), age_ms: 6, id: None, unsigned: None },
+    );
     assert_eq!(
         run(&mut inbox),
         ["store 1 Rejected true", "store 2 Expired true", "receipt 1 false", "receipt 2 false"]
@@ -257,6 +263,9 @@ fn an_emergency_stop_that_could_not_be_stored_is_told_when_it_is_repeated() {
     let said = run_with(&mut inbox, Moment::ZERO, StoredAs::Failed);
     assert_eq!(said, ["execute 1 false", "store 1 Accepted false", "nack busy"]);
     finish(&mut inbox, 1);
-    inbox.handle_command(Moment::ZERO, Arrival { command: estop(1), ttl_ms: Some(5), age_ms: 9, id: None });
+    inbox.handle_command(
+        Moment::ZERO,
+        Arrival { command: estop(1), ttl_ms: Some(5), age_ms: 9, id: None, unsigned: None },
+    );
     assert_eq!(run(&mut inbox), ["store 1 Accepted false", "receipt 1 false", "finish 1 Done"]);
 }
