@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::relay::FakeRelay;
 use crate::rig::Rig;
 
-/// Made for this test alone: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 -outform DER`.
+/// Made for this test alone: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 | openssl pkcs8 -topk8 -nocrypt -outform DER`.
 const RSA: &[u8] = include_bytes!("rsa-4096.p8");
 
 fn keys() -> [KeyPair; 4] {
@@ -42,7 +42,8 @@ fn server_hello(minor: u8) -> Vec<u8> {
 
 #[tokio::test]
 async fn older_versions_and_a_tls_1_2_that_binds_nothing_are_refused() {
-    for (minor, word) in [(1, "version"), (2, "version"), (3, "ExtendedMasterSecret")] {
+    const OLD: &str = "ServerDoesNotSupportTls12Or13";
+    for (minor, word) in [(1, OLD), (2, OLD), (3, "ExtendedMasterSecret")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serve = async {
@@ -61,7 +62,6 @@ async fn older_versions_and_a_tls_1_2_that_binds_nothing_are_refused() {
             () = serve => unreachable!("it serves for ever"),
         };
         assert_eq!(fault.code, "tls.failed", "{}", fault.text);
-        let text = fault.text.to_lowercase();
-        assert!(text.contains(&word.to_lowercase()), "3.{minor}: {}", fault.text);
+        assert!(fault.text.contains(word), "3.{minor}: {}", fault.text);
     }
 }
