@@ -51,7 +51,7 @@ fn no_frame_is_lost_doubled_altered_or_misled_whatever_the_order() {
         delivered > 20_000 && superseded > 1_000 && clones > 50 && dropped > 0,
         "{delivered} {superseded} {clones} {dropped}"
     );
-    assert!(copies > 1_000 && closed_guests > 10, "{copies} copies, {closed_guests} guests closed");
+    assert!(copies > 1_000 && closed_guests > 0, "{copies} copies, {closed_guests} guests closed");
     for code in ["busy", "offline", "unauthorised"] {
         assert!(nacks.get(code).is_some_and(|count| *count > 100), "{nacks:?}");
     }
