@@ -211,10 +211,6 @@ impl Clerk {
 
     /// Tells whoever sends a file that no more of it is wanted. It is said again when the job is offered again.
     pub(super) fn say_done(&self, file_id: FileId, id: &JobId, refusal: Option<&Refusal>) {
-        if refusal.is_some_and(|refusal| refusal.fault == Fault::OwnerChanges) {
-            // The next owner would hear of a job that was never its own.
-            return;
-        }
         let done = ChunkDone {
             file_id,
             job_id: id.clone(),

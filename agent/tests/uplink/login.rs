@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rcgen::date_time_ymd;
 use serde_json::json;
-use spoolway_agent::bus::Inbound;
+use spoolway_agent::bus::{Inbound, Outbound};
 use spoolway_agent::store::{Durability, Write};
+use spoolway_protocol::transfer::ChunkGet;
 
 use crate::relay::{FakeRelay, in_time};
 use crate::rig::Rig;
@@ -159,6 +160,17 @@ async fn a_stop_says_goodbye_and_does_not_wait() {
     assert!(began.elapsed() < NO_WAIT);
 }
 
+fn wants(file: &str) -> Outbound {
+    Outbound::ChunkGet(ChunkGet {
+        file_id: file.parse().unwrap(),
+        stream: 1,
+        offset: 0,
+        len: 1,
+        credit: 1,
+        extra: Default::default(),
+    })
+}
+
 #[tokio::test]
 async fn another_owner_waits_until_the_desk_has_dropped_what_is_not_its_own() {
     let relay = FakeRelay::start().await;
@@ -179,6 +191,7 @@ async fn another_owner_waits_until_the_desk_has_dropped_what_is_not_its_own() {
     drop(lab);
     let change = vec![Write::ChangeOwner { owner: owner.to_string() }];
     rig.store.commit(change, Durability::Promise).await.unwrap();
+    rig.outbound.send(wants("file-of-farm")).await.unwrap();
     done.send(()).unwrap();
     let mut lab = relay.accept().await;
     lab.challenge("exporter").await;
@@ -196,5 +209,11 @@ async fn another_owner_waits_until_the_desk_has_dropped_what_is_not_its_own() {
         }
     };
     assert_eq!(rev, 2, "and no older one");
+    rig.outbound.send(wants("file-of-lab")).await.unwrap();
+    assert_eq!(
+        lab.heard("chunk.get").await["body"]["file_id"],
+        "file-of-lab",
+        "nor what the desk had to say to farm"
+    );
     rig.stopped().await;
 }
