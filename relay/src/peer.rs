@@ -169,13 +169,14 @@ impl Peer<'_> {
     }
 
     /// Reads no further before the peer may have sent this frame.
-    async fn pay(&mut self, class: Class, len: usize, mut now_ms: u64) {
-        while !class.is_lossy()
-            && let Err(wait_ms) = self.allowance.take(class, len, now_ms)
-        {
+    async fn pay(&mut self, class: Class, len: usize, now_ms: u64) {
+        if class.is_lossy() || self.allowance.take(class, len, now_ms).is_ok() {
+            return;
+        }
+        // To pass it on may have taken longer than to earn it.
+        while let Err(wait_ms) = self.allowance.take(class, len, self.hub.clock.ms()) {
             self.alarm(SecurityKind::RateTrip, "faster than limits.agent_frames_per_s or agent_bytes_per_s");
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            now_ms = self.hub.clock.ms();
         }
     }
 

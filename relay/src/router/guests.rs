@@ -18,12 +18,11 @@ impl<H: Clone> Router<H> {
         backend: (&BackendId, &str),
         (agent, file): (AgentId, &str),
     ) -> Option<H> {
-        let old = self.sender(backend.0, &agent, file).cloned();
-        if let Some(old) =
-            self.backends.get_mut(backend.0).into_iter().flatten().find(|old| old.sends(&agent, file))
-        {
+        let mut processes = self.backends.get_mut(backend.0).into_iter().flatten();
+        let old = processes.find(|old| old.sends(&agent, file)).map(|old| {
             old.watch = Watch::Answers { of: agent, file: None };
-        }
+            old.handle.clone()
+        });
         let watch = Watch::Answers { of: agent, file: Some(file.to_owned()) };
         self.add_process(conn, handle, backend, watch);
         old

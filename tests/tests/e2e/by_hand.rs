@@ -1,7 +1,6 @@
 //! What a backend has done to a printer by hand, from its websocket to the board: homed, moved, heated, cooled, lit, let go of.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
@@ -14,10 +13,9 @@ use spoolway_tests::printer::PrinterOptions;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
 use crate::farm::{Farm, body};
+use crate::patience::{client, until};
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
-/// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(120);
 /// What the agent itself asks and sets.
 const OWN: [&str; 7] = ["M105", "M110", "M115", "M155", "M114", "$I", "M27"];
 
@@ -56,18 +54,11 @@ impl Bench {
     }
 
     fn client(&self) -> Client {
-        self.until("the agent's socket", || Client::connect(&self.house.socket()).ok())
+        client(&self.house)
     }
 
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let hung = Instant::now() + HANG;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            assert!(Instant::now() < hung, "waited for {what}\n{}", self.house.logs());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    fn until<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        until(&self.house, what, look)
     }
 
     fn until_printer(&self, state: &PrinterState) -> Status {

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use spoolway_agent::local::words::{Answer, Request};
@@ -16,11 +16,10 @@ use spoolway_tests::demo::house::{House, Part, PrinterPlan};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
 use crate::farm::Farm;
+use crate::patience::{client, until};
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
 const BAUD: u32 = 1_000_000;
-/// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(120);
 /// What leaves the machine safe, by the Marlin profile.
 const CANCEL_SCRIPT: [&str; 4] = ["M104 S0", "M140 S0", "M107", "M84"];
 /// A heat-up that never ends, in the middle of a job.
@@ -66,23 +65,11 @@ impl Bench {
     }
 
     fn client(&self) -> Client {
-        self.until("the agent's socket", || Client::connect(&self.house.socket()).ok())
+        client(&self.house)
     }
 
-    fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let hung = Instant::now() + HANG;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            assert!(
-                Instant::now() < hung,
-                "waited for {what}\n{}\n{}",
-                self.house.logs(),
-                self.conversation()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    fn until<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        until(&self.house, what, look)
     }
 
     fn conversation(&self) -> String {

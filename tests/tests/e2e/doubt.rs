@@ -9,20 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use spoolway_agent::local::TalkError;
 use spoolway_agent::local::words::Request;
-use spoolway_agent::local::{Client, TalkError};
 use spoolway_agent::view::JobView;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Doubt, JobState};
 use spoolway_tests::demo::house::{House, PrinterPlan};
 
+use crate::patience::{client, until};
+
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
-/// Only something that hangs reaches it.
-const HANG: Duration = Duration::from_secs(150);
 /// From this line on the board says nothing.
 const MUTE_AT: &str = "G1 X3";
 /// Ends the board.
@@ -91,21 +90,6 @@ fn command_of(line: &str) -> &str {
         Some(rest) => rest.split_once(' ').map_or("", |(_, command)| command),
         None => line,
     }
-}
-
-fn until<T>(house: &House, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let hung = Instant::now() + HANG;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < hung, "waited for {what}\n{}", house.logs());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn client(house: &House) -> Client {
-    until(house, "the agent's socket", || Client::connect(&house.socket()).ok())
 }
 
 fn until_job(house: &House, id: &str, state: JobState) -> JobView {

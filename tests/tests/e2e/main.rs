@@ -25,6 +25,7 @@ mod modem;
 mod networks;
 mod owner;
 mod pairing;
+mod patience;
 mod permits;
 mod print;
 mod push;
