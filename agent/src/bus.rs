@@ -21,7 +21,7 @@ use spoolway_protocol::envelope::Lane;
 use spoolway_protocol::printer::PrinterSummary;
 use spoolway_protocol::session::Nack;
 use spoolway_protocol::telemetry::{Readings, TelemConfigArgs};
-use spoolway_protocol::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
+use spoolway_protocol::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet, FileUrl, FileUrlRequest};
 use tokio::sync::oneshot;
 
 /// Messages of the relay that may wait for the desk.
@@ -84,6 +84,8 @@ pub enum Inbound {
     ChunkEnd(ChunkEnd),
     /// The backend cannot send.
     ChunkErr(ChunkErr),
+    /// Where a job's file can be had from now on.
+    FileUrl(FileUrl),
     /// The relay or the backend refused a message.
     Nack(Nack),
 }
@@ -99,6 +101,8 @@ pub enum Outbound {
     ChunkGet(ChunkGet),
     /// No more of a job file is wanted.
     ChunkDone(ChunkDone),
+    /// Another URL of a file is wanted.
+    FileUrlRequest(FileUrlRequest),
 }
 
 /// What a hello says of the desk.

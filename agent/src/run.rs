@@ -69,6 +69,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
 
     let (follower, relay, backend) = Follower::begin(&config);
+    let servers_by = relay.clone();
     let seams = Seams::new(relay.borrow().as_ref().map(|relay| relay.url.to_string()));
     rotation::tell_first(&identity, &store, &clock).await;
     let (rotator, wishes) = Rotator::new();
@@ -129,6 +130,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         preflight: config.preflight.clone(),
         bed: config.bed,
         backend,
+        transfer: config.transfer,
+        relay: servers_by,
         inbound: seams.inbound,
         outbound: seams.outbound,
         hello: seams.hello,

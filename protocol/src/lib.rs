@@ -52,6 +52,7 @@ pub mod session;
 pub mod start;
 pub mod telemetry;
 pub mod transfer;
+pub mod url;
 pub mod usage;
 pub mod version;
 
@@ -68,3 +69,4 @@ pub use message::Message;
 pub use permit::{Permit, SignedPermit};
 pub use raw::{B64, Extra, Raw};
 pub use route::Route;
+pub use url::SecretUrl;

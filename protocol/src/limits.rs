@@ -10,6 +10,8 @@ pub const CHUNK_HEAD_BYTES: usize = 1 + 16 + 4 + 8;
 pub const BINARY_FRAME_BYTES: usize = CHUNK_HEAD_BYTES + CHUNK_PAYLOAD_BYTES;
 /// Chunks of one transfer that may be under way at a time.
 pub const CHUNK_CREDIT: u32 = 4;
+/// Bytes of the pieces of a file whose digests an offer may name: a power of two in this range.
+pub const PIECE_BYTES: std::ops::RangeInclusive<u32> = 4 * 1024..=256 * 1024;
 /// A transfer makes its bytes durable at least this often.
 pub const DURABLE_EVERY_BYTES: u64 = 4 * 1024 * 1024;
 /// Un-acked events that may be under way at a time.

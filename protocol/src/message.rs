@@ -6,7 +6,7 @@ use crate::hello::{Challenge, Hello, Reject, Welcome};
 use crate::security::SecurityEvent;
 use crate::session::{Bye, Drain, Heartbeat, HeartbeatAck, Nack, Presence, Subscribe};
 use crate::telemetry::{TelemWatch, Telemetry};
-use crate::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet};
+use crate::transfer::{ChunkDone, ChunkEnd, ChunkErr, ChunkGet, FileUrl, FileUrlRequest};
 
 kinds!(
     /// A message, decoded from an envelope's `t` and `body`.
@@ -55,5 +55,9 @@ kinds!(
         ChunkErr(ChunkErr) = "chunk.err",
         /// The agent wants no more bytes of a file.
         ChunkDone(ChunkDone) = "chunk.done",
+        /// The agent asks for another URL of a file.
+        FileUrlRequest(FileUrlRequest) = "file.url_request",
+        /// The owner gives one.
+        FileUrl(FileUrl) = "file.url",
     }
 );

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::ids::{FileId, JobId, Sha256Hex};
 use crate::raw::Extra;
+use crate::url::SecretUrl;
 
 open_words!(
     /// When a job starts. A word that is not known counts as `manual`: nothing starts by itself.
@@ -99,7 +100,7 @@ pub enum Source {
     /// An HTTPS URL that serves ranges.
     Https {
         /// The URL.
-        url: String,
+        url: SecretUrl,
         /// When the URL stops working, unix ms.
         expires_ms: Option<u64>,
         /// Unknown fields.
@@ -137,7 +138,7 @@ impl TryFrom<SourceFields> for Source {
     fn try_from(fields: SourceFields) -> Result<Self, Self::Error> {
         let SourceFields { kind, url, expires_ms, mut extra } = fields;
         match (kind.as_str(), url) {
-            ("https", Some(Value::String(url))) => Ok(Self::Https { url, expires_ms, extra }),
+            ("https", Some(Value::String(url))) => Ok(Self::Https { url: url.into(), expires_ms, extra }),
             ("https", _) => Err("an https source has a url"),
             (_, url) => {
                 extra.0.extend(url.map(|url| ("url".to_owned(), url)));
@@ -152,7 +153,7 @@ impl From<Source> for SourceFields {
     fn from(source: Source) -> Self {
         let (kind, url, expires_ms, extra) = match source {
             Source::Https { url, expires_ms, extra } => {
-                ("https".to_owned(), Some(url.into()), expires_ms, extra)
+                ("https".to_owned(), Some(String::from(url).into()), expires_ms, extra)
             }
             Source::Relay { extra } => ("relay".to_owned(), None, None, extra),
             Source::Unknown { kind, extra } => (kind, None, None, extra),

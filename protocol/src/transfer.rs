@@ -7,6 +7,7 @@ use crate::fault::FaultCode;
 use crate::ids::{FileId, JobId, Sha256Hex};
 use crate::limits::{CHUNK_HEAD_BYTES, CHUNK_PAYLOAD_BYTES};
 use crate::raw::Extra;
+use crate::url::SecretUrl;
 
 /// The first byte of a binary frame that is a chunk.
 pub const CHUNK_TAG: u8 = 0x01;
@@ -96,6 +97,31 @@ pub struct ChunkDone {
     /// For a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `file.url_request`: the agent's URL of a file has expired, or is about to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileUrlRequest {
+    /// The file.
+    pub file_id: FileId,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// `file.url`: where a file can be had from now on; it takes the place of the URL before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileUrl {
+    /// The file.
+    pub file_id: FileId,
+    /// The URL.
+    pub url: SecretUrl,
+    /// When the URL stops working, unix ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,

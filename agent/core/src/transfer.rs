@@ -1,95 +1,48 @@
-//! Pulling one job file through the relay: credit, order, going back after a loss, and the digest of the whole.
+//! Pulling one file from wherever it can be had: which source, from which byte on, how fast, and whether every piece is the one
+//! that was announced.
 
-use std::collections::VecDeque;
+mod answer;
+mod credit;
+mod https;
+mod pace;
+mod pieces;
+mod relayed;
+mod sources;
+mod words;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use spoolway_protocol::fault::Fault;
 use spoolway_protocol::ids::{FileId, Sha256Hex};
-use spoolway_protocol::limits::{CHUNK_CREDIT, CHUNK_PAYLOAD_BYTES, DURABLE_EVERY_BYTES};
 use spoolway_protocol::offer::FileSpec;
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::transfer::{Chunk, ChunkEnd, ChunkErr, ChunkErrCode, ChunkGet};
+use spoolway_protocol::transfer::FileUrlRequest;
+use spoolway_protocol::url::SecretUrl;
 
-use crate::backoff::{Backoff, BackoffOptions};
 use crate::moment::Moment;
 
-/// Bounds of a [`Transfer`].
-#[derive(Debug, Clone, Copy)]
-pub struct TransferOptions {
-    /// Chunks that may be under way.
-    pub credit: u32,
-    /// How long the next chunk may take, in ms.
-    pub timeout_ms: u64,
-    /// Attempts without a single new byte before the file counts as unavailable.
-    pub attempts: u32,
-    /// Bytes between two durable points.
-    pub durable_every_bytes: u64,
-    /// Waits between attempts.
-    pub backoff: BackoffOptions,
-}
+pub use answer::HttpHead;
+pub use pace::Pace;
+pub use pieces::check_manifest;
+pub use sources::SourceSpec;
+pub use words::{HttpGet, TransferOptions, TransferOutput};
 
-impl Default for TransferOptions {
-    fn default() -> Self {
-        let backoff = BackoffOptions { floor_ms: 250, first_ms: 1_000, ..BackoffOptions::RECONNECT };
-        Self {
-            credit: CHUNK_CREDIT,
-            timeout_ms: 15_000,
-            attempts: 20,
-            durable_every_bytes: DURABLE_EVERY_BYTES,
-            backoff,
-        }
-    }
-}
-
-/// What the shell has to do, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TransferOutput {
-    /// Read bytes that an earlier process made durable; answer with [`Transfer::handle_read_back`].
-    ReadBack {
-        /// From here.
-        offset: u64,
-        /// At most so many bytes, at least one.
-        len: usize,
-    },
-    /// Send this to the owner.
-    Request(ChunkGet),
-    /// Append these bytes.
-    Write {
-        /// Where they stand in the file.
-        offset: u64,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
-    /// Make everything up to here durable, record it, and answer with [`Transfer::handle_durable`].
-    Sync {
-        /// The end of what was written.
-        offset: u64,
-    },
-    /// The file is complete, durable and the one that was announced.
-    Complete,
-    /// It cannot be had, or it is another one; what was written is worthless.
-    Failed {
-        /// The stable fault.
-        fault: Fault,
-        /// For a person.
-        detail: String,
-    },
-    /// Nothing until then; `None` means until something is handled.
-    Wait(Option<Moment>),
-}
+use credit::Run;
+use pieces::{Piece, Pieces};
+use sources::{Choice, Sources};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Bytes of an earlier process are hashed again.
-    ReadingBack { asked: bool },
-    /// There is no session.
-    Offline,
-    /// The next attempt begins then.
-    Resting { until: Moment },
-    /// Chunks arrive; the next one is due then.
-    Receiving { due: Moment },
-    /// All bytes are here, the last ones are being made durable.
+    /// It is not known yet how much lies on the disk.
+    Opening,
+    /// The next source that is ready is used.
+    Choosing,
+    /// Another URL is asked for.
+    Asking { source: usize, until: Moment },
+    /// Bytes come, or are waited for.
+    Receiving(Run),
+    /// All bytes are here, and are held against what was announced.
     Finishing,
     /// It is over.
     Over,
@@ -103,254 +56,294 @@ pub struct Transfer {
     size: u64,
     sha256: Sha256Hex,
     state: State,
-    connected: bool,
-    digest: Sha256,
-    /// The next byte that is wanted; everything before it is hashed.
-    next: u64,
-    /// What an earlier process made durable.
-    read_back_to: u64,
-    sync_asked: u64,
+    is_connected: bool,
+    sources: Sources,
+    pieces: Pieces,
+    pace: Pace,
+    /// The number of the stream, or of the request.
     stream: u32,
-    /// Up to where credit was granted on this stream.
-    granted: u64,
-    backoff: Backoff,
+    /// The disk has taken everything up to here.
+    written: u64,
+    /// What bytes came from: by more than one of them, a file whose digest is wrong may be a mixture.
+    origins: BTreeSet<usize>,
+    is_mixed: bool,
+    bad_here: u32,
+    bad_in_all: u32,
+    has_started_over: bool,
     outputs: VecDeque<TransferOutput>,
 }
 
 impl Transfer {
-    /// A transfer that goes on behind `durable` bytes which lie on the disk already; 0 for a new one.
+    /// The transfer of a file that can be had from these sources; it begins with [`Self::handle_opened`].
     #[must_use]
-    pub fn new(file: &FileSpec, durable: u64, options: TransferOptions, seed: u64) -> Self {
-        let durable = durable.min(file.size);
-        let state = if durable > 0 { State::ReadingBack { asked: false } } else { State::Offline };
-        let mut transfer = Self {
-            options,
+    pub fn new(file: &FileSpec, sources: Vec<SourceSpec>, options: TransferOptions, seed: u64) -> Self {
+        let bounds = (options.attempts, options.renewals, options.margin_ms);
+        Self {
             file_id: file.file_id.clone(),
             size: file.size,
             sha256: file.sha256,
-            state,
-            connected: false,
-            digest: Sha256::new(),
-            next: 0,
-            read_back_to: durable,
-            sync_asked: durable,
+            state: State::Opening,
+            is_connected: false,
+            sources: Sources::new(sources, bounds, options.backoff, seed),
+            pieces: Pieces::new(file),
+            pace: Pace::new(credit::saved_bytes(options.credit)),
             // Streams of an earlier process must not be taken for those of this one.
             stream: crate::backoff::Jitter::new(seed).draw() as u32,
-            granted: 0,
-            backoff: Backoff::new(options.backoff, seed),
+            written: 0,
+            origins: BTreeSet::new(),
+            is_mixed: false,
+            bad_here: 0,
+            bad_in_all: 0,
+            has_started_over: false,
             outputs: VecDeque::new(),
-        };
-        if durable == 0 && file.size == 0 {
-            transfer.finish();
+            options,
         }
-        transfer
+    }
+
+    /// So many bytes lie on the disk, and are what they were when they were written.
+    pub fn handle_opened(&mut self, durable: u64) {
+        if self.state != State::Opening {
+            return;
+        }
+        self.is_mixed |= durable > 0;
+        self.pieces.go_to(durable);
+        self.written = self.pieces.next();
+        self.state = State::Choosing;
+        self.finish_if_whole();
     }
 
     /// A session stands.
-    pub fn handle_connected(&mut self, now: Moment) {
-        self.connected = true;
-        if self.state == State::Offline {
-            self.request(now);
-        }
+    pub fn handle_connected(&mut self) {
+        self.is_connected = true;
+        self.sources.handle_connected();
     }
 
     /// The session is over.
     pub fn handle_disconnected(&mut self) {
-        self.connected = false;
-        if matches!(self.state, State::Resting { .. } | State::Receiving { .. }) {
-            self.state = State::Offline;
+        self.is_connected = false;
+        match self.state {
+            State::Receiving(run) if !run.is_https => self.leave_run(run),
+            State::Asking { .. } => self.state = State::Choosing,
+            _ => {}
         }
     }
 
-    /// The answer to `ReadBack`; fewer bytes than asked for are fine, none means that the file on the disk is too short.
-    pub fn handle_read_back(&mut self, now: Moment, bytes: &[u8]) {
-        if !matches!(self.state, State::ReadingBack { .. }) {
-            return;
-        }
-        let left = self.read_back_to - self.next;
-        let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-        self.digest.update(bytes);
-        self.next += bytes.len() as u64;
-        if self.next < self.read_back_to && !bytes.is_empty() {
-            self.state = State::ReadingBack { asked: false };
-            return;
-        }
-        // A file that is shorter than what was recorded goes on from where it ends.
-        self.sync_asked = self.next;
-        self.state = State::Offline;
-        if self.next == self.size {
-            self.finish();
-        } else if self.connected {
-            self.request(now);
+    /// No more than this from now on, `None` for no cap.
+    pub fn handle_rate(&mut self, now: Moment, bytes_per_s: Option<u64>) {
+        self.pace.set_rate(now, bytes_per_s);
+    }
+
+    /// The disk has taken everything up to here.
+    pub fn handle_written(&mut self, offset: u64) {
+        if self.state != State::Opening {
+            self.written = self.written.max(offset).min(self.size);
         }
     }
 
-    /// A chunk arrived. Chunks of other streams are ignored: they were under way when the stream changed.
-    pub fn handle_chunk(&mut self, now: Moment, chunk: &Chunk<'_>) {
-        if !self.is_receiving(chunk.stream) || chunk.offset < self.next {
-            return;
-        }
-        if chunk.offset > self.next {
-            return self.retry(now, "a chunk was lost");
-        }
-        let end = chunk.offset + chunk.payload.len() as u64;
-        if end > self.size {
-            return self.fail(Fault::JobFileCorrupt, format!("the file is longer than {} bytes", self.size));
-        }
-        self.digest.update(chunk.payload);
-        self.outputs.push_back(TransferOutput::Write { offset: chunk.offset, bytes: chunk.payload.to_vec() });
-        self.next = end;
-        self.backoff.reset();
-        self.state = State::Receiving { due: now + Duration::from_millis(self.options.timeout_ms) };
-        if self.next == self.size {
-            return self.finish();
-        }
-        if self.next - self.sync_asked >= self.options.durable_every_bytes {
-            self.sync();
-        }
-        self.extend_credit();
-    }
-
-    /// The sender has sent its last byte.
-    pub fn handle_end(&mut self, now: Moment, end: &ChunkEnd) {
-        if !self.is_receiving(end.stream) {
-            return;
-        }
-        let other = end.sha256.is_some_and(|sha256| sha256 != self.sha256);
-        if end.size < self.size {
-            self.fail(Fault::JobFileTruncated, format!("{} of {} bytes", end.size, self.size));
-        } else if end.size > self.size || other {
-            self.fail(Fault::JobFileCorrupt, "the sender has another file of this name".to_owned());
-        } else {
-            self.retry(now, "the end came before the last bytes");
-        }
-    }
-
-    /// The sender cannot go on.
-    pub fn handle_err(&mut self, now: Moment, err: &ChunkErr) {
-        if !self.is_receiving(err.stream) {
-            return;
-        }
-        let detail = format!("{}: {}", err.code, err.detail);
-        match err.code {
-            ChunkErrCode::NotFound | ChunkErrCode::Unauthorised => {
-                self.fail(Fault::JobFileUnavailable, detail)
-            }
-            ChunkErrCode::BadRange => self.fail(Fault::JobFileTruncated, detail),
-            ChunkErrCode::Changed => self.fail(Fault::JobFileCorrupt, detail),
-            ChunkErrCode::Busy | ChunkErrCode::Io | ChunkErrCode::Unknown(_) => self.retry(now, &detail),
-        }
-    }
-
-    /// The request did not reach the owner.
+    /// A message did not reach the owner.
     pub fn handle_nack(&mut self, now: Moment) {
-        if matches!(self.state, State::Receiving { .. }) {
-            self.retry(now, "the owner cannot be reached");
+        let why = "the owner cannot be reached, or does not know this request";
+        match self.state {
+            State::Receiving(run) if !run.is_https => self.fail_run(now, run, None, why),
+            State::Asking { source, .. } => self.fail_renewal(now, source, why),
+            _ => {}
         }
     }
 
-    /// The owner offers the job again: whoever has the file now need not wait until the next attempt is due.
-    pub fn handle_offered_again(&mut self, now: Moment) {
-        if matches!(self.state, State::Resting { .. } | State::Receiving { .. }) {
-            self.request(now);
+    /// The owner offers the job again: whoever has the file now need not wait until the relay's next attempt is due.
+    pub fn handle_offered_again(&mut self) {
+        if let State::Receiving(run) = self.state
+            && !run.is_https
+        {
+            self.leave_run(run);
+        }
+        self.sources.handle_connected();
+    }
+
+    /// The owner has given another URL, which works until then as far as that is known.
+    pub fn handle_url(&mut self, url: SecretUrl, expires_at: Option<Moment>) {
+        let asked = if let State::Asking { source, .. } = self.state { Some(source) } else { None };
+        if self.sources.renew(asked, SourceSpec::Https { url, expires_at }) && asked.is_some() {
+            self.state = State::Choosing;
         }
     }
 
-    /// Everything up to here is durable.
-    pub fn handle_durable(&mut self, offset: u64) {
-        if self.state == State::Finishing && offset == self.size {
+    /// The whole is durable and the one that was announced, or has another digest.
+    pub fn handle_finished(&mut self, is_announced: bool) {
+        if self.state != State::Finishing {
+            return;
+        }
+        if is_announced {
             self.state = State::Over;
             self.outputs.push_back(TransferOutput::Complete);
+        } else if !self.has_started_over && self.may_do_better() {
+            self.start_over();
+        } else {
+            let detail = "its SHA-256 is not the one that was announced".to_owned();
+            self.fail(Fault::JobFileCorrupt, detail);
         }
+    }
+
+    /// What came may be a mixture of two files, or another source may have the right one. What gave a wrong file is not asked
+    /// again, and of a mixture the owner's own word is taken, if it can be had.
+    fn may_do_better(&mut self) -> bool {
+        let wrong = "it may have given another file";
+        match self.origins.first() {
+            Some(only) if !self.is_mixed => {
+                let has_other = self.sources.has_other(*only);
+                self.sources.bury(*only, Fault::JobFileCorrupt, wrong.to_owned());
+                has_other
+            }
+            _ => {
+                self.sources.prefer_relay(Fault::JobFileCorrupt, wrong);
+                self.is_mixed
+            }
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.has_started_over = true;
+        self.origins.clear();
+        self.is_mixed = false;
+        self.pieces.go_to(0);
+        self.written = 0;
+        self.state = State::Opening;
+        self.outputs.push_back(TransferOutput::StartOver);
     }
 
     /// How many bytes are here.
     #[must_use]
-    pub const fn received(&self) -> u64 {
-        self.next
+    pub fn received(&self) -> u64 {
+        self.pieces.next()
     }
 
     /// What to do now.
     pub fn poll_output(&mut self, now: Moment) -> TransferOutput {
-        match self.state {
-            State::Receiving { due } if now >= due => self.retry(now, "no chunk came in time"),
-            State::Resting { until } if now >= until => self.request(now),
-            State::ReadingBack { asked: false } => self.read_back(),
-            _ => {}
-        }
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        TransferOutput::Wait(match self.state {
-            State::Receiving { due: at } | State::Resting { until: at } => Some(at),
-            State::ReadingBack { .. } | State::Offline | State::Finishing | State::Over => None,
-        })
-    }
-
-    fn is_receiving(&self, stream: u32) -> bool {
-        matches!(self.state, State::Receiving { .. }) && stream == self.stream
-    }
-
-    fn read_back(&mut self) {
-        self.state = State::ReadingBack { asked: true };
-        let left = usize::try_from(self.read_back_to - self.next).unwrap_or(usize::MAX);
-        let len = left.min(4 * CHUNK_PAYLOAD_BYTES);
-        self.outputs.push_back(TransferOutput::ReadBack { offset: self.next, len });
-    }
-
-    /// Begins a new stream at the next byte.
-    fn request(&mut self, now: Moment) {
-        self.stream = self.stream.wrapping_add(1);
-        self.state = State::Receiving { due: now + Duration::from_millis(self.options.timeout_ms) };
-        self.grant();
-    }
-
-    /// Renews the credit when half of it is used, so that the sender need not stop.
-    fn extend_credit(&mut self) {
-        let half = self.credit_bytes() / 2;
-        if self.granted < self.size && self.next + half >= self.granted {
-            self.grant();
+        let wake = match self.state {
+            State::Receiving(run) if run.due.is_some_and(|due| now >= due) => {
+                self.fail_run(now, run, None, "nothing came in time");
+                None
+            }
+            State::Receiving(run) => self.extend(now, run),
+            State::Asking { source, until } if now >= until => {
+                self.fail_renewal(now, source, "the owner gave no other URL in time");
+                None
+            }
+            State::Asking { until, .. } => Some(until),
+            State::Choosing => self.choose(now),
+            State::Opening | State::Finishing | State::Over => None,
+        };
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            // A source that failed may have made way for another one.
+            None if wake.is_none() && self.state == State::Choosing => {
+                let wake = self.choose(now);
+                self.outputs.pop_front().unwrap_or(TransferOutput::Wait(wake))
+            }
+            None => TransferOutput::Wait(wake),
         }
     }
 
-    fn grant(&mut self) {
-        self.granted = self.next.saturating_add(self.credit_bytes());
-        self.outputs.push_back(TransferOutput::Request(ChunkGet {
-            file_id: self.file_id.clone(),
-            stream: self.stream,
-            offset: self.next,
-            len: self.size - self.next,
-            credit: self.options.credit,
-            extra: Extra::default(),
-        }));
-    }
-
-    fn credit_bytes(&self) -> u64 {
-        u64::from(self.options.credit) * CHUNK_PAYLOAD_BYTES as u64
-    }
-
-    fn retry(&mut self, now: Moment, why: &str) {
-        let wait = self.backoff.fail(now, None);
-        if self.backoff.attempts() > self.options.attempts {
-            let detail = format!("{why}; {} attempts without a new byte", self.options.attempts);
-            return self.fail(Fault::JobFileUnavailable, detail);
+    fn choose(&mut self, now: Moment) -> Option<Moment> {
+        match self.sources.choose(now, self.is_connected) {
+            Choice::Wait(wake) => return wake,
+            Choice::Nothing(fault, detail) => self.fail(fault, detail),
+            Choice::Renew(source) => {
+                self.sources.get(source).renewals += 1;
+                self.state = State::Asking { source, until: now + ms(self.options.timeout_ms) };
+                let request = FileUrlRequest { file_id: self.file_id.clone(), extra: Extra::default() };
+                self.outputs.push_back(TransferOutput::AskUrl(request));
+            }
+            Choice::Use(source) => {
+                self.stream = self.stream.wrapping_add(1);
+                match self.sources.get(source).spec.clone() {
+                    SourceSpec::Relay => self.begin_relayed(source),
+                    SourceSpec::Https { url, .. } => self.begin_https(now, source, url),
+                }
+                if let State::Receiving(run) = self.state {
+                    return self.extend(now, run);
+                }
+            }
         }
-        self.state = State::Resting { until: now + wait };
+        None
     }
 
-    fn sync(&mut self) {
-        self.sync_asked = self.next;
-        self.outputs.push_back(TransferOutput::Sync { offset: self.next });
+    fn fail_renewal(&mut self, now: Moment, source: usize, why: &str) {
+        self.state = State::Choosing;
+        self.sources.rest(source, now, None, why);
     }
 
-    fn finish(&mut self) {
-        let digest: [u8; 32] = std::mem::take(&mut self.digest).finalize().into();
-        if Sha256Hex(digest) == self.sha256 {
-            self.state = State::Finishing;
-            self.sync();
-        } else {
-            let detail = format!("sha256 is {}, announced was {}", Sha256Hex(digest), self.sha256);
-            self.fail(Fault::JobFileCorrupt, detail);
+    /// Bytes of the stream, which begin at `run.at`.
+    fn take(&mut self, now: Moment, mut run: Run, bytes: &[u8]) {
+        let known = usize::try_from(self.pieces.next().saturating_sub(run.at)).unwrap_or(usize::MAX);
+        let mut rest = &bytes[known.min(bytes.len())..];
+        run.count(now, (bytes.len(), rest.len()), self.options.timeout_ms);
+        self.state = State::Receiving(run);
+        if run.at > self.size {
+            let why = format!("it sends more than the {} bytes that were announced", self.size);
+            return self.bury_run(run, Fault::JobFileCorrupt, why);
+        }
+        while !rest.is_empty() {
+            match self.pieces.take(&mut rest) {
+                None => {}
+                Some(Piece::Good { offset, bytes }) => {
+                    self.outputs.push_back(TransferOutput::Write { offset, bytes });
+                    self.sources.praise(run.source);
+                    self.origins.insert(run.source);
+                    self.is_mixed |= self.origins.len() > 1;
+                    self.bad_here = 0;
+                }
+                Some(Piece::Bad { offset }) => return self.refuse_piece(now, run, offset),
+            }
+        }
+        self.finish_if_whole();
+    }
+
+    /// The piece is asked for again, from another source if one is ready.
+    fn refuse_piece(&mut self, now: Moment, run: Run, offset: u64) {
+        self.bad_here += 1;
+        self.bad_in_all += 1;
+        let (here, in_all) = self.options.bad_pieces;
+        if self.bad_here >= here || self.bad_in_all >= in_all {
+            self.leave_run(run);
+            let detail =
+                format!("the piece at byte {offset} came {} times with another digest", self.bad_here);
+            return self.fail(Fault::JobFileCorrupt, detail);
+        }
+        self.fail_run(now, run, None, "a piece came with another digest");
+    }
+
+    fn finish_if_whole(&mut self) {
+        if !self.pieces.is_whole() {
+            return;
+        }
+        if let State::Receiving(run) = self.state {
+            self.leave_run(run);
+        }
+        self.state = State::Finishing;
+        self.outputs.push_back(TransferOutput::Finish);
+    }
+
+    /// It failed and may do better later.
+    fn fail_run(&mut self, now: Moment, run: Run, wish_ms: Option<u64>, why: &str) {
+        self.leave_run(run);
+        self.sources.rest(run.source, now, wish_ms, why);
+    }
+
+    /// It is of no use any more.
+    fn bury_run(&mut self, run: Run, fault: Fault, why: String) {
+        self.leave_run(run);
+        self.sources.bury(run.source, fault, why);
+    }
+
+    fn leave_run(&mut self, run: Run) {
+        self.state = State::Choosing;
+        self.pace.give_back(run.granted.saturating_sub(run.at));
+        if run.is_https {
+            self.outputs.push_back(TransferOutput::Abandon { attempt: self.stream });
         }
     }
 
@@ -358,6 +351,10 @@ impl Transfer {
         self.state = State::Over;
         self.outputs.push_back(TransferOutput::Failed { fault, detail });
     }
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod proxy;
 mod relay;
 mod remote;
 mod settings;
+mod transfer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use proxy::{Proxy, ProxyChoice, ProxyUrl, ProxyUrlError};
 pub use relay::{Relay, RelayUrl, RelayUrlError};
 pub use remote::{REMOTE_KEYS, with_remote};
 pub use settings::keys;
+pub use transfer::Transfer;
 
 use crate::paths::Paths;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub backend: Backend,
     /// `[spool]`.
     pub spool: Spool,
+    /// `[transfer]`.
+    pub transfer: Transfer,
     /// `[safety]`.
     pub safety: Safety,
     /// `[log]`.
@@ -260,6 +264,7 @@ impl Config {
             relay: Relay::default(),
             backend: Backend::default(),
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
+            transfer: Transfer::default(),
             safety: Safety::default(),
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },
         }

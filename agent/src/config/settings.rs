@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice, preflight,
-    proxy,
+    proxy, transfer,
 };
 
 /// A value as it was given.
@@ -190,6 +190,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.spool.reserve_bytes.to_string(),
     },
+    transfer::PRINTING,
     Setting {
         key: "safety.idle_heater_off_after_s",
         take: |config, given| {

@@ -1,7 +1,7 @@
 //! The desk's task: takes one thing at a time, from whoever has something, and keeps the rest in step.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spoolway_agent_core::Moment;
@@ -29,6 +29,7 @@ use crate::rotation::Rotator;
 use crate::service;
 use crate::spool::Spool;
 use crate::store::{Dropped, Store};
+use crate::uplink::{Downloaded, RelaySettings};
 use crate::view::{FaultView, LinkView, Refusal};
 
 /// Background work that has ended and waits to be looked at.
@@ -54,12 +55,20 @@ pub(super) enum Done {
     Drafted(Box<super::recover::Drafted>),
     /// The spool has taken bytes of a transfer.
     Fetched(super::fetch::Fetched),
+    /// A server has said something.
+    Downloaded(Downloaded),
     /// Single commands of a backend were sent.
     SentByHand(super::by_hand::Sent),
     /// It is known what a run that has ended has used.
     Measured(Box<super::usage::Measured>),
     /// The key was replaced for a command, or not.
     Rotated(CmdId, Result<(), Refusal>),
+}
+
+impl From<Downloaded> for Done {
+    fn from(downloaded: Downloaded) -> Self {
+        Self::Downloaded(downloaded)
+    }
 }
 
 /// The desk's state.
@@ -90,6 +99,11 @@ pub(super) struct Clerk {
     pub(super) permits: super::permits::Permits,
     pub(super) intake: super::intake::Intake,
     pub(super) fetch: Option<Fetch>,
+    /// Held by the thread that writes a file down.
+    pub(super) writing: Arc<Mutex<()>>,
+    pub(super) transfer_settings: crate::config::Transfer,
+    /// By which way servers are reached.
+    pub(super) relay: watch::Receiver<Option<RelaySettings>>,
     pub(super) preflight: Option<Preflight>,
     pub(super) following: Option<Following>,
     /// A plan for an interrupted print is being made.
@@ -294,6 +308,7 @@ impl Clerk {
             Inbound::Chunk { stream, offset, payload } => self.fetch_chunk(stream, offset, &payload),
             Inbound::ChunkEnd(end) => self.fetch_end(&end),
             Inbound::ChunkErr(err) => self.fetch_err(&err),
+            Inbound::FileUrl(given) => self.fetch_url(given),
             Inbound::Nack(_) => self.fetch_nack(),
         }
     }
@@ -304,6 +319,7 @@ impl Clerk {
             Done::Read(read) => self.take_read(read).await,
             Done::Drafted(drafted) => self.take_draft(*drafted).await,
             Done::Fetched(fetched) => self.take_fetched(fetched).await,
+            Done::Downloaded(downloaded) => self.take_downloaded(downloaded),
             Done::SentByHand(sent) => self.take_sent(sent),
             Done::Measured(measured) => self.conclude(*measured).await,
             Done::Rotated(cmd_id, ended) => self.end_command(cmd_id, ended),

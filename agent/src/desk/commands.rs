@@ -1,6 +1,7 @@
 //! Commands of the backend: stored, told, carried out at most once, and their results told.
 
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::transfer::check_manifest;
 use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::command::{Actor, Command, CommandArgs, CommandStatus, Precondition};
@@ -232,6 +233,7 @@ impl Clerk {
             let text = format!("the owner {LOCAL_OWNER:?} is that of jobs given at the machine itself");
             return Err(Refusal::new(Fault::CommandBadArgs, text));
         }
+        check_manifest(&offer.file).map_err(|why| Refusal::new(Fault::CommandBadArgs, why))?;
         self.make_room(offer.file.size)
             .await
             .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;

@@ -1,57 +1,45 @@
-//! Pulls a job's file through the relay into the spool. The machine decides what to ask for; a thread of its own
-//! compresses and writes.
+//! Pulls a job's file into the spool, from a server or through the relay. The machine decides what to ask for and whom; a thread
+//! of its own writes down, and a task of its own reads from a server.
+
+mod disk;
 
 use spoolway_agent_core::Moment;
-use spoolway_agent_core::transfer::{Transfer, TransferOptions, TransferOutput};
+use spoolway_agent_core::transfer::{HttpGet, SourceSpec, Transfer, TransferOptions, TransferOutput};
 use spoolway_protocol::event::{EventData, FileVerified};
 use spoolway_protocol::job::JobState;
-use spoolway_protocol::limits::CHUNK_CREDIT;
+use spoolway_protocol::offer::Source;
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::transfer::{Chunk, ChunkDone, ChunkEnd, ChunkErr};
+use spoolway_protocol::transfer::{Chunk, ChunkDone, ChunkEnd, ChunkErr, FileUrl};
 use spoolway_protocol::{Fault, FaultCode, FileId, JobId, Sha256Hex};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
-use super::clerk::{Clerk, Done};
+use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
 use crate::bus::Outbound;
-use crate::spool::{SpoolError, SpoolWriter};
+use crate::clock::Clock;
+use crate::spool::SpoolError;
+use crate::uplink::{Download, DownloadNews, Downloaded};
 use crate::view::Refusal;
+pub(super) use disk::Fetched;
+use disk::{News, Work};
 
-/// Pieces that may wait for the disk: what can be under way, and as much again.
-const WORK: usize = 2 * CHUNK_CREDIT as usize;
-
-/// A transfer and the thread that writes it down.
+/// A transfer, the thread that writes it down, and the request to a server that is under way.
 pub(super) struct Fetch {
     pub(super) job_id: JobId,
     sha256: Sha256Hex,
     size: u64,
     transfer: Transfer,
     work: mpsc::Sender<Work>,
-}
-
-enum Work {
-    Append(Vec<u8>),
-    Finish { sha256: String, size: u64 },
-}
-
-/// What became of the written bytes.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    job_id: JobId,
-    outcome: Result<(), SpoolError>,
+    download: Option<Download>,
+    /// The cap that the transfer was told of.
+    bytes_per_s: Option<u64>,
 }
 
 impl Clerk {
     /// Takes the next offered job in hand; a file that is already here is not fetched again.
     pub(super) async fn choose_fetch(&mut self) {
-        if self.fetch.is_none()
-            && let Some(id) = self.book.first_in(JobState::Fetching)
-        {
-            // It was being fetched when the agent ended.
-            self.begin_fetch(&id).await;
-        }
         while let Some(id) = self.book.first_in(JobState::Verified) {
             // The agent ended between the two moves.
             if !self.move_job(&id, JobState::Queued, Reason::default(), Vec::new()).await {
@@ -59,46 +47,49 @@ impl Clerk {
             }
         }
         while self.fetch.is_none() {
-            let Some(id) = self.book.first_in(JobState::Offered) else { return };
-            let entry = &self.book.entries[&id];
-            let sha256 = entry.sha256();
+            // One that was being fetched when the agent ended goes first.
+            let begun = self.book.first_in(JobState::Fetching);
+            let Some(id) = begun.clone().or_else(|| self.book.first_in(JobState::Offered)) else { return };
+            let sha256 = self.book.entries[&id].sha256();
             if self.spool.contains(&sha256.to_string()).unwrap_or(false) {
-                self.verify(&id).await;
+                if !self.verify(&id).await {
+                    return;
+                }
                 continue;
             }
-            if !self.move_job(&id, JobState::Fetching, Reason::default(), Vec::new()).await {
+            if begun.is_none() && !self.move_job(&id, JobState::Fetching, Reason::default(), Vec::new()).await
+            {
                 return;
             }
-            self.begin_fetch(&id).await;
+            self.begin_fetch(&id);
         }
     }
 
-    pub(super) async fn begin_fetch(&mut self, id: &JobId) {
-        let file = self.book.entries[id].offer.file.clone();
-        let writer = match self.spool.write(&file.sha256.to_string()) {
-            Ok(writer) => writer,
-            Err(error) => {
-                let refusal = refusal_of(&error, &file.name);
-                let reason = Reason::fault(refusal.fault, refusal.text);
-                return self.end_unstarted(id, JobState::Failed, reason).await;
-            }
-        };
-        let (work, todo) = mpsc::channel(WORK);
-        let (done, job_id) = (self.done.clone(), id.clone());
-        tokio::task::spawn_blocking(move || write_down(writer, todo, &job_id, &done));
+    fn begin_fetch(&mut self, id: &JobId) {
+        let offer = &self.book.entries[id].offer;
+        let (file, sources) = (offer.file.clone(), sources_of(&offer.sources, &self.clock));
+        let sha256 = file.sha256.to_string();
+        let work = disk::start(&self.spool, sha256, id.clone(), &self.writing, self.done.clone());
         let seed = self.clock.now().as_micros();
-        let mut transfer = Transfer::new(&file, 0, TransferOptions::default(), seed);
+        let mut transfer = Transfer::new(&file, sources, TransferOptions::default(), seed);
         if self.connected {
-            transfer.handle_connected(self.clock.now());
+            transfer.handle_connected();
         }
         debug!(job = %id, bytes = file.size, "fetching the file");
-        self.fetch = Some(Fetch { job_id: id.clone(), sha256: file.sha256, size: file.size, transfer, work });
+        self.fetch = Some(Fetch {
+            job_id: id.clone(),
+            sha256: file.sha256,
+            size: file.size,
+            transfer,
+            work,
+            download: None,
+            bytes_per_s: None,
+        });
     }
 
     pub(super) fn fetch_connected(&mut self, up: bool) {
-        let now = self.clock.now();
         let Some(fetch) = &mut self.fetch else { return };
-        if up { fetch.transfer.handle_connected(now) } else { fetch.transfer.handle_disconnected() }
+        if up { fetch.transfer.handle_connected() } else { fetch.transfer.handle_disconnected() }
     }
 
     pub(super) fn fetch_chunk(&mut self, stream: u32, offset: u64, payload: &[u8]) {
@@ -129,22 +120,68 @@ impl Clerk {
         }
     }
 
+    /// The owner has given another URL for a file.
+    pub(super) fn fetch_url(&mut self, given: FileUrl) {
+        let Some(fetch) = &mut self.fetch else { return };
+        let entry = self.book.entries.get(&fetch.job_id);
+        if entry.is_some_and(|entry| *entry.file_id() == given.file_id) {
+            let expires_at = moment_of(given.expires_ms, &self.clock);
+            fetch.transfer.handle_url(given.url, expires_at);
+        }
+    }
+
+    /// What a server has said, or why it says nothing.
+    pub(super) fn take_downloaded(&mut self, downloaded: Downloaded) {
+        let now = self.clock.now();
+        let Some(fetch) = &mut self.fetch else { return };
+        let Downloaded { attempt, news } = downloaded;
+        let transfer = &mut fetch.transfer;
+        match news {
+            DownloadNews::Head(head) => {
+                debug!(job = %fetch.job_id, status = head.status, "a server answers");
+                transfer.handle_head(now, attempt, &head);
+            }
+            DownloadNews::Body(bytes) => transfer.handle_body(now, attempt, &bytes),
+            DownloadNews::End => transfer.handle_body_end(now, attempt),
+            DownloadNews::Lost { wish_ms, why } => {
+                info!(job = %fetch.job_id, why, "a server cannot be had or broke off");
+                transfer.handle_lost(now, attempt, wish_ms, &why);
+            }
+            DownloadNews::Unusable(why) => {
+                info!(job = %fetch.job_id, why, "a URL is not used");
+                transfer.handle_unusable(attempt, why);
+            }
+        }
+    }
+
     /// Does what the transfer says until it waits; gives until when.
     pub(super) async fn work_fetch(&mut self) -> Option<Moment> {
+        let cap = self.transfer_settings.printing_bytes_per_s.filter(|_| self.following.is_some());
         loop {
             let now = self.clock.now();
             let fetch = self.fetch.as_mut()?;
+            if fetch.bytes_per_s != cap {
+                fetch.bytes_per_s = cap;
+                fetch.transfer.handle_rate(now, cap);
+            }
             match fetch.transfer.poll_output(now) {
                 TransferOutput::Request(get) => drop(self.outbound.try_send(Outbound::ChunkGet(get))),
-                TransferOutput::Write { bytes, .. } => drop(fetch.work.send(Work::Append(bytes)).await),
-                TransferOutput::Sync { offset } if offset == fetch.size => {
-                    let finish = Work::Finish { sha256: fetch.sha256.to_string(), size: fetch.size };
-                    drop(fetch.work.send(finish).await);
+                TransferOutput::AskUrl(ask) => drop(self.outbound.try_send(Outbound::FileUrlRequest(ask))),
+                TransferOutput::Fetch(get) => self.download(get),
+                TransferOutput::Grant { attempt, bytes } => {
+                    if let Some(download) = fetch.download.as_ref().filter(|one| one.attempt() == attempt) {
+                        download.grant(bytes);
+                    }
                 }
-                // The spool makes bytes durable by itself as they come; only the end is waited for.
-                TransferOutput::Sync { .. } => {}
-                // A transfer always begins with nothing: the spool gives no half file back.
-                TransferOutput::ReadBack { .. } => fetch.transfer.handle_read_back(now, &[]),
+                TransferOutput::Abandon { attempt } => {
+                    fetch.download.take_if(|download| download.attempt() == attempt);
+                }
+                TransferOutput::Write { bytes, .. } => drop(fetch.work.send(Work::Append(bytes)).await),
+                TransferOutput::Finish => drop(fetch.work.send(Work::Finish { size: fetch.size }).await),
+                TransferOutput::StartOver => {
+                    info!(job = %fetch.job_id, "another file came than was announced; it is fetched anew");
+                    drop(fetch.work.send(Work::StartOver).await);
+                }
                 TransferOutput::Complete => self.complete_fetch().await,
                 TransferOutput::Failed { fault, detail } => {
                     let id = fetch.job_id.clone();
@@ -155,11 +192,34 @@ impl Clerk {
         }
     }
 
+    /// Goes the way to a server as the way to the relay is gone: by the same proxy, authorities and clock.
+    fn download(&mut self, get: HttpGet) {
+        let relay = self.relay.borrow().clone();
+        let Some(fetch) = &mut self.fetch else { return };
+        debug!(job = %fetch.job_id, url = %get.url, offset = get.offset, "asking a server");
+        match relay {
+            Some(relay) => {
+                fetch.download = Some(Download::start(relay, self.clock.clone(), get, self.done.clone()));
+            }
+            None => {
+                let why = "no relay is set any more, and with it how servers are reached";
+                fetch.transfer.handle_lost(self.clock.now(), get.attempt, None, why);
+            }
+        }
+    }
+
     pub(super) async fn take_fetched(&mut self, fetched: Fetched) {
         let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.job_id == fetched.job_id) else { return };
-        match fetched.outcome {
-            Ok(()) => fetch.transfer.handle_durable(fetch.size),
-            Err(error) => {
+        match fetched.news {
+            News::Opened(durable) => {
+                if durable > 0 {
+                    info!(job = %fetch.job_id, durable, bytes = fetch.size, "the file is here in part; going on behind it");
+                }
+                fetch.transfer.handle_opened(durable);
+            }
+            News::Written(offset) => fetch.transfer.handle_written(offset),
+            News::Finished(is_announced) => fetch.transfer.handle_finished(is_announced),
+            News::Failed(error) => {
                 let name = &self.book.entries[&fetched.job_id].offer.file.name;
                 let refusal = refusal_of(&error, name);
                 let reason = Reason::fault(refusal.fault, refusal.text);
@@ -173,8 +233,8 @@ impl Clerk {
         self.verify(&fetch.job_id).await;
     }
 
-    /// The whole file is here and is the one that was announced: the job waits for its turn.
-    pub(super) async fn verify(&mut self, id: &JobId) {
+    /// The whole file is here and is the one that was announced: the job waits for its turn. Gives whether that was stored.
+    pub(super) async fn verify(&mut self, id: &JobId) -> bool {
         let entry = &self.book.entries[id];
         let verified = EventData::FileVerified(FileVerified {
             file_id: entry.file_id().clone(),
@@ -183,22 +243,22 @@ impl Clerk {
         });
         info!(job = %id, bytes = entry.offer.file.size, "file verified");
         let (told, file_id) = (event(&verified, Some((id, 0)), &self.clock.stamp()), entry.file_id().clone());
-        if self.move_job(id, JobState::Verified, Reason::default(), vec![told]).await {
-            self.say_done(file_id, id, None);
-            self.move_job(id, JobState::Queued, Reason::default(), Vec::new()).await;
+        if !self.move_job(id, JobState::Verified, Reason::default(), vec![told]).await {
+            return false;
         }
+        self.say_done(file_id, id, None);
+        self.move_job(id, JobState::Queued, Reason::default(), Vec::new()).await
     }
 
     /// A job is offered again: whoever sends its file is asked at once, or told that it is not wanted.
     pub(super) fn fetch_offered_again(&mut self, id: &JobId) {
-        let now = self.clock.now();
         let Some(entry) = self.book.entries.get(id) else { return };
         let file_id = entry.file_id().clone();
         match entry.job.state() {
             JobState::Offered => {}
             JobState::Fetching => {
                 let fetch = self.fetch.as_mut().filter(|fetch| fetch.job_id == *id);
-                fetch.into_iter().for_each(|fetch| fetch.transfer.handle_offered_again(now));
+                fetch.into_iter().for_each(|fetch| fetch.transfer.handle_offered_again());
             }
             state @ (JobState::Cancelled | JobState::Failed) => {
                 let text = format!("the job is {state} already; offer another one");
@@ -221,39 +281,50 @@ impl Clerk {
         drop(self.outbound.try_send(Outbound::ChunkDone(done)));
     }
 
-    /// Stops to fetch for a job that is over; what has come is thrown away.
+    /// Stops to fetch for a job that is over. What has come is thrown away, unless another job waits for the same file.
     pub(super) fn drop_fetch(&mut self, id: &JobId) {
-        if self.fetch.as_ref().is_some_and(|fetch| fetch.job_id == *id) {
-            self.fetch = None;
+        let Some(fetch) = self.fetch.take_if(|fetch| fetch.job_id == *id) else { return };
+        let waits = |entry: &super::book::Entry| {
+            entry.job.state() == JobState::Offered && entry.sha256() == fetch.sha256
+        };
+        if !self.book.entries.values().any(waits) {
+            // A thread that has ended has nothing to throw away; one that is busy finds it behind its work.
+            drop(fetch.work.try_send(Work::Discard));
+        }
+    }
+
+    /// Parts of files that no job waits for go.
+    pub(super) fn sweep_parts(&self) {
+        let coming = |state| matches!(state, JobState::Offered | JobState::Fetching);
+        let wanted = self.book.entries.values().filter(|entry| coming(entry.job.state()));
+        let wanted: Vec<_> = wanted.map(|entry| entry.sha256().to_string()).collect();
+        for part in self.spool.parts().unwrap_or_default() {
+            if !wanted.contains(&part.name) {
+                drop(self.spool.delete_part(&part.name));
+            }
         }
     }
 }
 
-fn write_down(
-    writer: SpoolWriter,
-    mut todo: mpsc::Receiver<Work>,
-    job_id: &JobId,
-    done: &mpsc::Sender<Done>,
-) {
-    let mut writer = Some(writer);
-    while let Some(work) = todo.blocking_recv() {
-        let outcome = match work {
-            Work::Append(bytes) => match writer.as_mut().map(|writer| writer.append(&bytes)) {
-                None | Some(Ok(())) => continue,
-                Some(Err(error)) => Err(error),
-            },
-            Work::Finish { sha256, size } => {
-                writer.take().map_or(Err(SpoolError::Broken), |writer| writer.finish(&sha256, size).map(drop))
-            }
-        };
-        let failed = outcome.is_err();
-        drop(done.blocking_send(Done::Fetched(Fetched { job_id: job_id.clone(), outcome })));
-        if failed {
-            break;
+/// The sources of an offer that this agent knows, best first.
+fn sources_of(sources: &[Source], clock: &Clock) -> Vec<SourceSpec> {
+    let known = sources.iter().filter_map(|source| match source {
+        Source::Https { url, expires_ms, .. } => {
+            Some(SourceSpec::Https { url: url.clone(), expires_at: moment_of(*expires_ms, clock) })
         }
-    }
-    // Given up on the way: nothing half done stays.
-    drop(writer.map(SpoolWriter::discard));
+        Source::Relay { .. } => Some(SourceSpec::Relay),
+        Source::Unknown { .. } => None,
+    });
+    known.take(SOURCES).collect()
+}
+
+/// Sources of one file that are tried.
+const SOURCES: usize = 8;
+
+/// When that is, if this machine knows what time it is.
+fn moment_of(unix_ms: Option<u64>, clock: &Clock) -> Option<Moment> {
+    let left_ms = unix_ms?.saturating_sub(clock.trusted_unix_ms()?);
+    Some(clock.now() + std::time::Duration::from_millis(left_ms))
 }
 
 /// What an operator is told about a file that cannot be kept.

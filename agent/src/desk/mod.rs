@@ -114,6 +114,10 @@ pub struct Parts {
     pub bed: crate::config::Bed,
     /// Whose permits are taken, and whether starts need them.
     pub backend: watch::Receiver<crate::config::Backend>,
+    /// How files are fetched.
+    pub transfer: crate::config::Transfer,
+    /// The relay, and with it how servers are reached.
+    pub relay: watch::Receiver<Option<crate::uplink::RelaySettings>>,
     /// From the uplink.
     pub inbound: mpsc::Receiver<Inbound>,
     /// To the uplink.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
 
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::recovery::Loss;
 use spoolway_agent_core::stream::Stats;
 use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged, PrevExit};
-use spoolway_protocol::job::{JobState, Outcome};
+use spoolway_protocol::job::Outcome;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, JobId};
@@ -80,6 +81,9 @@ impl Clerk {
             permits,
             intake,
             fetch: None,
+            writing: Arc::default(),
+            transfer_settings: parts.transfer,
+            relay: parts.relay,
             preflight: None,
             following: None,
             drafting: false,
@@ -170,6 +174,7 @@ impl Clerk {
         for id in ids.into_iter().filter(|id| goes_on.as_ref() != Some(id)) {
             self.restore_job(&id, left).await?;
         }
+        self.sweep_parts();
         Ok(())
     }
 
@@ -179,10 +184,6 @@ impl Clerk {
         let entry = self.book.entries.get_mut(id).expect("the id comes from the book");
         let held_printer = entry.job.state().holds_printer();
         let expected_rev = entry.job.rev();
-        if entry.job.state() == JobState::Fetching {
-            // What had come is fetched anew; the file is only ever taken whole.
-            drop(self.spool.delete_part(&entry.offer.file.sha256.to_string()));
-        }
         let Some(changed) = entry.job.after_restart() else { return Ok(()) };
         let fault = Fault::AgentRestarted;
         let mut reason = Reason::fault(fault, fault.summary());

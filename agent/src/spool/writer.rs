@@ -6,12 +6,10 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
+use spoolway_protocol::limits::DURABLE_EVERY_BYTES;
 
 use super::frames::{self, FRAME_BYTES, FrameHead, FrameReader, FrameWriter, SpooledBody};
 use super::{Spool, SpoolError, hex, names};
-
-/// Raw bytes of one transaction; what lies between two multiples of it may come twice after a crash.
-const DURABLE_EVERY_BYTES: u64 = 4 << 20;
 
 /// Writes one body. All calls block: use it on a thread of its own or in `spawn_blocking`.
 ///

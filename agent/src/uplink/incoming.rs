@@ -72,6 +72,7 @@ fn envelope_of(envelope: Envelope, owner: &Address) -> Arrival {
         | Message::TelemWatch(_)
         | Message::ChunkEnd(_)
         | Message::ChunkErr(_)
+        | Message::FileUrl(_)
             if from != *owner =>
         {
             refuse(from, envelope.id, NackCode::Unauthorised, plain(&envelope.t))
@@ -89,6 +90,7 @@ fn envelope_of(envelope: Envelope, owner: &Address) -> Arrival {
         Message::TelemWatch(watch) => Arrival::Watch(watch),
         Message::ChunkEnd(end) => Arrival::Desk(Inbound::ChunkEnd(end)),
         Message::ChunkErr(error) => Arrival::Desk(Inbound::ChunkErr(error)),
+        Message::FileUrl(url) => Arrival::Desk(Inbound::FileUrl(url)),
         Message::Nack(nack) if from == *owner || from == Address::Relay => {
             Arrival::Nack { re: envelope.re, nack }
         }

@@ -3,9 +3,12 @@
 //! It talks to the desk over the channels of [`crate::bus`] and to the store, and knows nothing of the printer: a link that
 //! hangs, breaks or is flooded holds up nobody but itself.
 
+mod address;
+mod download;
 mod events;
 mod failure;
 mod first_bytes;
+mod https_url;
 mod incoming;
 mod login;
 mod no_proxy;
@@ -49,6 +52,7 @@ use socket::{Dialled, Socket};
 use standing::Standing;
 use stops::Stops;
 
+pub(crate) use download::{Download, DownloadNews, Downloaded};
 pub(crate) use failure::Stage;
 pub use login::this_agent;
 pub(crate) use post::{Answered, PostError, Poster};

@@ -103,6 +103,7 @@ impl Lanes {
                 let about = done.file_id.clone();
                 self.credit.push_back(mint.about(&about, done));
             }
+            Outbound::FileUrlRequest(ask) => self.credit.push_back(mint.to_owner(ask)),
         }
     }
 

@@ -101,7 +101,7 @@ impl Poster {
     }
 
     async fn dial(&self) -> Result<Line, Failure> {
-        let Secured { stream, exporter } = way::go(&self.relay, &self.clock, &mut ()).await?;
+        let Secured { stream, exporter, .. } = way::go(&self.relay, &self.clock, &mut ()).await?;
         let shaken = in_time(Stage::Request, http1::handshake(TokioIo::new(stream))).await?;
         let (sender, connection) =
             shaken.map_err(|error| Failure::unreachable(Stage::Request, error.to_string()))?;

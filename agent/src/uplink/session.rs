@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
     fn forget_old_credit(&mut self) {
         while self.lanes.has_room_for_desk() {
             match self.ports.outbound.try_recv() {
-                Ok(Outbound::ChunkGet(_)) => {}
+                Ok(Outbound::ChunkGet(_) | Outbound::FileUrlRequest(_)) => {}
                 Ok(message) => self.lanes.push_desk(message, &self.mint),
                 Err(_) => return,
             }

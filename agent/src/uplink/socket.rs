@@ -38,7 +38,7 @@ pub(super) async fn dial(
     clock: &Clock,
     listener: &mut impl Listener,
 ) -> Result<Dialled, Failure> {
-    let Secured { stream, exporter } = way::go(relay, clock, listener).await?;
+    let Secured { stream, exporter, .. } = way::go(relay, clock, listener).await?;
     let upgrade = client_async_with_config(request(&relay.url)?, stream, Some(frame_bounds()));
     let upgraded = in_time(Stage::Websocket, upgrade).await?;
     let (socket, _) = upgraded.map_err(|error| Failure::websocket(&error))?;

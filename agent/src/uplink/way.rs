@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::RelaySettings;
+use super::address::is_public;
 use super::failure::{Failure, Stage};
 use super::first_bytes::FirstBytes;
 use super::proxy::Proxy;
@@ -56,6 +57,23 @@ pub(super) struct Secured {
     pub(super) stream: Stream,
     /// Keying material of the TLS session.
     pub(super) exporter: [u8; EXPORTER_BYTES],
+    /// Whom the connection is with; not known behind a proxy.
+    pub(super) peer: Option<IpAddr>,
+}
+
+/// Which addresses a name may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whereto {
+    /// Any.
+    Anywhere,
+    /// None of a network of one's own. Behind a proxy only the proxy knows.
+    Public,
+}
+
+impl Whereto {
+    fn allows(self, address: SocketAddr) -> bool {
+        self == Self::Anywhere || is_public(address.ip())
+    }
 }
 
 /// Goes all the way, or says where it ended.
@@ -64,15 +82,25 @@ pub(super) async fn go(
     clock: &Clock,
     listener: &mut impl Listener,
 ) -> Result<Secured, Failure> {
+    go_to(relay, clock, listener, Whereto::Anywhere).await
+}
+
+/// The same, where the name may not have any address.
+pub(super) async fn go_to(
+    relay: &RelaySettings,
+    clock: &Clock,
+    listener: &mut impl Listener,
+    whereto: Whereto,
+) -> Result<Secured, Failure> {
     let (connector, proxy) = prepared(relay, clock).await?;
     let tcp = match &proxy {
         None => {
-            let tcp = reach(&relay.url.host, relay.url.port, listener).await?;
+            let tcp = reach(&relay.url.host, relay.url.port, listener, whereto).await?;
             listener.passed(Stage::Proxy, format_args!("none is set for this relay"));
             tcp
         }
         Some(proxy) => {
-            let tcp = reach(&proxy.url.host, proxy.url.port, listener).await;
+            let tcp = reach(&proxy.url.host, proxy.url.port, listener, Whereto::Anywhere).await;
             let tcp = tcp.map_err(|failure| failure.at_proxy(&proxy.url.host))?;
             let tcp = proxy.tunnel(tcp, &relay.url).await?;
             listener.passed(
@@ -82,6 +110,7 @@ pub(super) async fn go(
             tcp
         }
     };
+    let peer = tcp.peer_addr().ok().map(|peer| peer.ip()).filter(|_| proxy.is_none());
     let stream = secure(&connector, tcp, &relay.url, clock).await?;
     let session = stream.get_ref().1;
     let exporter = session.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL.as_bytes(), None);
@@ -93,7 +122,7 @@ pub(super) async fn go(
     };
     listener
         .passed(Stage::Tls, format_args!("{version}, and the certificate is good for {}", relay.url.host));
-    Ok(Secured { stream, exporter })
+    Ok(Secured { stream, exporter, peer })
 }
 
 /// Whom to trust, and which way to take: what has to be read from files first.
@@ -109,8 +138,18 @@ async fn prepared(relay: &RelaySettings, clock: &Clock) -> Result<(TlsConnector,
 }
 
 /// Name and TCP.
-async fn reach(host: &str, port: u16, listener: &mut impl Listener) -> Result<TcpStream, Failure> {
-    let addresses = resolve(host, port).await?;
+async fn reach(
+    host: &str,
+    port: u16,
+    listener: &mut impl Listener,
+    whereto: Whereto,
+) -> Result<TcpStream, Failure> {
+    let mut addresses = resolve(host, port).await?;
+    addresses.retain(|address| whereto.allows(*address));
+    if addresses.is_empty() {
+        let text = format!("{host} is in a network of one's own, and nobody in the world leads there");
+        return Err(Failure::unreachable(Stage::Name, text));
+    }
     let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
     listener.passed(Stage::Name, format_args!("{host} is {}", shown.join(", ")));
     let tcp = connect(addresses).await?;

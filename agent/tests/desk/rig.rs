@@ -15,6 +15,7 @@ use spoolway_agent::printer::{Known, Order, Printer, Readied, Run, RunEnd, RunPh
 use spoolway_agent::rotation::Rotator;
 use spoolway_agent::spool::{Spool, SpoolOptions};
 use spoolway_agent::store::{Store, StoreOptions};
+use spoolway_agent::uplink::RelaySettings;
 use spoolway_agent::view::{JobView, LinkView};
 use spoolway_agent_core::stream::{Progress, Stats};
 use spoolway_firmware_profiles::{FirmwareReport, Registry};
@@ -23,6 +24,8 @@ use spoolway_protocol::printer::PrinterState;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::server::Server;
 
 /// Only something that hangs reaches it.
 pub(crate) const HANG: Duration = Duration::from_secs(60);
@@ -66,14 +69,34 @@ impl Rig {
     /// The same with a printer that is switched off.
     pub(crate) fn open_without_printer(folder: &std::path::Path) -> Self {
         let clock = Clock::start().unwrap();
-        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, clock)
+        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, (clock, None))
     }
 
     /// The same, where it is known from the beginning what time it is.
     pub(crate) fn open_with_clock(folder: &std::path::Path, unix_ms: u64) -> Self {
         let clock = Clock::start().unwrap();
         clock.learn_relay_time(unix_ms);
-        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, clock)
+        Self::live(folder, BedConfirm::Required, Default::default(), Default::default(), None, (clock, None))
+    }
+
+    /// The same with an idle printer, where the authority of this server is trusted.
+    pub(crate) fn open_by(folder: &std::path::Path, server: &Server) -> Self {
+        let by = RelaySettings {
+            url: "wss://localhost:1".parse().unwrap(),
+            ca_file: Some(server.ca_file()),
+            ca_only: false,
+            allow_unbound: false,
+            proxy: config::Proxy { choice: config::ProxyChoice::Straight, password_file: None },
+        };
+        let clock = Clock::start().unwrap();
+        let confirm = BedConfirm::Required;
+        Self::live(folder, confirm, Default::default(), Default::default(), None, (clock, Some(by)))
+            .with_printer(None)
+    }
+
+    /// The desk has done everything that it was told before.
+    pub(crate) async fn desk_is_there(&self) {
+        self.desk.status().await.unwrap();
     }
 
     /// The same with an idle printer, and with clocks whose hands the test moves.
@@ -85,7 +108,8 @@ impl Rig {
         let (ticket, phase) = taken.unzip();
         let clock = Clock::with_hands("boot-1".parse().unwrap(), Arc::clone(hands));
         let confirm = BedConfirm::NotRequired;
-        Self::live(folder, confirm, Default::default(), Default::default(), ticket, clock).with_printer(phase)
+        Self::live(folder, confirm, Default::default(), Default::default(), ticket, (clock, None))
+            .with_printer(phase)
     }
 
     /// The same, when the printer thread has taken a run over from the process before, and how that does.
@@ -106,7 +130,7 @@ impl Rig {
     ) -> Self {
         let (ticket, phase) = taken.unzip();
         let clock = Clock::start().unwrap();
-        Self::live(folder, confirm, preflight, Default::default(), ticket, clock).with_printer(phase)
+        Self::live(folder, confirm, preflight, Default::default(), ticket, (clock, None)).with_printer(phase)
     }
 
     /// The same, where starts of the backend need a permit of this key.
@@ -119,7 +143,7 @@ impl Rig {
         let backend = config::Backend { key: Some(key), ..Default::default() };
         let clock = Clock::start().unwrap();
         let confirm = BedConfirm::NotRequired;
-        Self::live(folder, confirm, Default::default(), backend, ticket, clock).with_printer(phase)
+        Self::live(folder, confirm, Default::default(), backend, ticket, (clock, None)).with_printer(phase)
     }
 
     /// The printer is switched on; `phase` is that of the run that was taken over.
@@ -137,7 +161,7 @@ impl Rig {
         preflight: config::Preflight,
         backend: config::Backend,
         taken: Option<Ticket>,
-        clock: Clock,
+        (clock, by): (Clock, Option<RelaySettings>),
     ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, opened) = Store::open(folder, &options).unwrap();
@@ -174,6 +198,8 @@ impl Rig {
             preflight,
             bed: config::Bed { confirm },
             backend: watch::channel(backend).1,
+            transfer: config::Transfer::default(),
+            relay: watch::channel(by).1,
             inbound,
             outbound: to_relay,
             hello: hello_out,

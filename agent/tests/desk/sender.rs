@@ -14,7 +14,7 @@ async fn said_of_file(rig: &mut Rig) -> Result<u64, (String, Option<String>)> {
             Outbound::ChunkDone(done) => {
                 return Err((done.job_id.to_string(), done.code.map(|code| code.0)));
             }
-            Outbound::Receipt(_) | Outbound::Nack(_) => {}
+            Outbound::Receipt(_) | Outbound::Nack(_) | Outbound::FileUrlRequest(_) => {}
         }
     }
 }

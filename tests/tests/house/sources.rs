@@ -45,7 +45,8 @@ pub(crate) fn code(source: &str) -> Vec<(usize, &str)> {
 /// Sources of what ships, as opposed to tests.
 fn sources(folder: &str) -> Vec<String> {
     let mut found = files(&format!("{folder}/src"), ".rs");
-    found.retain(|path| !path.ends_with("/tests.rs"));
+    let is_test = |path: &str| path.ends_with("/tests.rs") || path[folder.len()..].contains("/tests/");
+    found.retain(|path| !is_test(path));
     found
 }
 
