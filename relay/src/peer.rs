@@ -27,7 +27,7 @@ use crate::metrics::Metric;
 use crate::post::Post;
 use crate::router::{ConnId, NoRoute};
 use crate::session::{Heard, Output, Session};
-use crate::socket::{Carrier, FRAME_TOO_LARGE, Incoming, Reader, Writer};
+use crate::socket::{Carrier, FRAME_TOO_LARGE, Incoming, Reader, Socket};
 use crate::web::Dialled;
 use crate::{words, write};
 
@@ -40,8 +40,7 @@ const GONE: Farewell = Farewell { code: 1000, reason: "" };
 /// Serves a peer until it is gone.
 pub(crate) async fn serve<S: Carrier>(
     hub: Arc<Hub>,
-    mut reader: Reader<S>,
-    writer: Writer<S>,
+    socket: Socket<S>,
     dialled: Box<Dialled>,
     counted: Arc<Counted>,
 ) {
@@ -54,8 +53,10 @@ pub(crate) async fn serve<S: Carrier>(
     let seat = Seat::Nobody;
     let mut peer = Peer { hub: &hub, conn, post, dialled, counted, session, seat, allowance };
     let own_post = Arc::clone(&peer.post);
+    let (mut reader, writer) = socket.split();
     let mut write = std::pin::pin!(write::write_all(&hub, &own_post, writer));
     let is_written = tokio::select! {
+        biased;
         () = peer.read_all(&mut reader) => false,
         () = &mut write => true,
     };
@@ -103,11 +104,11 @@ fn session_for(hub: &Hub, dialled: &Dialled) -> Result<Session, ring::error::Uns
 }
 
 impl Peer<'_> {
-    async fn read_all<S: Carrier>(&mut self, reader: &mut Reader<S>) {
+    async fn read_all<S: Carrier>(&mut self, reader: &mut Reader<'_, S>) {
         let _ = self.read_until_done(reader).await;
     }
 
-    async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<S>) -> Result<(), Done> {
+    async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<'_, S>) -> Result<(), Done> {
         self.say_outputs().await?;
         self.enter_backend().await?;
         let mut bell = Bell::new(self.hub.clock, self.hub.options.hb_ms);

@@ -1,28 +1,27 @@
-//! The websocket behind a small wrapper, so that a leaner codec can take its place: read, write in batches, close.
+//! The websocket of one peer between its stream and its frames: two halves of one task, one that reads and one that writes in batches.
+//!
+//! A connection that is idle holds no buffer here: frames are read out of what the stream has decrypted, and what leaves is given back
+//! as soon as it is written.
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
 use spoolway_protocol::limits::BINARY_FRAME_BYTES;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use spoolway_relay_frames::{Broken, Message, Server};
+use tokio::io::{AsyncBufRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
-use crate::mailbox::{BATCH_BYTES, Farewell};
-
-/// Per connection of a backend: a dozen frames of the usual size.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Per connection of an agent, which is mostly idle, so it decides how much memory that costs. A larger frame gets a buffer of its own.
-const IDLE_READ_BUFFER_BYTES: usize = 512;
+use crate::mailbox::Farewell;
 
 /// Why a frame beyond every bound ends the connection.
 pub(crate) const FRAME_TOO_LARGE: &str = "frame too large";
 
 /// A stream that can carry a websocket.
-pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub(crate) trait Carrier: AsyncBufRead + AsyncWrite + Unpin + Send + 'static {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Carrier for T {}
+impl<T: AsyncBufRead + AsyncWrite + Unpin + Send + 'static> Carrier for T {}
 
 /// What came in.
 #[derive(Debug)]
@@ -39,81 +38,131 @@ pub(crate) enum Incoming {
     Broken(&'static str),
 }
 
+/// See the module. The lock is never waited for: both halves are polled by one task, one after the other.
+#[derive(Debug)]
+pub(crate) struct Socket<S>(Mutex<Inside<S>>);
+
+#[derive(Debug)]
+struct Inside<S> {
+    stream: S,
+    /// What the peer has sent behind its request.
+    early: Vec<u8>,
+    end: Server,
+}
+
 /// The reading half.
 #[derive(Debug)]
-pub(crate) struct Reader<S>(SplitStream<WebSocketStream<S>>);
+pub(crate) struct Reader<'a, S>(&'a Socket<S>);
 
 /// The writing half.
 #[derive(Debug)]
-pub(crate) struct Writer<S>(SplitSink<WebSocketStream<S>, Message>);
+pub(crate) struct Writer<'a, S>(&'a Socket<S>);
 
-/// The websocket on a connection whose upgrade was answered; `read` is what the peer has sent behind its request. A busy peer's frames
-/// are gathered, so that one write carries many of them.
-pub(crate) async fn open<S: Carrier>(stream: S, read: Vec<u8>, is_busy: bool) -> (Reader<S>, Writer<S>) {
-    let config = Some(if is_busy {
-        config(READ_BUFFER_BYTES, BATCH_BYTES)
-    } else {
-        config(IDLE_READ_BUFFER_BYTES, 0)
-    });
-    let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, config).await;
-    let (sink, stream) = socket.split();
-    (Reader(stream), Writer(sink))
+impl<S: Carrier> Socket<S> {
+    /// The websocket on a connection whose upgrade was answered; `early` is what the peer has sent behind its request.
+    pub(crate) fn new(stream: S, early: Vec<u8>) -> Self {
+        Self(Mutex::new(Inside { stream, early, end: Server::new(BINARY_FRAME_BYTES) }))
+    }
+
+    /// Its halves, for one and the same task.
+    pub(crate) fn split(&self) -> (Reader<'_, S>, Writer<'_, S>) {
+        (Reader(self), Writer(self))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn config(read_buffer_bytes: usize, write_buffer_bytes: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(read_buffer_bytes)
-        .write_buffer_size(write_buffer_bytes)
-        .max_write_buffer_size(write_buffer_bytes + 4 * BINARY_FRAME_BYTES)
-        .max_message_size(Some(BINARY_FRAME_BYTES))
-        .max_frame_size(Some(BINARY_FRAME_BYTES))
-}
-
-impl<S: Carrier> Reader<S> {
-    /// The next thing that came in. May be dropped and called again without losing a frame.
-    pub(crate) async fn read(&mut self) -> Incoming {
+impl<S: Carrier> Inside<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
-            return match self.0.next().await {
-                Some(Ok(Message::Text(text))) => Incoming::Text(text),
-                Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
-                // Reading on sends the answer to the close frame and then ends.
-                Some(Ok(Message::Close(_) | Message::Frame(_))) => continue,
-                Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                    Incoming::Broken(FRAME_TOO_LARGE)
+            if self.end.has_answer() || self.end.is_over() {
+                let flushed = self.poll_flush(cx);
+                if self.end.is_over() || matches!(flushed, Poll::Ready(Err(Gone))) {
+                    return flushed.map(|_| Incoming::Closed);
                 }
-                Some(Err(Error::Protocol(_) | Error::Utf8(_))) => Incoming::Broken("websocket framing"),
-                Some(Err(_)) | None => Incoming::Closed,
-            };
+            }
+            if let Some(incoming) = ready!(self.poll_receive(cx)) {
+                return Poll::Ready(incoming);
+            }
         }
     }
+
+    /// What has come; `None` when there is more to look at.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            let mut rest = &early[..];
+            let received = self.end.receive(&mut rest);
+            self.early = rest.to_vec();
+            return Poll::Ready(incoming(received));
+        }
+        let mut stream = Pin::new(&mut self.stream);
+        let input = ready!(stream.as_mut().poll_fill_buf(cx)).unwrap_or_default();
+        if input.is_empty() {
+            self.end.end();
+            return Poll::Ready(Some(Incoming::Closed));
+        }
+        let mut rest = input;
+        let received = self.end.receive(&mut rest);
+        let used = input.len() - rest.len();
+        stream.consume(used);
+        Poll::Ready(incoming(received))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        let mut stream = Pin::new(&mut self.stream);
+        while let output @ [_, ..] = self.end.output() {
+            match ready!(stream.as_mut().poll_write(cx, output)) {
+                Ok(bytes) if bytes > 0 => self.end.wrote(bytes),
+                Ok(_) | Err(_) => return Poll::Ready(Err(Gone)),
+            }
+        }
+        stream.poll_flush(cx).map_err(|_| Gone)
+    }
 }
 
-impl<S: Carrier> Writer<S> {
-    /// Takes a message, to be written with others.
+/// A close frame is answered before the peer counts as gone.
+fn incoming(received: Result<Option<Message>, Broken>) -> Option<Incoming> {
+    match received {
+        Ok(Some(Message::Text(text))) => Some(Incoming::Text(text.into())),
+        Ok(Some(Message::Binary(bytes))) => Some(Incoming::Binary(bytes.into())),
+        Ok(Some(Message::Ping(_) | Message::Pong)) => Some(Incoming::Alive),
+        Ok(Some(Message::Close(_)) | None) => None,
+        Err(Broken::TooLarge(_)) => Some(Incoming::Broken(FRAME_TOO_LARGE)),
+        Err(Broken::Rule(_)) => Some(Incoming::Broken("websocket framing")),
+    }
+}
+
+impl<S: Carrier> Reader<'_, S> {
+    /// The next thing that came in. May be dropped and called again without losing a frame.
+    pub(crate) async fn read(&mut self) -> Incoming {
+        poll_fn(|cx| self.0.lock().poll_read(cx)).await
+    }
+}
+
+impl<S: Carrier> Writer<'_, S> {
+    /// Writes frames.
     ///
     /// # Errors
     /// The connection is gone.
-    pub(crate) async fn feed(&mut self, message: Message) -> Result<(), Gone> {
-        self.0.feed(message).await.map_err(|_| Gone)
+    pub(crate) async fn write(&mut self, frames: Vec<u8>) -> Result<(), Gone> {
+        let is_lawful = self.0.lock().end.send(frames);
+        if is_lawful { self.flush().await } else { Err(Gone) }
     }
 
-    /// Writes what was taken.
-    ///
-    /// # Errors
-    /// The connection is gone.
-    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
-        self.0.flush().await.map_err(|_| Gone)
-    }
-
-    /// Sends a close frame.
+    /// Writes a close frame.
     ///
     /// # Errors
     /// The connection is gone.
     pub(crate) async fn close(&mut self, farewell: Farewell) -> Result<(), Gone> {
-        let frame =
-            CloseFrame { code: farewell.code.into(), reason: Utf8Bytes::from_static(farewell.reason) };
-        self.0.send(Message::Close(Some(frame))).await.map_err(|_| Gone)
+        self.0.lock().end.close(Some(farewell.code), farewell.reason);
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        poll_fn(|cx| self.0.lock().poll_flush(cx)).await
     }
 }
 
@@ -121,3 +170,6 @@ impl<S: Carrier> Writer<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection is gone")]
 pub(crate) struct Gone;
+
+#[cfg(test)]
+mod tests;

@@ -4,24 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spoolway_protocol::hello::close;
+use spoolway_relay_frames::{HEAD_BYTES, Opcode, put};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame as raw;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::hub::Hub;
 use crate::mailbox::{Farewell, Frame, Letter};
 use crate::metrics::Metric;
-use crate::peer::LINGER;
+use crate::peer::{AGE_BYTES, LINGER};
 use crate::post::{Next, Post};
-use crate::socket::{Carrier, Gone, Writer};
+use crate::socket::{Carrier, Writer};
 
 /// Writes until the mailbox says farewell, the connection is gone, or the peer has stopped to read.
-pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut writer: Writer<S>) {
+pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut writer: Writer<'_, S>) {
     let stalled = Duration::from_millis(hub.limits().stalled_write_ms);
     loop {
         match post.next().await {
-            Next::Write(batch) => match timeout(stalled, Box::pin(write(hub, &mut writer, batch))).await {
+            Next::Write(batch) => match timeout(stalled, writer.write(frames(hub, batch))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
                 Err(_) => {
@@ -40,39 +38,34 @@ pub(crate) async fn write_all<S: Carrier>(hub: &Hub, post: &Arc<Post>, mut write
     }
 }
 
-/// Writes a batch and flushes once.
-async fn write<S: Carrier>(hub: &Hub, writer: &mut Writer<S>, batch: Vec<Letter>) -> Result<(), Gone> {
+/// The frames of a batch, for one write.
+fn frames(hub: &Hub, batch: Vec<Letter>) -> Vec<u8> {
     let now_ms = hub.clock.ms();
+    let room = batch.iter().map(|letter| HEAD_BYTES + letter.len() + AGE_BYTES).sum();
+    let mut out = Vec::with_capacity(room);
     for letter in batch {
         let (class, len) = (letter.class, letter.len());
-        match messages(letter, now_ms) {
-            Ok(messages) => {
-                hub.metrics.sent(class, len);
-                for message in messages.into_iter().flatten() {
-                    writer.feed(message).await?;
-                }
-            }
+        match put_letter(&mut out, letter, now_ms) {
+            Ok(()) => hub.metrics.sent(class, len),
             Err(expired) => hub.expire(&expired),
         }
     }
-    writer.flush().await
+    out
 }
 
-/// What leaves, its age raised by the time that it waited here; or the letter, when its TTL ran out meanwhile.
-fn messages(letter: Letter, now_ms: u64) -> Result<[Option<Message>; 2], Letter> {
+/// Puts what leaves, its age raised by the time that it waited here; or returns the letter, when its TTL ran out meanwhile.
+fn put_letter(out: &mut Vec<u8>, letter: Letter, now_ms: u64) -> Result<(), Letter> {
     let waited_ms = now_ms.saturating_sub(letter.queued_ms);
     match letter.frame {
-        Frame::Passed(ref passage, _) if passage.is_expired(waited_ms) => Err(letter),
-        Frame::Passed(passage, None) => Ok([Some(passage.into_text(waited_ms).into()), None]),
-        // One message in two frames (RFC 6455, section 5.4): the second is not copied.
-        Frame::Passed(passage, Some(rest)) => {
-            let head = raw::Frame::message(passage.into_text(waited_ms), OpCode::Data(Data::Text), false);
-            let rest = raw::Frame::message(*rest, OpCode::Data(Data::Continue), true);
-            Ok([head, rest].map(Message::Frame).map(Some))
+        Frame::Passed(ref passage, _) if passage.is_expired(waited_ms) => return Err(letter),
+        Frame::Passed(passage, rest) => {
+            let rest = rest.as_deref().map_or(&[][..], |rest| rest);
+            put(out, Opcode::Text, &[passage.into_text(waited_ms).as_bytes(), rest]);
         }
-        Frame::Own(text) => Ok([Some(text.into()), None]),
-        Frame::Chunk(bytes) => Ok([Some(bytes.into()), None]),
+        Frame::Own(text) => put(out, Opcode::Text, &[text.as_bytes()]),
+        Frame::Chunk(bytes) => put(out, Opcode::Binary, &[&bytes]),
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -88,14 +81,12 @@ mod tests {
         Letter::of(&Route::parse(&text).unwrap(), &text, &"b:farm".parse().unwrap(), ConnId(1), 100)
     }
 
-    /// What the other end makes of what leaves.
+    /// The text that leaves, without the head of its frame.
     fn text(letter: Letter, now_ms: u64) -> String {
-        let messages = messages(letter, now_ms).unwrap().into_iter().flatten();
-        let bytes = messages.flat_map(|message| match message {
-            Message::Frame(frame) => frame.into_payload().to_vec(),
-            message => message.into_data().to_vec(),
-        });
-        String::from_utf8(bytes.collect()).unwrap()
+        let mut out = Vec::new();
+        put_letter(&mut out, letter, now_ms).unwrap();
+        let head = if out[1] < 126 { 2 } else { 4 };
+        String::from_utf8(out.split_off(head)).unwrap()
     }
 
     #[test]
@@ -109,7 +100,11 @@ mod tests {
             assert_eq!(text(letter.clone(), 100), frame);
             let older = frame.replace(r#""age_ms":5"#, r#""age_ms":9"#);
             assert_eq!(text(letter.clone(), 104), older);
-            assert_eq!(messages(letter.clone(), 105), Err(letter), "it is worth nothing any more");
+            assert_eq!(
+                put_letter(&mut Vec::new(), letter.clone(), 105),
+                Err(letter),
+                "it is worth nothing any more"
+            );
         }
     }
 

@@ -23,7 +23,9 @@ use crate::auth;
 use crate::listen::{Counted, Visit};
 use crate::metrics::HandshakeFailure;
 use crate::security::{Alarm, Hearer};
-use crate::{peer, socket};
+
+use crate::peer;
+use crate::socket::Socket;
 
 /// Who has dialled, from path and headers.
 #[derive(Debug)]
@@ -106,11 +108,10 @@ fn upgrade(
 async fn serve(front: Front, upgrade: OnUpgrade, dialled: Dialled, counted: Arc<Counted>) {
     let Ok(Ok(upgraded)) = timeout(front.door.patience(), upgrade).await else { return };
     let Some((stream, read)) = bare(upgraded) else { return };
-    let is_busy = matches!(dialled, Dialled::Backend { .. });
-    let (reader, writer) = Box::pin(socket::open(stream, read, is_busy)).await;
+    let socket = Socket::new(stream, read);
     // A task of its own: this one's future would otherwise stay in memory as long as the connection.
     let hub = Arc::clone(front.hub());
-    front.door.spawn(peer::serve(hub, reader, writer, Box::new(dialled), counted));
+    front.door.spawn(peer::serve(hub, socket, Box::new(dialled), counted));
 }
 
 /// The connection without what HTTP had around it, which would otherwise stay in memory.
