@@ -318,8 +318,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Relay => f.write_str("relay"),
-            Self::Agent(id) => write!(f, "a:{id}"),
-            Self::Backend(id) => write!(f, "b:{id}"),
+            Self::Agent(id) => f.write_str("a:").and_then(|()| id.fmt(f)),
+            Self::Backend(id) => f.write_str("b:").and_then(|()| id.fmt(f)),
         }
     }
 }

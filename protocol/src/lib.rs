@@ -21,6 +21,8 @@
 #[macro_use]
 mod words;
 
+mod scan;
+
 pub mod audit;
 pub mod bed;
 pub mod command;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::envelope::EnvelopeError;
 use crate::ids::Address;
 use crate::limits::{HEAD_EXTRA_FIELDS, TEXT_FRAME_BYTES};
+use crate::scan::{BEGINNING, usual};
 use crate::version::V;
 
 /// The head of a frame, borrowed from its text. Strings in a head carry no escapes: a frame that has one is refused.
@@ -33,7 +34,7 @@ pub struct Route<'a> {
     /// The message that this one answers, or the file that it is about.
     pub re: Option<&'a str>,
     /// The stamp, unread.
-    pub ts: Option<&'a RawValue>,
+    pub ts: Option<&'a str>,
     /// Head fields this version does not know.
     pub extra: Vec<(&'a str, &'a RawValue)>,
     /// The body, unread: the very bytes of the frame.
@@ -49,6 +50,11 @@ impl<'a> Route<'a> {
         if frame.len() > TEXT_FRAME_BYTES {
             return Err(EnvelopeError::TooLarge(frame.len()));
         }
+        usual(frame).map_or_else(|| Self::parse_any(frame), Ok)
+    }
+
+    /// The same for a frame that may look like any JSON.
+    pub(crate) fn parse_any(frame: &'a str) -> Result<Self, EnvelopeError> {
         let Head { v, route } = serde_json::from_str(frame)?;
         if v == V { Ok(route) } else { Err(EnvelopeError::Version(v)) }
     }
@@ -87,9 +93,9 @@ impl<'a> Route<'a> {
     pub fn pass_head(&self, from: &Address, room: usize) -> Passage {
         let rest: usize = self.extra.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
         let mut out = String::with_capacity(room + rest + HEAD_ROOM_BYTES);
-        out.push_str(r#"{"v":"#);
-        let _ = write!(out, "{V}");
-        text(&mut out, "t", Some(self.t));
+        for part in [BEGINNING, "\"", self.t, "\""] {
+            out.push_str(part);
+        }
         text(&mut out, "to", self.to);
         text(&mut out, "key", self.key);
         text(&mut out, "lane", self.lane);
@@ -98,10 +104,12 @@ impl<'a> Route<'a> {
         }
         let age_at = out.len();
         text(&mut out, "id", self.id);
-        let _ = write!(out, r#","from":"{from}""#);
+        out.push_str(r#","from":""#);
+        let _ = write!(out, "{from}");
+        out.push('"');
         text(&mut out, "re", self.re);
         if let Some(ts) = self.ts {
-            raw(&mut out, "ts", ts.get());
+            raw(&mut out, "ts", ts);
         }
         for (name, value) in &self.extra {
             raw(&mut out, name, value.get());
@@ -213,7 +221,7 @@ impl<'de> Visitor<'de> for HeadVisitor {
                 "id" => once(&mut route.id, name, map.next_value()?)?,
                 "from" => once(&mut route.from, name, map.next_value()?)?,
                 "re" => once(&mut route.re, name, map.next_value()?)?,
-                "ts" => once(&mut route.ts, name, map.next_value()?)?,
+                "ts" => once(&mut route.ts, name, map.next_value::<&'de RawValue>()?.get())?,
                 "body" => once(&mut body, name, map.next_value::<&'de RawValue>()?)?,
                 _ if route.extra.len() == HEAD_EXTRA_FIELDS => {
                     return Err(M::Error::custom("too many head fields"));
