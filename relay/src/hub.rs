@@ -153,19 +153,19 @@ impl Hub {
     ///
     /// # Errors
     /// Says why it went nowhere.
-    pub(crate) async fn forward_agent(
-        &self,
-        (agent, conn): (&AgentId, ConnId),
-        to: &Address,
+    pub(crate) fn forward_agent<'a>(
+        &'a self,
+        (agent, conn): (&'a AgentId, ConnId),
+        to: &'a Address,
         letter: Letter,
-        watched: Watched<'_>,
-    ) -> Result<(), NoRoute> {
-        let route = |router: &Router<Arc<Post>>| match watched {
+        watched: Watched<'a>,
+    ) -> impl Future<Output = Result<(), NoRoute>> + use<'a> {
+        let route = move |router: &Router<Arc<Post>>| match watched {
             Watched::Answer => router.route_answer(agent, conn, to),
             Watched::File(file) => router.route_file(agent, conn, to, file),
             _ => router.route_agent(agent, conn, to),
         };
-        self.deliver(letter, watched, WhenFull::Wait, route).await
+        self.deliver(letter, watched, WhenFull::Wait, route)
     }
 
     /// Passes a frame of a backend to an agent it owns. A full mailbox is `busy`, so that one slow agent does not hold up the
@@ -173,15 +173,16 @@ impl Hub {
     ///
     /// # Errors
     /// Says why it went nowhere.
-    pub(crate) async fn forward_backend(
-        &self,
-        (backend, conn): (&BackendId, ConnId),
-        to: &Address,
+    pub(crate) fn forward_backend<'a>(
+        &'a self,
+        (backend, conn): (&'a BackendId, ConnId),
+        to: &'a Address,
         letter: Letter,
-    ) -> Result<(), NoRoute> {
+    ) -> impl Future<Output = Result<(), NoRoute>> + use<'a> {
         let when_full = if letter.class == Class::Bulk { WhenFull::Wait } else { WhenFull::Busy };
-        let route = |router: &Router<Arc<Post>>| router.route_backend(backend, conn, to).map(Audience::only);
-        self.deliver(letter, Watched::No, when_full, route).await
+        let route =
+            move |router: &Router<Arc<Post>>| router.route_backend(backend, conn, to).map(Audience::only);
+        self.deliver(letter, Watched::No, when_full, route)
     }
 
     /// Tells the owner and the watchers that an agent is here; waits while the owner's mailbox is full.

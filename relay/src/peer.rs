@@ -163,7 +163,7 @@ impl Peer<'_> {
             Heard::Hello(claim) => Box::pin(self.login(*claim)).await?,
             Heard::Subscribe(wanted) => Box::pin(self.subscribe(text, wanted)).await?,
             Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len(), now.ms)? => {}
-            Heard::Forward(head, to) => self.forward(now, &head, text, &to).await?,
+            Heard::Forward(ref head, ref to) => self.forward(now, head, text, to).await?,
         }
         self.say_outputs().await?;
         Ok(class)
