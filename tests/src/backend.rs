@@ -66,6 +66,8 @@ pub enum Ending {
 pub struct Backend<P> {
     dialler: Dialler,
     print: Print,
+    /// Where the file can be had, best first.
+    sources: Value,
     /// Names the command, the job and the file: each kind of name counts by itself, so one text will do.
     id: CmdId,
     /// The number of the command; the agent's cursor says where to go on counting.
@@ -103,6 +105,7 @@ impl<P: FnMut(Progress)> Backend<P> {
         Ok(Self {
             dialler,
             print,
+            sources: json!([{"kind": "relay"}]),
             id,
             seq,
             cursor,
@@ -122,6 +125,12 @@ impl<P: FnMut(Progress)> Backend<P> {
     #[must_use]
     pub fn signed_by(self, signer: Signer) -> Self {
         Self { signer: Some(signer), ..self }
+    }
+
+    /// The file can be had elsewhere.
+    #[must_use]
+    pub fn with_sources(self, sources: Value) -> Self {
+        Self { sources, ..self }
     }
 
     /// Connects, again and again if need be, until the print has ended.
@@ -212,7 +221,7 @@ impl<P: FnMut(Progress)> Backend<P> {
         let Print { name, bytes, .. } = &self.print;
         let sha256 = Sha256Hex(Sha256::digest(bytes).into());
         let args = json!({
-            "job_id": self.id, "rev": 1, "owner": "demo", "start": start, "sources": [{"kind": "relay"}],
+            "job_id": self.id, "rev": 1, "owner": "demo", "start": start, "sources": self.sources,
             "file": {"file_id": self.id, "size": bytes.len(), "sha256": sha256, "chunk": CHUNK, "name": name},
         });
         let (id, seq, actor) = (self.id, self.seq, json!({"id": "demo", "role": "operator"}));

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod descriptor_store;
 pub mod dial;
 pub mod expected;
+pub mod file_server;
 pub mod pairing;
 pub mod permit;
 pub mod printer;

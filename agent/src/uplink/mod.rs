@@ -31,7 +31,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_agent_core::backoff::{Backoff, BackoffOptions, Jitter};
+use spoolway_agent_core::backoff::{BackoffOptions, Jitter};
+use spoolway_agent_core::link::Redial;
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::hello::{AgentInfo, Welcome};
 use spoolway_protocol::{PrinterId, Seq};
@@ -58,9 +59,6 @@ pub use login::this_agent;
 pub(crate) use post::{Answered, PostError, Poster};
 pub(crate) use probe::{Walk, walk};
 
-/// A session of this length was a good one: the next failure begins with short waits again. Less would let a relay that
-/// welcomes and drops be dialled without pause.
-const SETTLED: Duration = Duration::from_secs(30);
 /// How often a relay that does not want this agent is asked again; a person has to act first.
 const SLOWLY_MS: (u64, u64) = (240_000, 300_000);
 /// The longest wait that a relay can ask for.
@@ -195,7 +193,7 @@ pub async fn run(parts: UplinkParts, stop: CancellationToken) -> UplinkParts {
         standing: Standing::new(parts.clock.clone(), parts.relay.url.clone(), parts.view.clone()),
         events: Events::new(parts.store.clone(), jitter.draw()),
         stops: Stops::new(parts.stop.clone(), Seq(floor)),
-        backoff: Backoff::new(BackoffOptions::RECONNECT, jitter.draw()),
+        redial: Redial::new(BackoffOptions::RECONNECT, jitter.draw(), parts.clock.now()),
         jitter,
         parts,
         stop,
@@ -209,7 +207,7 @@ struct Uplink {
     standing: Standing,
     events: Events,
     stops: Stops,
-    backoff: Backoff,
+    redial: Redial,
     jitter: Jitter,
 }
 
@@ -254,20 +252,20 @@ impl Uplink {
             self.events.note_session(&self.parts.clock, outage);
         }
         let began = self.parts.clock.now();
+        self.redial.handle_up(began);
         let seed = self.jitter.draw();
-        let end = Session::new(&mut self.parts, (&mut self.events, &mut self.stops), socket, *welcome, seed)
-            .run(&self.stop)
-            .await;
-        if self.parts.clock.now().since(began) >= SETTLED {
-            self.backoff.reset();
-        }
+        let (end, has_served) =
+            Session::new(&mut self.parts, (&mut self.events, &mut self.stops), socket, *welcome, seed)
+                .run(&self.stop)
+                .await;
+        self.redial.handle_ended(self.parts.clock.now().since(began), has_served);
         end
     }
 
     /// How long to stay away.
     fn wait(&mut self, failure: &Failure, now: Moment) -> Duration {
         match failure.retry {
-            Retry::Backoff(wish_ms) => self.backoff.fail(now, wish_ms),
+            Retry::Backoff(wish_ms) => self.redial.wait(now, wish_ms),
             Retry::Slowly(wish_ms) => {
                 let (low, high) = SLOWLY_MS;
                 let wish_ms = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS);

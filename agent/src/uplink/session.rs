@@ -59,6 +59,8 @@ pub(super) struct Session<'a> {
     jitter: Jitter,
     dead: Duration,
     leave: Option<Leave>,
+    /// The owner was heard.
+    has_served: bool,
 }
 
 /// The relay asked everybody to leave.
@@ -114,6 +116,7 @@ impl<'a> Session<'a> {
             jitter: Jitter::new(seed),
             dead: Duration::from_millis(welcome.dead_ms),
             leave: None,
+            has_served: false,
             ports: Ports {
                 inbound: &parts.inbound,
                 outbound: &mut parts.outbound,
@@ -125,8 +128,8 @@ impl<'a> Session<'a> {
         session
     }
 
-    /// Carries until the session ends, then tells the desk.
-    pub(super) async fn run(mut self, stop: &CancellationToken) -> End {
+    /// Carries until the session ends, then tells the desk. Returns as well whether the owner was heard.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> (End, bool) {
         let end = loop {
             let happened = match self.plan() {
                 Ok(plan) => self.next(stop, &plan).await,
@@ -149,7 +152,7 @@ impl<'a> Session<'a> {
                 () = stop.cancelled() => drop(self.ports.inbound.try_send(Inbound::Disconnected)),
             }
         }
-        end
+        (end, self.has_served)
     }
 
     /// A request for a piece of a file belongs to the session that it was made in; receipts are welcome in any.
@@ -307,6 +310,7 @@ impl<'a> Session<'a> {
 
     fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
         let now = self.clock.now();
+        self.has_served |= matches!(arrival, Arrival::Desk(_) | Arrival::Ack(_));
         match arrival {
             Arrival::Desk(message) => self.hold(message),
             Arrival::Ack(ack) => self.events.handle_ack(now, &ack),

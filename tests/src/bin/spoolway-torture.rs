@@ -1,13 +1,13 @@
 //! Tries to break the house: `seeds` runs simulated prints on bad cables in virtual time, `relay-kill` kills the relay in
-//! the middle of a real one, `kill` the agent all the time, `isolation` disturbs everything around the printer thread, and
-//! `powercut` cuts the power of its disk.
+//! the middle of a real one, `kill` the agent all the time, `files` cuts links and kills processes while a file comes,
+//! `isolation` disturbs everything around the printer thread, and `powercut` cuts the power of its disk.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use spoolway_tests::bench::BenchRole;
 use spoolway_tests::demo::roles::{self, Role};
-use spoolway_tests::torture::{isolation, kill, powercut, relay, seeds};
+use spoolway_tests::torture::{files, isolation, kill, powercut, relay, seeds};
 
 /// Tries to break the house.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     /// Kills the agent again and again in the middle of prints, plays systemd's part, and holds what the printer did
     /// against the files.
     Kill(kill::Arguments),
+    /// Cuts the links of an agent and kills it and its relay while it fetches a file, from a server, through the relay or by both.
+    Files(files::Arguments),
     /// Cuts the power of an agent's disk at random block writes, and looks for everything that was promised. Needs root.
     #[command(name = "powercut")]
     PowerCut(powercut::Arguments),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Seeds(arguments) => seeds::main(&arguments),
         Command::Relay(arguments) => relay::main(&arguments),
         Command::Isolation(arguments) => told(isolation::run(&arguments)),
+        Command::Files(arguments) => told(files::run(&arguments)),
         Command::Kill(arguments) => told(kill::run(&arguments)),
         Command::PowerCut(arguments) => {
             told(spoolway_tests::bench::until_interrupted(powercut::run(&arguments)))

@@ -35,7 +35,7 @@ fn lines_of_code(source: &str) -> usize {
 
 #[test]
 fn the_backend_is_as_short_as_the_guide_says() {
-    for (source, most) in [(BACKEND, 235), (DIAL, 92)] {
+    for (source, most) in [(BACKEND, 241), (DIAL, 92)] {
         assert!(GUIDE.contains(&format!("{most} lines")), "the guide does not say {most}");
         assert!(lines_of_code(source) <= most, "{} lines, {most} promised", lines_of_code(source));
     }

@@ -12,6 +12,7 @@ mod dialects;
 mod doubt;
 mod farm;
 mod faults;
+mod files;
 mod forget;
 mod full_disk;
 mod grbl;

@@ -7,8 +7,10 @@ pub mod inbox;
 pub mod judge;
 pub mod lanes;
 pub mod outbox;
+pub mod redial;
 
 pub use handshake::{Handshake, HandshakeFailure, HandshakeOptions, HandshakeOutput};
 pub use heartbeat::{Heartbeats, HeartbeatsOutput};
 pub use inbox::{Arrival, Inbox, InboxOutput, InboxRow, RestoredRow, StoredAs};
 pub use outbox::{Outbox, OutboxOptions, OutboxOutput, Position, StoredEvent};
+pub use redial::Redial;
