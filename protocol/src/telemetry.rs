@@ -51,31 +51,31 @@ pub struct Readings {
     /// Layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<u32>,
-    /// Height in mm.
+    /// Height in mm that the job has reached with the lines that were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z: Option<f64>,
     /// Temperatures by heater (`tool0`, `bed`, `chamber`): actual and target, in degrees Celsius.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub t: BTreeMap<String, [f64; 2]>,
-    /// Part fan in percent.
+    /// Part fan in percent, as the job has set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fan: Option<f64>,
-    /// Speed factor in percent.
+    /// Speed factor in percent, as the job has set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed: Option<f64>,
-    /// Flow factor in percent.
+    /// Flow factor in percent, as the job has set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<f64>,
     /// Time to go, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta_s: Option<u64>,
-    /// Free places in the firmware's buffers.
+    /// Free places in the firmware's buffers, where it tells (`ok P15 B3`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buf: Option<Buffers>,
-    /// 99th percentile of the time in which the printer had no line to work on, in ms.
+    /// 99th percentile of the time between two acknowledged lines of this job, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ms_p99: Option<f64>,
-    /// 99.9th percentile of the time between two acknowledged lines of this job, in ms.
+    /// 99.9th percentile of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ms_p999: Option<f64>,
     /// Median time from a line's last byte to its acknowledgement, in ms.
@@ -132,7 +132,7 @@ pub struct WindowInForce {
 pub struct Buffers {
     /// Planner blocks.
     pub planner: u32,
-    /// Receive buffer lines.
+    /// Lines of the queue in front of it.
     pub rx: u32,
 }
 

@@ -8,7 +8,7 @@ use spoolway_agent_core::temperature::Reading;
 use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::{ActiveJob, PrinterState, PrinterSummary};
 use spoolway_protocol::raw::Extra;
-use spoolway_protocol::telemetry::{Readings, WindowInForce};
+use spoolway_protocol::telemetry::{Buffers, Readings, WindowInForce};
 use spoolway_protocol::{JobId, PrinterId};
 
 use super::book::Entry;
@@ -201,6 +201,11 @@ impl Clerk {
             pct: active.map(percent),
             line: active.map(|entry| entry.detail.line),
             layer: active.map(|entry| entry.detail.layer),
+            z: snapshot.height.filter(|_| measured).map(rounded),
+            fan: snapshot.dials.fan.filter(|_| measured).map(rounded),
+            speed: snapshot.dials.speed.filter(|_| measured).map(rounded),
+            flow: snapshot.dials.flow.filter(|_| measured).map(rounded),
+            buf: wire.room.filter(|_| measured).map(|(planner, rx)| Buffers { planner, rx }),
             eta_s: active.and_then(|entry| self.eta_s(entry, snapshot)),
             t: temperatures(snapshot),
             resend: Some(snapshot.stats.job_refusals),
@@ -208,6 +213,7 @@ impl Clerk {
             lines_per_s: Some(rounded(f64::from(snapshot.lines_per_s))),
             rtt_ms_p50: ms(wire.rtt_p50_us).filter(|_| measured),
             rtt_ms_p99: ms(wire.rtt_p99_us).filter(|_| measured),
+            gap_ms_p99: ms(wire.gap_p99_us).filter(|_| measured),
             gap_ms_p999: ms(wire.gap_p999_us).filter(|_| measured),
             starved_ms: ms(wire.starved_us).filter(|_| measured),
             resend_ratio: measured.then(|| (f64::from(wire.resend_ratio) * 1e6).round() / 1e6),

@@ -194,6 +194,7 @@ impl Conversation<'_> {
         self.published = now;
         let (progress, stats) = (self.streamer.progress(), self.streamer.stats());
         let (window, wire) = (self.streamer.window_in_force(), self.streamer.wire());
+        let modal = *self.streamer.modal();
         self.rates.update(now, stats.bytes_sent, progress.commands);
         if let Some(run) = self.run.as_mut() {
             run.progress = progress;
@@ -209,6 +210,8 @@ impl Conversation<'_> {
             snapshot.stats = stats;
             snapshot.window = Some(window);
             snapshot.wire = wire;
+            snapshot.height = modal.height();
+            snapshot.dials = modal.dials();
             snapshot.link_use = self.rates.link_use;
             snapshot.lines_per_s = self.rates.lines_per_s;
             snapshot.unsafe_yet = self.bench.make_safe;

@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::gcode::Dials;
 use spoolway_agent_core::prompt::Prompt;
 use spoolway_agent_core::stream::{InForce, Stats, WireFigures};
 use spoolway_agent_core::temperature::Temperatures;
@@ -171,6 +172,10 @@ pub struct Snapshot {
     pub window: Option<InForce>,
     /// How the wire does.
     pub wire: WireFigures,
+    /// Height in mm that the job has reached, where it is known.
+    pub height: Option<f64>,
+    /// What else it has set on the machine: part fan, speed and flow.
+    pub dials: Dials,
     /// The question that the firmware asks.
     pub prompt: Option<Arc<Prompt>>,
     /// The question that was closed last.
@@ -221,6 +226,8 @@ impl Default for Snapshot {
             unsafe_yet: false,
             window: None,
             wire: WireFigures::default(),
+            height: None,
+            dials: Dials::default(),
             prompt: None,
             prompt_closed: None,
             note: None,

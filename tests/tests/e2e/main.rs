@@ -39,6 +39,7 @@ mod reset;
 mod restart;
 mod rotation;
 mod safety;
+mod telemetry;
 mod thread;
 mod told;
 mod unverified;

@@ -1,5 +1,6 @@
 //! G-code as text: from a file's bytes to single commands, and from a command to the bytes on the wire.
 
+pub mod dials;
 pub mod filament;
 pub mod frame;
 pub mod line;
@@ -8,6 +9,7 @@ pub mod reader;
 pub mod scan;
 pub mod target;
 
+pub use dials::Dials;
 pub use filament::{FilamentCount, FilamentMeter};
 pub use frame::{Framing, checksum};
 pub use line::{LineError, Problem};

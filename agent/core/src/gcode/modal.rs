@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::pack::{Pack, Unpack};
 
+use super::dials::Dials;
+
 /// X, Y and Z come before it.
 const E: usize = 3;
 
@@ -22,11 +24,20 @@ pub struct Modal {
     relative_e: Option<bool>,
     inches: bool,
     tool: usize,
+    dials: Dials,
 }
 
 impl Default for Modal {
     fn default() -> Self {
-        Self { axes: [None; 4], feed: None, relative: false, relative_e: Some(false), inches: false, tool: 0 }
+        Self {
+            axes: [None; 4],
+            feed: None,
+            relative: false,
+            relative_e: Some(false),
+            inches: false,
+            tool: 0,
+            dials: Dials::default(),
+        }
     }
 }
 
@@ -42,6 +53,7 @@ impl Modal {
             (b'G', 90 | 91) => self.set_positioning(number as u32 == 91),
             (b'G', 92) => self.set_axes(rest),
             (b'M', 82 | 83) => self.relative_e = Some(number as u32 == 83),
+            (b'M', number) => self.dials.follow(number, rest),
             (b'T', tool) => self.tool = tool as usize,
             _ => {}
         }
@@ -56,6 +68,7 @@ impl Modal {
         to.maybe_bool(self.relative_e);
         to.bool(self.inches);
         to.u32(u32::try_from(self.tool).unwrap_or(u32::MAX));
+        self.dials.pack(to);
     }
 
     /// Reads what [`Modal::pack`] wrote.
@@ -66,7 +79,8 @@ impl Modal {
             *axis = from.maybe_f64()?;
         }
         let (feed, relative, relative_e) = (from.maybe_f64()?, from.bool()?, from.maybe_bool()?);
-        Some(Self { axes, feed, relative, relative_e, inches: from.bool()?, tool: from.u32()? as usize })
+        let (inches, tool) = (from.bool()?, from.u32()? as usize);
+        Some(Self { axes, feed, relative, relative_e, inches, tool, dials: Dials::unpack(from)? })
     }
 
     /// The tool in use.
@@ -75,10 +89,22 @@ impl Modal {
         self.tool
     }
 
+    /// Part fan, speed and flow.
+    #[must_use]
+    pub fn dials(&self) -> Dials {
+        self.dials
+    }
+
     /// X, Y, Z and E in millimetres, where they are known.
     #[must_use]
     pub fn axes(&self) -> [Option<f64>; 4] {
         self.axes
+    }
+
+    /// Z in millimetres, where it is known.
+    #[must_use]
+    pub fn height(&self) -> Option<f64> {
+        self.axes[2].filter(|_| !self.inches)
     }
 
     /// The feed rate in millimetres a minute, once one was given.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Moment;
+use crate::reply::Acknowledged;
 
 /// Buckets of one doubling.
 const STEPS: usize = 8;
@@ -75,7 +76,9 @@ pub struct WireFigures {
     pub rtt_p50_us: u64,
     /// The same: 99 of 100 are not above.
     pub rtt_p99_us: u64,
-    /// Between two acknowledged lines of the job: 999 of 1000 are not above.
+    /// Between two acknowledged lines of the job: 99 of 100 are not above.
+    pub gap_p99_us: u64,
+    /// The same: 999 of 1000 are not above.
     pub gap_p999_us: u64,
     /// How long the planner was probably empty in the middle of the job: the moves that were acknowledged would have taken
     /// less time, at their feed rates, than has passed.
@@ -84,6 +87,8 @@ pub struct WireFigures {
     pub starvations: u64,
     /// Lines written again, of all lines written.
     pub resend_ratio: f32,
+    /// Free blocks of the planner and free places of the queue, as the firmware has said last.
+    pub room: Option<(u32, u32)>,
 }
 
 /// Collects the figures.
@@ -95,6 +100,7 @@ pub(super) struct Figures {
     starvations: u64,
     /// When the planner runs empty if nothing more comes.
     planned_until: Option<Moment>,
+    room: Option<(u32, u32)>,
 }
 
 impl Figures {
@@ -102,6 +108,11 @@ impl Figures {
         self.rtt.clear();
         self.gap.clear();
         (self.starved, self.starvations, self.planned_until) = (Duration::ZERO, 0, None);
+    }
+
+    /// Firmwares that say `ok P15 B3` say both.
+    pub(super) fn hear_room(&mut self, acknowledged: &Acknowledged) {
+        self.room = acknowledged.planner_free.zip(acknowledged.queue_free).or(self.room);
     }
 
     pub(super) fn add_round_trip(&mut self, time: Duration) {
@@ -137,10 +148,12 @@ impl Figures {
         WireFigures {
             rtt_p50_us: self.rtt.share_us(0.5),
             rtt_p99_us: self.rtt.share_us(0.99),
+            gap_p99_us: self.gap.share_us(0.99),
             gap_p999_us: self.gap.share_us(0.999),
             starved_us: u64::try_from(self.starved.as_micros()).unwrap_or(u64::MAX),
             starvations: self.starvations,
             resend_ratio,
+            room: self.room,
         }
     }
 }

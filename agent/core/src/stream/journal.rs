@@ -16,7 +16,7 @@ use super::{Carried, Streamer};
 use crate::pack::{Pack, Unpack};
 
 /// The first bytes; the number rises when the layout does.
-const MAGIC: &[u8; 8] = b"SPOOLJ01";
+const MAGIC: &[u8; 8] = b"SPOOLJ02";
 /// Longest text about the conversation as a whole.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
 const SLOT_BYTES: usize = 8 * 1024;

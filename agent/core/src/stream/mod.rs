@@ -317,6 +317,7 @@ impl Streamer {
                 if let Some(found) = acknowledged.temperatures {
                     self.hear_temperatures(now, found);
                 }
+                self.figures.hear_room(&acknowledged);
                 if acknowledged.queue_free.is_some_and(|free| self.narrowing.hear_slots(free)) {
                     self.reach_anew();
                 }

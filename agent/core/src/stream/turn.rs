@@ -39,6 +39,12 @@ pub enum TurnError {
 }
 
 impl Streamer {
+    /// The modes that the job is in behind its last line that was framed.
+    #[must_use]
+    pub fn modal(&self) -> &Modal {
+        &self.modal
+    }
+
     /// Begins a job: numbering begins anew, then the lines that are fed are sent.
     ///
     /// # Errors
