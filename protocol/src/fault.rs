@@ -159,6 +159,8 @@ faults! {
         "Ask the backend's administrator; pairing again needs a person at the machine.";
     RelayBadSignature = "relay.bad_sig", "The relay did not accept the agent's signature.",
         "Check that the relay's address is the one the agent was paired with and that no proxy ends the TLS connection.";
+    RelayClientCert = "relay.client_cert", "The relay wants a client certificate of the agent, or does not take the one that was shown.",
+        "Set relay.client_cert to what the relay's operator asks for: \"own-key\", or the file of a certificate that is valid, meant for clients and issued by the authority that the relay trusts for it (tls.client_ca there).";
     RelayKeyRetired = "relay.key_retired", "The relay knows a newer key of this agent, and the time of this one is over.",
         "If the state folder came from a backup, put a newer one back; else say `sudo spoolway-agent forget`, pair anew, and have the old agent revoked at the relay.";
     IdentityRotating = "identity.rotating", "The agent's key cannot be changed now.",

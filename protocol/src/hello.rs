@@ -41,6 +41,10 @@ open_words!(
         CloneSuspected = "clone_suspected",
         /// The signature does not fit.
         BadSig = "bad_sig",
+        /// Whoever logs in here has to show a client certificate, and none was shown.
+        CertRequired = "cert_required",
+        /// The client certificate is not the agent's.
+        BadCert = "bad_cert",
         /// No common protocol.
         ProtoUnsupported = "proto_unsupported",
         /// The agent is too old.

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::hub::Hub;
 use crate::metrics::HandshakeFailure;
+use crate::tls::{Clients, Shown};
 use crate::web;
 
 /// How long to wait when the system has no descriptor left for another connection.
@@ -31,6 +32,8 @@ pub(crate) struct Door {
     pub(crate) hub: Arc<Hub>,
     /// TLS.
     pub(crate) tls: TlsAcceptor,
+    /// Whose certificates are wanted.
+    pub(crate) clients: Arc<Clients>,
     /// Everything that runs for a peer.
     pub(crate) tasks: TaskTracker,
     /// The relay is about to go: requests end with their answers.
@@ -45,6 +48,8 @@ pub(crate) struct Visit {
     pub(crate) address: SocketAddr,
     /// Keying material of this TLS session.
     pub(crate) exporter: [u8; EXPORTER_BYTES],
+    /// What its certificate says.
+    pub(crate) shown: Option<Shown>,
     /// Counts the socket for as long as it lives.
     pub(crate) counted: Arc<Counted>,
     /// Ends the connection from within.
@@ -166,9 +171,12 @@ impl Door {
         let place = handshakes.acquire_owned().await.ok()?;
         let outcome = timeout(self.patience(), Box::pin(self.shake_hands(stream))).await;
         let failure = match outcome {
-            Ok(Ok((stream, exporter))) => {
+            Ok(Ok((stream, exporter, shown))) => {
                 let place = Mutex::new(Some(place));
-                return Some((stream, Visit { address, exporter, counted, cut: Notify::new(), place }));
+                return Some((
+                    stream,
+                    Visit { address, exporter, shown, counted, cut: Notify::new(), place },
+                ));
             }
             Ok(Err(error)) => (HandshakeFailure::Tls, error.to_string()),
             Err(_) => (HandshakeFailure::Timeout, "too slow".to_owned()),
@@ -181,13 +189,14 @@ impl Door {
     async fn shake_hands(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, [u8; EXPORTER_BYTES])> {
+    ) -> io::Result<(TlsStream<TcpStream>, [u8; EXPORTER_BYTES], Option<Shown>)> {
         // Small frames are written whole; waiting for more would only delay them.
         stream.set_nodelay(true)?;
         let stream = self.tls.accept(stream).await?;
         let exporter = [0; EXPORTER_BYTES];
         let exporter = stream.get_ref().1.export_keying_material(exporter, EXPORTER_LABEL.as_bytes(), None);
-        Ok((stream, exporter.map_err(io::Error::other)?))
+        let shown = self.clients.shown(stream.get_ref().1.peer_certificates());
+        Ok((stream, exporter.map_err(io::Error::other)?, shown.map_err(io::Error::other)?))
     }
 }
 

@@ -3,21 +3,26 @@
 use spoolway_protocol::hello::RejectCode;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
-use spoolway_relay_registry::Standing;
 use spoolway_relay_registry::keys::{Worth, kid_of};
+use spoolway_relay_registry::{AgentRecord, Standing};
 
 use crate::auth::{Channel, is_signed_by};
 use crate::desk::DeskError;
 use crate::hub::Hub;
 use crate::security::Alarm;
 use crate::session::{Claim, Verdict};
+use crate::tls::Shown;
 
 /// How long an agent stays away when the relay is too busy to look at it.
 const BUSY_RETRY_MS: u64 = 5_000;
 
+/// What an agent is told that has to show a certificate and has not.
+pub(crate) const NO_CERTIFICATE: Verdict =
+    reject(RejectCode::CertRequired, None, "this relay asks its agents for a client certificate");
+
 /// Looks at a claim. The signature is checked before anything is said about the agent's standing that
 /// only its owner should know, and before its counter is touched.
-pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Verdict {
+pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>, shown: Option<&Shown>) -> Verdict {
     let hello = &claim.hello;
     if hub.is_draining() {
         return reject(RejectCode::Draining, Some(BUSY_RETRY_MS), "this relay is about to go");
@@ -61,6 +66,14 @@ pub(crate) async fn judge(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Ver
             return reject(RejectCode::CloneSuspected, None, alarm(SecurityKind::CloneSuspected, text));
         }
     }
+    match is_its_own(hub, &record, shown).await {
+        Err(_) => return busy(),
+        Ok(true) => {}
+        Ok(false) => {
+            let text = alarm(SecurityKind::AuthFailure, "the client certificate is of another key");
+            return reject(RejectCode::BadCert, None, text);
+        }
+    }
     if let Err(wait_ms) = hub.admission.login(&hello.agent_id, hub.clock.ms()) {
         return reject(RejectCode::RateLimited, Some(wait_ms), "this agent logs in too often");
     }
@@ -86,6 +99,18 @@ async fn worth_of_another(hub: &Hub, claim: &Claim, channel: Channel<'_>) -> Res
     Ok(signed.map_or(Worth::Foreign, |old| keys.worth(&old.key, hub.clock.now().unix_ms)))
 }
 
-fn reject(code: RejectCode, retry_after_ms: Option<u64>, message: &'static str) -> Verdict {
+/// Whether a certificate of a single key is of one of the agent's that are good: in the overlap it may be the other one than has signed.
+async fn is_its_own(hub: &Hub, agent: &AgentRecord, shown: Option<&Shown>) -> Result<bool, DeskError> {
+    let Some(&Shown::Key(key)) = shown else { return Ok(true) };
+    if key == agent.public_key {
+        return Ok(true);
+    }
+    let id = agent.id;
+    let keys = hub.desk.with(move |registry| registry.keys(&id)).await?.map_err(|_| DeskError::Failed)?;
+    let now_ms = hub.clock.now().unix_ms;
+    Ok(keys.is_some_and(|keys| matches!(keys.worth(&key, now_ms), Worth::Current | Worth::Overlap)))
+}
+
+const fn reject(code: RejectCode, retry_after_ms: Option<u64>, message: &'static str) -> Verdict {
     Verdict::Reject { code, retry_after_ms, message }
 }

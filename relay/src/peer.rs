@@ -6,7 +6,7 @@ mod entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spoolway_protocol::hello::{Binding, NackCode, close};
+use spoolway_protocol::hello::{Binding, NackCode, RejectCode, close};
 use spoolway_protocol::ids::SessionId;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
 use spoolway_protocol::security::SecurityKind;
@@ -29,7 +29,7 @@ use crate::router::{ConnId, NoRoute};
 use crate::session::{Heard, Output, Session};
 use crate::socket::{Carrier, FRAME_TOO_LARGE, Incoming, Reader, Socket};
 use crate::web::Dialled;
-use crate::{words, write};
+use crate::{login, words, write};
 
 /// How long a closed peer may take to answer the close frame.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -99,6 +99,10 @@ fn session_for(hub: &Hub, dialled: &Dialled) -> Result<Session, ring::error::Uns
     let id = SessionId::new(id).expect("32 hexadecimal digits are a name");
     Ok(match dialled {
         Dialled::Agent { nonce, .. } => Session::agent(now, &hub.options, id, nonce, Binding::Exporter),
+        Dialled::Bare => {
+            hub.metrics.count_word(Metric::Rejects, RejectCode::CertRequired.as_str());
+            Session::refused(now, &hub.options, id, login::NO_CERTIFICATE)
+        }
         Dialled::Backend { .. } => Session::backend(now, &hub.options, id),
     })
 }

@@ -1,47 +1,51 @@
-//! What changes while a relay runs: a renewed certificate, and other limits. Connected peers keep their session.
+//! What changes while a relay runs: a renewed certificate, whose certificates are wanted, and other limits. Connected peers keep their
+//! session.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use toml::Table;
 
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::hub::Hub;
-use crate::tls::Certificate;
+use crate::tls::{self, Certificate, Clients};
 
 const DAY_MS: u64 = 86_400_000;
-/// The settings that are taken over without a new start.
+/// The settings that are taken over without a new start, besides those of client certificates.
 const LIVE: &str = "limits";
 
-/// Two files, and the relay that uses them.
+/// What is renewed, and the relay that uses it.
 pub(crate) struct Renewal {
     /// Whose limits they are.
     pub(crate) hub: Arc<Hub>,
     /// The certificate in use.
     pub(crate) certificate: Arc<Certificate>,
+    /// Whose certificates are wanted.
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Renewal {
-    /// Looks at the certificate every `tls.reload_ms`, and takes over what `reloads` brings.
+    /// Looks at the files of TLS every `tls.reload_ms`, and takes over what `reloads` brings.
     pub(crate) async fn watch(self, mut config: Config, mut reloads: mpsc::Receiver<Config>) {
-        let mut seen = self.certificate.written_at();
+        let mut seen = self.written_at(&config.tls);
         let mut told_days = None;
         loop {
             self.look_at_its_end(config.tls.warn_days, &mut told_days);
             tokio::select! {
                 () = sleep(Duration::from_millis(config.tls.reload_ms)) => {
-                    let written = self.certificate.written_at();
-                    if written != seen && self.reload_certificate() {
+                    let written = self.written_at(&config.tls);
+                    if written != seen && self.reload_files(&config.tls) {
                         (seen, told_days) = (written, None);
                     }
                 }
                 Some(new) = reloads.recv() => {
                     self.take_over(&mut config, new);
-                    let written = self.certificate.written_at();
-                    if self.reload_certificate() {
+                    let written = self.written_at(&config.tls);
+                    if self.reload_files(&config.tls) {
                         (seen, told_days) = (written, None);
                     }
                 }
@@ -49,17 +53,27 @@ impl Renewal {
         }
     }
 
+    /// When the files were last written.
+    fn written_at(&self, tls: &Tls) -> (Option<(SystemTime, SystemTime)>, Option<SystemTime>) {
+        (self.certificate.written_at(), tls::written_at(Path::new(&tls.client_ca)))
+    }
+
     /// Certificate and key may be written one after the other: what does not fit together yet is looked at again.
-    fn reload_certificate(&self) -> bool {
-        let reloaded = self.certificate.reload();
-        match &reloaded {
+    fn reload_files(&self, tls: &Tls) -> bool {
+        let (own, theirs) = (self.certificate.reload(), self.clients.reload(tls));
+        match &own {
             Ok(()) => tracing::info!("certificate loaded"),
             Err(error) => tracing::warn!(%error, "the old certificate stays"),
         }
-        reloaded.is_ok()
+        if let Err(error) = &theirs {
+            tracing::warn!(%error, "whose certificates are wanted stays as it was");
+        }
+        own.is_ok() && theirs.is_ok()
     }
 
     fn take_over(&self, config: &mut Config, new: Config) {
+        let (certs, authorities) = (new.tls.client_certs, new.tls.client_ca.clone());
+        (config.tls.client_certs, config.tls.client_ca) = (certs, authorities);
         for section in differing(config, &new) {
             if section == LIVE {
                 config.limits = new.limits.clone();

@@ -21,7 +21,7 @@ use crate::listen::{self, Door};
 use crate::paths::Directories;
 use crate::reload::Renewal;
 use crate::tail::Tail;
-use crate::tls::{self, Certificate};
+use crate::tls::{self, Certificate, Clients};
 use crate::web;
 
 pub use crate::tls::LoadTlsError;
@@ -73,7 +73,9 @@ pub async fn run_from(
 ) -> anyhow::Result<()> {
     let certificate =
         Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
-    let tls = TlsAcceptor::from(Arc::new(tls::server_config(Arc::clone(&certificate))?));
+    let clients = Clients::load(&config.tls)?;
+    let tls = tls::server_config(Arc::clone(&certificate), Arc::clone(&clients))?;
+    let tls = TlsAcceptor::from(Arc::new(tls));
     let registry = config.registry_file(directories);
     let opened =
         SqliteRegistry::open(&registry).with_context(|| format!("registry {}", registry.display()))?;
@@ -95,7 +97,7 @@ pub async fn run_from(
     let side = TaskTracker::new();
     side.spawn(services.clone().run_until_cancelled_owned(act_on_changes(Arc::clone(&hub), changes)));
     side.spawn(services.clone().run_until_cancelled_owned(tell_gathered(Arc::clone(&hub))));
-    let renewal = Renewal { hub: Arc::clone(&hub), certificate };
+    let renewal = Renewal { hub: Arc::clone(&hub), certificate, clients: Arc::clone(&clients) };
     let watch = renewal.watch(config.clone(), reloads);
     side.spawn(services.clone().run_until_cancelled_owned(watch));
     if let Some(admin) = admin {
@@ -120,7 +122,7 @@ pub async fn run_from(
     let tasks = TaskTracker::new();
     let abort = CancellationToken::new();
     let (leave, abort_peers) = (stop.clone(), abort.clone());
-    let door = Door { hub: Arc::clone(&hub), tls, tasks: tasks.clone(), leave, abort: abort_peers };
+    let door = Door { hub: Arc::clone(&hub), tls, clients, tasks: tasks.clone(), leave, abort: abort_peers };
     let routes = web::routes(web::Front::new(door.clone(), config.pairing.clone()), more);
     listen::accept_until(stop, listener, door, routes).await;
     drain(&hub, &tasks, &abort, config.drain.within_ms).await;

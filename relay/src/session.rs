@@ -129,6 +129,13 @@ impl Session {
         session
     }
 
+    /// An agent has connected that is not even asked who it is.
+    pub fn refused(now: Now, options: &Options, id: SessionId, why: Verdict) -> Self {
+        let mut session = Self::new(Kind::Agent, options, id, State::Verifying);
+        session.handle_verdict(now, options, why);
+        session
+    }
+
     /// A backend has connected; its credential was checked with the upgrade.
     pub fn backend(now: Now, options: &Options, id: SessionId) -> Self {
         let mut session = Self::new(Kind::Backend, options, id, State::Closed);
@@ -341,6 +348,8 @@ fn close_of(code: &RejectCode) -> (u16, &'static str) {
         }
         RejectCode::Draining => (close::DRAIN, "draining"),
         RejectCode::RateLimited => (close::RATE_LIMITED, "rate limited"),
+        RejectCode::CertRequired => (close::PROTOCOL, "client certificate required"),
+        RejectCode::BadCert => (close::PROTOCOL, "bad client certificate"),
         RejectCode::BadSig | RejectCode::Unknown(_) => (close::PROTOCOL, "bad signature"),
     }
 }

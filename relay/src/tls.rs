@@ -1,5 +1,7 @@
 //! The server side of TLS: 1.3, or 1.2 with the extended master secret; the certificate is renewed without a restart.
 
+mod clients;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -34,10 +36,20 @@ pub enum LoadTlsError {
         /// What rustls said.
         source: rustls::Error,
     },
+    /// The authorities of client certificates cannot be used.
+    #[error("tls.client_ca = {}: {why}", file.display())]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The TLS library refuses its own defaults.
     #[error("TLS set-up failed: {0}")]
     Setup(#[from] rustls::Error),
 }
+
+pub(crate) use clients::{Clients, Shown};
 
 /// The certificate in use, and the files it came from.
 #[derive(Debug)]
@@ -76,9 +88,13 @@ impl Certificate {
 
     /// When the two files were last written; `None` while one of them is missing.
     pub(crate) fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
-        let modified = |file: &Path| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-        modified(&self.certificate).zip(modified(&self.key))
+        written_at(&self.certificate).zip(written_at(&self.key))
     }
+}
+
+/// When a file was last written; `None` while it is missing.
+pub(crate) fn written_at(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
 }
 
 impl ResolvesServerCert for Certificate {
@@ -91,10 +107,13 @@ impl ResolvesServerCert for Certificate {
 ///
 /// # Errors
 /// Only when the library refuses its own defaults.
-pub(crate) fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, LoadTlsError> {
+pub(crate) fn server_config(
+    certificate: Arc<Certificate>,
+    clients: Arc<Clients>,
+) -> Result<ServerConfig, LoadTlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(certificate);
     // Without it a TLS 1.2 exporter does not bind the channel (RFC 7627, section 1).
     config.require_ems = true;

@@ -15,7 +15,7 @@ use crate::config::Loaded;
 use crate::identity::Identity;
 use crate::local::{Client, TalkError};
 use crate::pairing::{Kept, KeptError, relay_of};
-use crate::uplink::{RelaySettings, Stage, Walk, walk};
+use crate::uplink::{Own, RelaySettings, Stage, Walk, walk};
 use crate::view::LinkView;
 use report::{Report, Step, Verdict};
 
@@ -37,13 +37,14 @@ pub(super) fn doctor(whereabouts: &Whereabouts, json: bool, out: &mut impl Write
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
     // As the agent does it: this machine's clock is not behind the last login.
-    if let Some(identity) = Identity::find(&loaded.config.state_dir) {
+    let identity_found = Identity::find(&loaded.config.state_dir);
+    if let Some(identity) = &identity_found {
         clock.raise_floor(identity.last_hello_ctr());
     }
     let kept = Kept::read(&loaded.config.state_dir);
     let relay = relay_of(&loaded.config, kept.as_ref().ok().and_then(Option::as_ref));
     let walked = match &relay {
-        Some(relay) => block_on(walk(relay, &clock))?,
+        Some(relay) => block_on(walk(relay, &clock, identity_found.as_ref().map(Own::of)))?,
         None => Walk::default(),
     };
     let mut steps = vec![settings(&loaded, &kept, relay.as_ref(), &walked)];

@@ -1,6 +1,7 @@
 //! What an operator can set, parsed once at the edge and trusted inside.
 
 mod backend;
+mod client_cert;
 mod load;
 mod nearest;
 mod preflight;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
+pub use client_cert::{ClientCert, ClientCertChoice};
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
 pub use preflight::{BedOrigin, Preflight};
 pub(crate) use proxy::ProxyAddress;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::client_cert::ClientCert;
 use super::proxy::Proxy;
 
 /// The relay and how far it is trusted.
@@ -17,6 +18,8 @@ pub struct Relay {
     pub ca_only: bool,
     /// Whether a login that is not bound to the TLS connection is accepted.
     pub allow_unbound: bool,
+    /// What it is shown when it asks for a client certificate.
+    pub client: ClientCert,
     /// Through which proxy it is reached.
     pub proxy: Proxy,
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice, preflight,
-    proxy, transfer,
+    BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice,
+    client_cert, preflight, proxy, transfer,
 };
 
 /// A value as it was given.
@@ -140,6 +140,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.relay.allow_unbound.to_string(),
     },
+    client_cert::CERT,
+    client_cert::KEY,
     proxy::PROXY,
     proxy::PASSWORD_FILE,
     Setting {

@@ -110,6 +110,7 @@ fn the_authority_of_a_pairing_is_found_where_it_was_moved() {
         ca_file: Some(ca.to_owned()),
         ca_only: false,
         allow_unbound: false,
+        client: config.relay.client.clone(),
         proxy: config.relay.proxy.clone(),
     };
     let places = places(&config);

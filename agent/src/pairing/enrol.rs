@@ -122,6 +122,7 @@ pub async fn enrol(
         ca_file: ca_file.clone(),
         ca_only: relay.ca_only,
         allow_unbound: false,
+        client: relay.client.clone(),
         proxy: relay.proxy.clone(),
     };
     let key = identity.key();

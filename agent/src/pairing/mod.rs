@@ -31,6 +31,7 @@ pub fn relay_of(config: &Config, kept: Option<&Kept>) -> Option<RelaySettings> {
             ca_file: config.relay.ca_file.clone().or_else(|| kept.ca_file.clone()),
             ca_only: config.relay.ca_only,
             allow_unbound: said.is_some_and(|said| said.allow_unbound) || config.relay.allow_unbound,
+            client: config.relay.client.clone(),
             proxy: config.relay.proxy.clone(),
         }),
     }

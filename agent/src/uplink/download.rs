@@ -24,6 +24,7 @@ use super::https_url::{HttpsUrl, HttpsUrlError};
 use super::retry_after::retry_after_ms;
 use super::way::{self, Secured, Whereto, in_time};
 use crate::clock::Clock;
+use crate::config::{ClientCert, ClientCertChoice};
 
 /// Largest head of an answer, and the most that is read ahead of what was granted.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -159,8 +160,10 @@ async fn ask(
     url: &HttpsUrl,
     whereto: Whereto,
 ) -> Result<(Response<Incoming>, Option<IpAddr>), DownloadNews> {
-    let at = RelaySettings { url: url.authority().clone(), ..relay.clone() };
-    let secured = way::go_to(&at, clock, &mut (), whereto).await;
+    // Who the agent is concerns the relay alone: nobody else is shown a certificate.
+    let client = ClientCert { choice: ClientCertChoice::Off, key_file: None };
+    let at = RelaySettings { url: url.authority().clone(), client, ..relay.clone() };
+    let secured = way::go_to(&at, clock, None, &mut (), whereto).await;
     let Secured { stream, peer, .. } = secured.map_err(|failure| failed(url, failure))?;
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_BYTES);

@@ -1,9 +1,10 @@
 //! Why there is no session: where it failed, the stable fault, and when to try again.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use spoolway_agent_core::link::HandshakeFailure;
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::Fault;
@@ -21,6 +22,21 @@ const REPEATED_CHARS: usize = 160;
 const RATE_LIMITED_MS: u64 = 30_000;
 /// Over how long to spread the return to a relay that has gone without saying over how long.
 const DRAIN_SPREAD_MS: u64 = 30_000;
+
+/// What a server says of a client's certificate; it looks at nobody else's (RFC 8446, section 6.2).
+const CLIENT_CERT_ALERTS: [AlertDescription; 10] = [
+    AlertDescription::NoCertificate,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::CertificateRequired,
+    // What the certificate is signed with, or the handshake, does not fit.
+    AlertDescription::DecryptError,
+];
 
 /// How far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +79,11 @@ impl Failure {
     pub(super) fn new(stage: Stage, fault: Fault, text: impl Into<String>) -> Self {
         let retry = match fault {
             // A proxy may lock an account whose password is wrong too often.
-            Fault::RelayUnpaired | Fault::RelayRevoked | Fault::RelayCloneSuspected | Fault::ProxyAuth => {
-                Retry::Slowly(None)
-            }
+            Fault::RelayUnpaired
+            | Fault::RelayRevoked
+            | Fault::RelayCloneSuspected
+            | Fault::RelayClientCert
+            | Fault::ProxyAuth => Retry::Slowly(None),
             _ => Retry::Backoff(None),
         };
         Self { stage, fault, text: text.into(), retry }
@@ -111,6 +129,9 @@ impl Failure {
                 "a web page answered in the relay's place",
             );
         }
+        if let Some(refused) = Self::of_alert(Stage::Tls, error) {
+            return refused;
+        }
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
             return Self::unreachable(Stage::Tls, format!("the TLS handshake failed: {error}"));
@@ -140,8 +161,28 @@ impl Failure {
         }
     }
 
+    /// The other end of TLS does not take what it was shown, or misses it. In TLS 1.3 that comes only behind the handshake (RFC 8446,
+    /// section 4.4.2.4), whatever is waited for by then.
+    pub(super) fn of_alert(stage: Stage, error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut error = Some(error);
+        while let Some(at) = error {
+            let inner = at.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref())
+                && CLIENT_CERT_ALERTS.contains(alert)
+            {
+                let text = format!("the relay refuses the client certificate, or misses one: {alert:?}");
+                return Some(Self::new(stage, Fault::RelayClientCert, text));
+            }
+            error = at.source();
+        }
+        None
+    }
+
     /// The websocket was refused.
     pub(super) fn websocket(error: &WsError) -> Self {
+        if let Some(refused) = Self::of_alert(Stage::Websocket, error) {
+            return refused;
+        }
         match error {
             WsError::Http(response) => {
                 let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();

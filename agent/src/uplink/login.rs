@@ -17,7 +17,7 @@ use super::failure::{Failure, Stage};
 use super::socket::{Dialled, Socket};
 use super::way::signed_host;
 use crate::clock::{Clock, machine_hash};
-use crate::identity::Identity;
+use crate::identity::{Identity, Key};
 use crate::store::OutboxStatus;
 
 /// The board's name on a Raspberry Pi (the device tree's `model`, which ends in a zero byte).
@@ -38,8 +38,11 @@ pub fn this_agent() -> AgentInfo {
 }
 
 /// Logs in on a connection that stands.
-pub(super) async fn login(parts: &UplinkParts, dialled: &mut Dialled) -> Result<Box<Welcome>, Failure> {
-    let key = parts.identity.key();
+pub(super) async fn login(
+    parts: &UplinkParts,
+    key: &Key,
+    dialled: &mut Dialled,
+) -> Result<Box<Welcome>, Failure> {
     let hello = hello(parts, key.kid()).await?;
     let options = HandshakeOptions {
         allow_unbound: parts.relay.allow_unbound,

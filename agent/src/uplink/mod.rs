@@ -4,6 +4,7 @@
 //! hangs, breaks or is flooded holds up nobody but itself.
 
 mod address;
+mod client_cert;
 mod download;
 mod events;
 mod failure;
@@ -41,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
-use crate::config::{Proxy, Relay, RelayUrl};
+use crate::config::{ClientCert, Proxy, Relay, RelayUrl};
 use crate::identity::Identity;
 use crate::printer::EmergencyStop;
 use crate::store::Store;
@@ -53,6 +54,7 @@ use socket::{Dialled, Socket};
 use standing::Standing;
 use stops::Stops;
 
+pub(crate) use client_cert::Own;
 pub(crate) use download::{Download, DownloadNews, Downloaded};
 pub(crate) use failure::Stage;
 pub use login::this_agent;
@@ -75,6 +77,8 @@ pub struct RelaySettings {
     pub ca_only: bool,
     /// Whether a login that is not bound to the TLS connection is accepted.
     pub allow_unbound: bool,
+    /// What it is shown when it asks for a client certificate.
+    pub client: ClientCert,
     /// Through which proxy it is reached.
     pub proxy: Proxy,
 }
@@ -88,6 +92,7 @@ impl RelaySettings {
             ca_file: relay.ca_file.clone(),
             ca_only: relay.ca_only,
             allow_unbound: relay.allow_unbound,
+            client: relay.client.clone(),
             proxy: relay.proxy.clone(),
         })
     }
@@ -279,7 +284,9 @@ impl Uplink {
 
 /// Dials and logs in.
 async fn enter(parts: &UplinkParts) -> Result<(Socket, Box<Welcome>), Failure> {
-    let mut dialled: Dialled = socket::dial(&parts.relay, &parts.clock, &mut ()).await?;
-    let welcome = login::login(parts, &mut dialled).await?;
+    // One key for both proofs, whatever becomes of the agent's key meanwhile.
+    let own = Own::of(&parts.identity);
+    let mut dialled: Dialled = socket::dial(&parts.relay, &parts.clock, Some(own.clone()), &mut ()).await?;
+    let welcome = login::login(parts, own.key(), &mut dialled).await?;
     Ok((dialled.socket, welcome))
 }

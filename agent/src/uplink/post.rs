@@ -1,5 +1,6 @@
 //! One signed request at a time to the relay, over HTTPS: what an agent says before it may have a session.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -95,13 +96,17 @@ impl Poster {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| Failure::unreachable(Stage::Request, error.to_string()))?;
         let answered = in_time(Stage::Request, exchange(&mut line.sender, request)).await?;
-        let answered = answered.map_err(|error| Failure::unreachable(Stage::Request, error))?;
+        let answered = answered.map_err(|error| {
+            let refused = Failure::of_alert(Stage::Request, error.as_ref());
+            refused.unwrap_or_else(|| Failure::unreachable(Stage::Request, error.to_string()))
+        })?;
         self.line = Some(line);
         Ok(answered)
     }
 
     async fn dial(&self) -> Result<Line, Failure> {
-        let Secured { stream, exporter, .. } = way::go(&self.relay, &self.clock, &mut ()).await?;
+        // No certificate of the agent's own: what is posted is signed with a key that is said in it.
+        let Secured { stream, exporter, .. } = way::go(&self.relay, &self.clock, None, &mut ()).await?;
         let shaken = in_time(Stage::Request, http1::handshake(TokioIo::new(stream))).await?;
         let (sender, connection) =
             shaken.map_err(|error| Failure::unreachable(Stage::Request, error.to_string()))?;
@@ -114,10 +119,9 @@ impl Poster {
 async fn exchange(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
-) -> Result<Answered, String> {
-    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+) -> Result<Answered, Box<dyn Error + Send + Sync>> {
+    let response = sender.send_request(request).await?;
     let (status, retry_after_ms) = (response.status().as_u16(), retry_after_ms(response.headers()));
     let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    Ok(Answered { status, retry_after_ms, body })
+    Ok(Answered { status, retry_after_ms, body: body?.to_bytes() })
 }

@@ -10,6 +10,7 @@ use spoolway_protocol::version::PROTO;
 use spoolway_protocol::{AgentId, Epoch, Fault, Seq};
 
 use super::RelaySettings;
+use super::client_cert::Own;
 use super::failure::{Failure, Stage};
 use super::login::{receive, this_agent};
 use super::socket::{self, Dialled};
@@ -46,16 +47,16 @@ impl Listener for Walk {
 }
 
 /// Goes until the relay asks who is there, and does not answer.
-pub(crate) async fn walk(relay: &RelaySettings, clock: &Clock) -> Walk {
+pub(crate) async fn walk(relay: &RelaySettings, clock: &Clock, own: Option<Own>) -> Walk {
     let mut walk = Walk::default();
-    if let Err(Failure { stage, fault, text, .. }) = go(relay, clock, &mut walk).await {
+    if let Err(Failure { stage, fault, text, .. }) = go(relay, clock, own, &mut walk).await {
         walk.ended = Some(Ended { stage, fault, text });
     }
     walk
 }
 
-async fn go(relay: &RelaySettings, clock: &Clock, walk: &mut Walk) -> Result<(), Failure> {
-    let mut dialled = socket::dial(relay, clock, walk).await?;
+async fn go(relay: &RelaySettings, clock: &Clock, own: Option<Own>, walk: &mut Walk) -> Result<(), Failure> {
+    let mut dialled = socket::dial(relay, clock, own, walk).await?;
     let asked = challenge(relay, clock, &mut dialled, walk).await;
     // Whether it is heard makes no difference any more.
     let _ = tokio::time::timeout(GOODBYE, dialled.socket.close(None)).await;

@@ -219,6 +219,7 @@ mod tests {
             ca_file: None,
             ca_only: false,
             allow_unbound: false,
+            client: Default::default(),
             proxy: Chosen::default(),
         }
     }

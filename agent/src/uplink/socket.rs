@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::RelaySettings;
+use super::client_cert::Own;
 use super::failure::{Failure, Stage};
 use super::way::{self, Listener, Secured, Stream, in_time};
 use crate::clock::Clock;
@@ -36,9 +37,10 @@ pub(super) struct Dialled {
 pub(super) async fn dial(
     relay: &RelaySettings,
     clock: &Clock,
+    own: Option<Own>,
     listener: &mut impl Listener,
 ) -> Result<Dialled, Failure> {
-    let Secured { stream, exporter, .. } = way::go(relay, clock, listener).await?;
+    let Secured { stream, exporter, .. } = way::go(relay, clock, own, listener).await?;
     let upgrade = client_async_with_config(request(&relay.url)?, stream, Some(frame_bounds()));
     let upgraded = in_time(Stage::Websocket, upgrade).await?;
     let (socket, _) = upgraded.map_err(|error| Failure::websocket(&error))?;

@@ -10,6 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::TlsConnector;
 
+use super::client_cert::Answer;
 use crate::clock::Clock;
 
 /// Why there is no TLS configuration.
@@ -41,6 +42,7 @@ pub(super) enum LoadTrustError {
 pub(super) fn connector(
     ca_file: Option<&Path>,
     ca_only: bool,
+    answer: Arc<Answer>,
     clock: Clock,
 ) -> Result<TlsConnector, LoadTrustError> {
     let roots = trusted(ca_file, ca_only, || {
@@ -54,7 +56,7 @@ pub(super) fn connector(
     let mut config = ClientConfig::builder_with_details(provider, Arc::new(Believed(clock)))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_client_cert_resolver(answer);
     // Without it an exporter of TLS 1.2 does not bind to this connection (RFC 7627, section 1).
     config.require_ems = true;
     Ok(TlsConnector::from(Arc::new(config)))
@@ -100,12 +102,16 @@ impl TimeProvider for Believed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ClientCert;
 
     #[test]
     fn a_bundle_that_is_none_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
         let clock = Clock::start().unwrap();
+        let connector = |path, only, clock| {
+            connector(path, only, Answer::by(&ClientCert::default(), None).unwrap(), clock)
+        };
         let error = connector(Some(&path), false, clock.clone()).err().unwrap();
         assert!(error.to_string().contains("ca.pem"), "{error}");
         std::fs::write(&path, "no certificate\n").unwrap();

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::RelaySettings;
 use super::address::is_public;
+use super::client_cert::{Answer, Own};
 use super::failure::{Failure, Stage};
 use super::first_bytes::FirstBytes;
 use super::proxy::Proxy;
@@ -80,19 +82,21 @@ impl Whereto {
 pub(super) async fn go(
     relay: &RelaySettings,
     clock: &Clock,
+    own: Option<Own>,
     listener: &mut impl Listener,
 ) -> Result<Secured, Failure> {
-    go_to(relay, clock, listener, Whereto::Anywhere).await
+    go_to(relay, clock, own, listener, Whereto::Anywhere).await
 }
 
 /// The same, where the name may not have any address.
 pub(super) async fn go_to(
     relay: &RelaySettings,
     clock: &Clock,
+    own: Option<Own>,
     listener: &mut impl Listener,
     whereto: Whereto,
 ) -> Result<Secured, Failure> {
-    let (connector, proxy) = prepared(relay, clock).await?;
+    let Prepared { connector, answer, proxy } = prepared(relay, clock, own).await?;
     let tcp = match &proxy {
         None => {
             let tcp = reach(&relay.url.host, relay.url.port, listener, whereto).await?;
@@ -120,19 +124,32 @@ pub(super) async fn go_to(
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",
     };
-    listener
-        .passed(Stage::Tls, format_args!("{version}, and the certificate is good for {}", relay.url.host));
+    let asked = answer.told();
+    listener.passed(
+        Stage::Tls,
+        format_args!("{version}, and the certificate is good for {}{asked}", relay.url.host),
+    );
     Ok(Secured { stream, exporter, peer })
 }
 
-/// Whom to trust, and which way to take: what has to be read from files first.
-async fn prepared(relay: &RelaySettings, clock: &Clock) -> Result<(TlsConnector, Option<Proxy>), Failure> {
+/// What has to be read from files first.
+struct Prepared {
+    /// Whom to trust.
+    connector: TlsConnector,
+    /// What is shown of oneself.
+    answer: Arc<Answer>,
+    /// Which way to take.
+    proxy: Option<Proxy>,
+}
+
+async fn prepared(relay: &RelaySettings, clock: &Clock, own: Option<Own>) -> Result<Prepared, Failure> {
     let (relay, clock) = (relay.clone(), clock.clone());
     let read = tokio::task::spawn_blocking(move || {
-        let connector = tls::connector(relay.ca_file.as_deref(), relay.ca_only, clock);
-        let connector = connector
-            .map_err(|error| Failure::new(Stage::Settings, Fault::ConfigBroken, error.to_string()))?;
-        Ok((connector, Proxy::of(&relay)?))
+        let broken = |text: String| Failure::new(Stage::Settings, Fault::ConfigBroken, text);
+        let answer = Answer::by(&relay.client, own).map_err(broken)?;
+        let connector = tls::connector(relay.ca_file.as_deref(), relay.ca_only, Arc::clone(&answer), clock);
+        let connector = connector.map_err(|error| broken(error.to_string()))?;
+        Ok(Prepared { connector, answer, proxy: Proxy::of(&relay)? })
     });
     read.await.map_err(|error| Failure::unreachable(Stage::Settings, error.to_string()))?
 }

@@ -10,7 +10,9 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
+use rustls::server::NoClientAuth;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::Route;
@@ -65,6 +67,17 @@ impl FakeRelay {
         key: KeyPair,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Self {
+        Self::start_asking(address, change, key, versions, Arc::new(NoClientAuth)).await
+    }
+
+    /// The same; it asks for client certificates as this verifier does.
+    pub(crate) async fn start_asking(
+        address: &str,
+        change: impl FnOnce(&mut CertificateParams),
+        key: KeyPair,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        asking: Arc<dyn ClientCertVerifier>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -77,7 +90,7 @@ impl FakeRelay {
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(asking)
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
         let listener = TcpListener::bind(address).await.unwrap();
@@ -153,6 +166,12 @@ fn agree(request: &Request, mut response: Response) -> Result<Response, ErrorRes
 }
 
 impl Peer {
+    /// The certificate that the agent has shown.
+    pub(crate) fn shown(&self) -> Option<CertificateDer<'static>> {
+        let chain = self.socket.get_ref().get_ref().1.peer_certificates();
+        chain.and_then(|chain| chain.first()).map(|own| own.clone().into_owned())
+    }
+
     pub(crate) async fn challenge(&mut self, binding: &str) {
         let body = json!({
             "nonce": STANDARD.encode(NONCE), "relay_id": "test", "relay_time_ms": now_ms(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered, Wishes};
 use spoolway_agent::clock::Clock;
-use spoolway_agent::config::Proxy;
+use spoolway_agent::config::{ClientCert, Proxy};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::printer::EmergencyStop;
 use spoolway_agent::store::{
@@ -52,6 +52,7 @@ impl Rig {
             ca_file: Some(relay.ca_file()),
             ca_only: false,
             allow_unbound: false,
+            client: ClientCert::default(),
             proxy: Proxy::default(),
         };
         change(&mut settings);

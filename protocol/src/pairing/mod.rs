@@ -289,7 +289,7 @@ pub struct Forget {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Stable word: `unknown`, `expired`, `conflict`, `bad_field`, `bad_sig`, `unauthorised`, `revoked`,
-    /// `retired`, `quarantined`, `rate_limited`, `busy`.
+    /// `retired`, `quarantined`, `cert_required`, `rate_limited`, `busy`.
     pub code: String,
     /// For a person.
     pub detail: String,

@@ -75,6 +75,7 @@ impl From<Denied> for Trouble {
         let text = denied.to_string();
         match denied {
             Denied::Stranger => Self::new(StatusCode::UNAUTHORIZED, "unauthorised", text),
+            Denied::NoCertificate => Self::new(StatusCode::FORBIDDEN, "cert_required", text),
             Denied::OtherHost => Self::new(StatusCode::MISDIRECTED_REQUEST, "unknown", text),
             Denied::NoAgent => Self::unknown(&text),
             Denied::NoFrame(_) => Self::bad(text),

@@ -78,6 +78,22 @@ pub struct Tls {
     pub reload_ms: u64,
     /// So many days before the certificate ends backends are warned; 0 is never.
     pub warn_days: u64,
+    /// Whether whoever connects is asked for a certificate of its own.
+    pub client_certs: ClientCerts,
+    /// PEM file with the authorities of client certificates; empty: only an agent's own key has one that counts.
+    pub client_ca: String,
+}
+
+/// Whether whoever connects is asked for a certificate of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCerts {
+    /// No.
+    Off,
+    /// Yes; one that is shown has to fit.
+    Ask,
+    /// Yes, and nobody logs in without.
+    Require,
 }
 
 /// Where agents and backends are registered.

@@ -20,9 +20,9 @@ use crate::{hub, login, words};
 
 impl Peer<'_> {
     pub(super) async fn login(&mut self, claim: Claim) -> Result<(), Done> {
-        let Dialled::Agent { nonce, host, exporter } = &*self.dialled else { return Err(Done) };
+        let Dialled::Agent { nonce, host, exporter, shown } = &*self.dialled else { return Err(Done) };
         let channel = Channel { nonce, host, exporter };
-        let verdict = login::judge(self.hub, &claim, channel).await;
+        let verdict = login::judge(self.hub, &claim, channel, shown.as_deref()).await;
         let agent = claim.hello.agent_id;
         match &verdict {
             Verdict::Welcome { owner } => {

@@ -37,6 +37,9 @@ pub enum Denied {
     /// No credential of a backend was shown, or a wrong one.
     #[error("a backend's credential is required")]
     Stranger,
+    /// A client certificate is required, and none was shown.
+    #[error("{}", upgrade::NO_CERTIFICATE)]
+    NoCertificate,
     /// Signed for a host that is not this relay.
     #[error("{}", upgrade::NOT_OUR_NAME.1)]
     OtherHost,
@@ -104,10 +107,11 @@ impl Gate {
     /// Whose credential a request has. One without is told of, as at the websocket.
     ///
     /// # Errors
-    /// It has none, or a wrong one.
+    /// It has none, or a wrong one; or a client certificate is required, and there is none.
     pub fn backend(&self, request: &Parts) -> Result<Credential, Denied> {
         let visit = visit(request)?;
         match self.front.backend(&request.headers) {
+            Some(_) if self.front.door.clients.misses_backends(visit.shown) => Err(Denied::NoCertificate),
             Some((backend, organisation)) => {
                 Ok(Credential { backend, organisation, visit: Arc::clone(visit) })
             }

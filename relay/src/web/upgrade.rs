@@ -23,9 +23,9 @@ use crate::auth;
 use crate::listen::{Counted, Visit};
 use crate::metrics::HandshakeFailure;
 use crate::security::{Alarm, Hearer};
-
 use crate::peer;
 use crate::socket::Socket;
+use crate::tls::Shown;
 
 /// Who has dialled, from path and headers.
 #[derive(Debug)]
@@ -35,10 +35,14 @@ pub(crate) enum Dialled {
         /// The challenge.
         nonce: [u8; NONCE_BYTES],
         /// The host it has dialled.
-        host: String,
+        host: Box<str>,
         /// Keying material of this TLS session.
         exporter: [u8; EXPORTER_BYTES],
+        /// What its certificate says, if it has shown one; apart, so that without it nothing is held.
+        shown: Option<Box<Shown>>,
     },
+    /// An agent that has to show a certificate and has not.
+    Bare,
     /// A backend that has shown its secret.
     Backend {
         /// The backend.
@@ -69,8 +73,12 @@ pub(super) async fn backend(
     if backend.is_none() {
         front.alarm_of_credential(request.headers(), visit.address.ip());
     }
-    let dialled = backend.map(|(id, organisation)| Dialled::Backend { id, organisation });
-    let dialled = dialled.ok_or((StatusCode::UNAUTHORIZED, "a backend's credential is required"));
+    let dialled = backend.ok_or((StatusCode::UNAUTHORIZED, "a backend's credential is required"));
+    let dialled =
+        dialled.and_then(|(id, organisation)| match front.door.clients.misses_backends(visit.shown) {
+            true => Err((StatusCode::FORBIDDEN, NO_CERTIFICATE)),
+            false => Ok(Dialled::Backend { id, organisation }),
+        });
     upgrade(front, visit, request, dialled)
 }
 
@@ -145,9 +153,17 @@ fn has_word(headers: &HeaderMap, name: &header::HeaderName, word: &str) -> bool 
 
 fn agent_of(front: &Front, visit: &Visit, headers: &HeaderMap) -> Result<Dialled, Refusal> {
     let host = front.host(headers).ok_or(NOT_OUR_NAME)?;
+    if front.door.clients.misses_agents(visit.shown) {
+        return Ok(Dialled::Bare);
+    }
     let nonce = auth::random().map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "no randomness"))?;
-    Ok(Dialled::Agent { nonce, host, exporter: visit.exporter })
+    let shown = visit.shown.map(Box::new);
+    Ok(Dialled::Agent { nonce, host: host.into(), exporter: visit.exporter, shown })
 }
+
+/// `tls.client_certs = "require"`, and there are authorities.
+pub(super) const NO_CERTIFICATE: &str =
+    "a client certificate of an authority that this relay trusts is required";
 
 /// An agent signs for the host that it has dialled.
 pub(super) const NOT_OUR_NAME: Refusal =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use spoolway_relay::config::{Config, DEFAULT_TOML};
+use spoolway_relay::config::{ClientCerts, Config, DEFAULT_TOML};
 use toml::{Table, Value};
 
 /// Numbers of which 0 means that there is no limit, or no time.
@@ -211,6 +211,11 @@ fn broken_rule(config: &Config) -> Option<(String, &'static str)> {
             "must name at least one host",
         ),
         (
+            config.tls.client_ca.is_empty() || config.tls.client_certs != ClientCerts::Off,
+            "tls.client_ca",
+            "is of use only where tls.client_certs is ask or require",
+        ),
+        (
             config.session.dead_ms > config.session.hb_ms,
             "session.dead_ms",
             "must be above session.hb_ms, or healthy peers are closed",
@@ -284,6 +289,10 @@ mod tests {
         assert!(error.contains("relay.toml") && error.contains("session.dead_ms = 5"), "{error}");
         let error = with_file("[limits]\nmax_sockets = \"many\"\n").unwrap_err().to_string();
         assert!(error.contains("relay.toml") && error.contains("many"), "{error}");
+        let error = with_file("[tls]\nclient_ca = \"/etc/ca.pem\"\n").unwrap_err().to_string();
+        assert!(error.contains("tls.client_ca") && error.contains("tls.client_certs"), "{error}");
+        let error = with_file("[tls]\nclient_certs = \"always\"\n").unwrap_err().to_string();
+        assert!(error.contains("client_certs") && error.contains("require"), "{error}");
         let error = with_file("limits = 3\n").unwrap_err().to_string();
         assert!(error.contains("relay.toml") && error.contains("no setting `limits`"), "{error}");
         let error = with_file("[limits\n").unwrap_err().to_string();

@@ -225,6 +225,7 @@ impl Handshake {
             RejectCode::KeyRetired => Fault::RelayKeyRetired,
             RejectCode::CloneSuspected => Fault::RelayCloneSuspected,
             RejectCode::BadSig => Fault::RelayBadSignature,
+            RejectCode::CertRequired | RejectCode::BadCert => Fault::RelayClientCert,
             RejectCode::ProtoUnsupported | RejectCode::UpdateRequired => Fault::RelayProto,
             RejectCode::Draining | RejectCode::RateLimited | RejectCode::Unknown(_) => {
                 Fault::RelayUnreachable

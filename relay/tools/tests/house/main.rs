@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
+mod client_certs;
 mod command;
 mod console;
 mod gateway;
@@ -11,6 +12,7 @@ mod limits;
 mod log;
 mod login;
 mod pairing;
+mod papers;
 mod push;
 mod rotation;
 mod security;

@@ -9,7 +9,8 @@ use futures_util::{SinkExt, StreamExt};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spoolway_protocol::AgentId;
@@ -32,14 +33,21 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
+use crate::papers::Paper;
+
 /// Far longer than anything here takes; only a hang reaches it.
-const HANG: Duration = Duration::from_secs(120);
+pub(crate) const HANG: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) bound: Bound,
     pub(crate) stop: CancellationToken,
     pub(crate) relay: JoinHandle<anyhow::Result<()>>,
+    /// Other settings for the relay that runs.
+    pub(crate) reloads: tokio::sync::mpsc::Sender<Config>,
+    /// Those that it was started with.
+    pub(crate) config: Config,
+    roots: RootCertStore,
     tls: TlsConnector,
 }
 
@@ -88,8 +96,9 @@ impl World {
         let (ready, bound) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let token = stop.clone();
+        let (reloads_in, reloads) = tokio::sync::mpsc::channel(1);
+        let settings = config.clone();
         let relay = tokio::spawn(async move {
-            let (_, reloads) = tokio::sync::mpsc::channel(1);
             let outside =
                 Outside { reloads, tail: Tail::default(), more: Some(spoolway_relay_gateway::routes) };
             run_from(config, &directories, token, Some(ready), outside).await
@@ -97,13 +106,13 @@ impl World {
         let bound = bound.await.expect("the relay is up");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(files.ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { dir, bound, stop, relay, tls: TlsConnector::from(Arc::new(tls)) }
+        let tls = connector(&roots, rustls::DEFAULT_VERSIONS, None);
+        Self { dir, bound, stop, relay, reloads: reloads_in, config: settings, roots, tls }
+    }
+
+    /// From now on whoever connects speaks this version of TLS, and shows this certificate where it is asked for one.
+    pub(crate) fn show(&mut self, version: &'static SupportedProtocolVersion, paper: Option<Paper>) {
+        self.tls = connector(&self.roots, &[version], paper);
     }
 
     pub(crate) fn registry(&self) -> SqliteRegistry {
@@ -216,6 +225,27 @@ impl World {
         let value = page.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("{line} in {page}"))
     }
+}
+
+fn connector(
+    roots: &RootCertStore,
+    versions: &[&'static SupportedProtocolVersion],
+    paper: Option<Paper>,
+) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots.clone());
+    let tls = match paper {
+        Some(Paper { chain, key }) => {
+            let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+            // It is not looked at whether the two belong together.
+            tls.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
+        }
+        None => tls.with_no_client_auth(),
+    };
+    TlsConnector::from(Arc::new(tls))
 }
 
 impl Drop for World {
