@@ -171,3 +171,22 @@ async fn a_machine_that_has_no_relay_is_not_ill() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.starts_with("warning  settings    no relay is named"), "{told}");
 }
+
+#[tokio::test]
+async fn a_relay_that_wants_a_certificate_is_named() {
+    let relay = FakeRelay::start().await;
+    let (url, ca) = (format!("wss://localhost:{}", relay.port), relay.ca_file());
+    let doctor =
+        Doctor::of(&format!("url = \"{url}\"\nca_file = \"{}\"\nclient_cert = \"off\"", ca.display()));
+    let say = async {
+        loop {
+            let mut peer = relay.accept().await;
+            peer.say("reject", serde_json::json!({"code": "cert_required", "message": "show one"})).await;
+            peer.is_closed().await;
+        }
+    };
+    tokio::select! {
+        () = doctor.finds("identity", "relay.client_cert", 1) => {}
+        () = say => unreachable!("it serves for ever"),
+    }
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod carry;
+mod client_certs;
 mod doctor;
 mod login;
 mod relay;

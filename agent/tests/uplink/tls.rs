@@ -12,7 +12,7 @@ use crate::rig::Rig;
 /// Made for this test alone: `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 | openssl pkcs8 -topk8 -nocrypt -outform DER`.
 const RSA: &[u8] = include_bytes!("rsa-4096.p8");
 
-fn keys() -> [KeyPair; 4] {
+pub(crate) fn keys() -> [KeyPair; 4] {
     let rsa = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(RSA), &PKCS_RSA_SHA512);
     let others = [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519];
     let [p256, p384, ed25519] = others.map(|kind| KeyPair::generate_for(kind).unwrap());

@@ -25,6 +25,11 @@ pub(crate) struct LoneRelay {
 impl LoneRelay {
     /// One that goes by this host name.
     pub(crate) async fn start(host: &str) -> Self {
+        Self::start_with(host, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(host: &str, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let directories = Directories::at(dir.path().join("relay"));
         certs::init(&directories.tls(), &[host.into()]).unwrap();
@@ -32,6 +37,7 @@ impl LoneRelay {
         config.listen.address = "127.0.0.1:0".into();
         config.admin.address = String::new();
         config.relay.hosts = vec![host.into()];
+        change(&mut config);
         let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
         let backend = BackendRecord {
             id: "farm".parse().unwrap(),

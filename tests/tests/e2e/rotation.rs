@@ -12,6 +12,7 @@ use spoolway_agent::identity::Identity;
 use spoolway_agent::local::Client;
 use spoolway_protocol::identity::link_bytes;
 use spoolway_protocol::{AgentId, CmdId};
+use spoolway_relay::config::{ClientCerts, Config};
 use spoolway_relay_registry::{AgentKeys, Registry};
 use spoolway_tests::agent_program::{AgentProcess, AgentProgram, AgentSetup};
 use spoolway_tests::dial::{Dialler, Frame, Relay, Socket};
@@ -86,7 +87,16 @@ fn followed(agent: AgentId, known: &[u8; 32], changed: &Value) -> [u8; 32] {
 
 #[tokio::test]
 async fn the_owner_has_the_key_replaced_and_can_follow_it_and_not_again_within_a_week() {
-    let relay = LoneRelay::start("localhost").await;
+    is_replaced_and_followed(LoneRelay::start("localhost").await).await;
+}
+
+#[tokio::test]
+async fn the_same_where_the_relay_requires_a_certificate_of_the_agents_key() {
+    let require = |config: &mut Config| config.tls.client_certs = ClientCerts::Require;
+    is_replaced_and_followed(LoneRelay::start_with("localhost", require).await).await;
+}
+
+async fn is_replaced_and_followed(relay: LoneRelay) {
     let identity = relay.pair_agent();
     let (agent, first) = (identity.agent_id(), identity.public_key());
     let mut farm = owner(&relay).await;
