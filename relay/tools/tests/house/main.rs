@@ -6,6 +6,7 @@ mod client_certs;
 mod command;
 mod console;
 mod gateway;
+mod hello_bytes;
 mod hostile;
 mod http;
 mod limits;
