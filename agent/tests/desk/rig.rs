@@ -86,6 +86,7 @@ impl Rig {
             ca_file: Some(server.ca_file()),
             ca_only: false,
             allow_unbound: false,
+            client: Default::default(),
             proxy: config::Proxy { choice: config::ProxyChoice::Straight, password_file: None },
         };
         let clock = Clock::start().unwrap();

@@ -22,8 +22,8 @@ use super::Front;
 use crate::auth;
 use crate::listen::{Counted, Visit};
 use crate::metrics::HandshakeFailure;
-use crate::security::{Alarm, Hearer};
 use crate::peer;
+use crate::security::{Alarm, Hearer};
 use crate::socket::Socket;
 use crate::tls::Shown;
 

@@ -51,6 +51,7 @@ impl Bench {
             ca_file: Some(self.ca()),
             ca_only: false,
             allow_unbound: false,
+            client: Default::default(),
             proxy: Proxy::default(),
         }
     }
