@@ -9,7 +9,7 @@ use spoolway_protocol::security::SecurityKind;
 use crate::mailbox::{Class, Displaced};
 
 /// The most words that a label has.
-const MOST_WORDS: usize = 9;
+const MOST_WORDS: usize = 11;
 /// Of a metric without a label.
 const NO_LABEL: (&str, &[&str]) = ("", &[""]);
 const CLASS: (&str, &[&str]) = ("class", &["reliable", "bulk", "telemetry", "log"]);
