@@ -300,6 +300,8 @@ impl<'a> Session<'a> {
                 self.arrived(incoming::binary(&bytes, &self.agent, &self.mint.owner))
             }
             Some(Ok(Frame::Close(Some(close)))) => {
+                // Whoever is sent away does not come back at once, whatever was said before.
+                self.has_served = false;
                 Err(self.gone(Failure::closed(Stage::Session, close.code.into(), &close.reason)))
             }
             Some(Ok(Frame::Close(None))) | None => Err(self.lost("the relay closed the connection")),
