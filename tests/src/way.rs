@@ -1,4 +1,4 @@
-//! A TCP way to the relay that can be broken: it swallows everything, or nobody gets through.
+//! A TCP way that can be broken: it swallows everything, or nobody gets through; and that is as slow as one wishes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -36,6 +36,7 @@ struct Shared {
     target: AtomicU16,
     passage: AtomicU8,
     swallowed: AtomicU64,
+    bytes_per_s: AtomicU64,
     is_over: AtomicBool,
 }
 
@@ -75,6 +76,11 @@ impl Way {
     /// Makes it so. A connection of which something was swallowed is cut once things pass again.
     pub fn set(&self, passage: Passage) {
         self.shared.passage.store(passage as u8, Ordering::Release);
+    }
+
+    /// Each connection carries no more than this in each direction from now on; 0: as much as it can.
+    pub fn limit(&self, bytes_per_s: u64) {
+        self.shared.bytes_per_s.store(bytes_per_s, Ordering::Release);
     }
 
     /// Bytes that came and went nowhere.
@@ -118,6 +124,14 @@ impl Shared {
         self.carry(host, Some(relay));
     }
 
+    /// As long as so many bytes take on a way of this speed.
+    fn pace(&self, count: usize) {
+        let bytes_per_s = self.bytes_per_s.load(Ordering::Acquire);
+        if bytes_per_s > 0 {
+            thread::sleep(Duration::from_secs_f64(count as f64 / bytes_per_s as f64));
+        }
+    }
+
     /// Carries until either end is closed or the way is cut.
     fn carry(&self, mut from: TcpStream, mut to: Option<TcpStream>) {
         // Without a time-out the end would not be noticed; the carrying itself does not need it.
@@ -146,6 +160,7 @@ impl Shared {
             if to.as_mut().is_none_or(|to| to.write_all(&buffer[..count]).is_err()) {
                 break;
             }
+            self.pace(count);
         }
         for end in [Some(from), to].into_iter().flatten() {
             // It may be gone already.

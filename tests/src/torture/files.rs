@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Both ways are cut this often, in milliseconds.
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub cut_every_ms: u64,
+    /// What each way carries in a second, in MiB; 0: as much as it can.
+    #[arg(long, default_value_t = 20)]
+    pub mib_per_s: u32,
     /// At every so many cuts the agent is killed; 0: never.
     #[arg(long, default_value_t = 7)]
     pub agent_dies_every: u32,
@@ -167,6 +170,9 @@ pub async fn fetch(program: &Path, arguments: &Arguments) -> anyhow::Result<Repo
     let (mut house, agent, token) = House::build(program)?;
     let server = FileServer::start(Arc::clone(&file), &house.ca_file()).await?;
     house.to_server.lead_to(server.port());
+    for way in [&house.to_relay, &house.to_server] {
+        way.limit(u64::from(arguments.mib_per_s) << 20);
+    }
     house.start_agent()?;
     let https =
         json!({"kind": "https", "url": format!("https://{HOST}:{}/file?sig=1", house.to_server.port())});

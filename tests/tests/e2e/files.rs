@@ -7,7 +7,8 @@ use spoolway_tests::torture::files::{Arguments, By, Report, fetch};
 const TORTURE: &str = env!("CARGO_BIN_EXE_spoolway-torture");
 
 fn arguments(by: By) -> Arguments {
-    Arguments { mib: 64, by, cut_every_ms: 3_000, agent_dies_every: 0, relay_dies_every: 0 }
+    // At this speed it takes ten seconds, however quick the machine is.
+    Arguments { mib: 64, by, cut_every_ms: 2_000, mib_per_s: 6, agent_dies_every: 0, relay_dies_every: 0 }
 }
 
 async fn fetched(arguments: Arguments) -> Report {
