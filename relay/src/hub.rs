@@ -1,26 +1,30 @@
 //! What every peer of a relay shares: the router with the peers' mailboxes, the registry's desk, counters, clock.
 
+mod deliver;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use spoolway_protocol::hello::{Drain, NackCode, close};
 use spoolway_protocol::security::SecurityKind;
-use spoolway_protocol::{Address, AgentId, BackendId, Route};
+use spoolway_protocol::{BackendId, Route};
 use spoolway_relay_registry::Standing;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::desk::{Change, Desk};
-use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter, Refused};
+use crate::mailbox::{Bound, Bounds, Class, Displaced, Farewell, Letter};
 use crate::metrics::{Gauges, Metric, Metrics};
 use crate::post::{Caller, Post};
-use crate::router::{Audience, ConnId, NoRoute, Router};
+use crate::router::{ConnId, Router};
 use crate::security::Gathered;
 use crate::session::Options;
 use crate::tail::Tail;
 use crate::words;
+
+pub(crate) use deliver::{Sent, Watched};
 
 const SLOW: Farewell = Farewell { code: close::SLOW_CONSUMER, reason: "too slow for its subscription" };
 const REVOKED: Farewell = Farewell { code: close::REVOKED, reason: "revoked" };
@@ -54,30 +58,6 @@ pub(crate) struct Hub {
     gathered: Mutex<Gathered>,
     /// When the certificate in use ends, unix ms; 0 when nobody knows.
     pub(crate) certificate_ends_ms: AtomicU64,
-}
-
-/// What is done with a letter that finds the mailbox full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenFull {
-    /// Its sender waits for its turn.
-    Wait,
-    /// Its sender is told `busy`.
-    Busy,
-}
-
-/// Who gets a copy of a letter besides its receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watched<'a> {
-    /// Nobody.
-    No,
-    /// Watchers, once the owner is there: events that the owner does not get yet will come again.
-    WithOwner,
-    /// Watchers.
-    Always,
-    /// Guests: it answers a command.
-    Answer,
-    /// Nobody; it is about this file, and a guest that sends it is its receiver.
-    File(&'a str),
 }
 
 impl Hub {
@@ -148,122 +128,6 @@ impl Hub {
         (ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed)), Arc::new(post))
     }
 
-    /// Passes a frame of an agent to its owner; waits while the owner's mailbox is full, so that reading an agent stops when what its
-    /// owner can take is spent.
-    ///
-    /// # Errors
-    /// Says why it went nowhere.
-    pub(crate) fn forward_agent<'a>(
-        &'a self,
-        (agent, conn): (&'a AgentId, ConnId),
-        to: &'a Address,
-        letter: Letter,
-        watched: Watched<'a>,
-    ) -> impl Future<Output = Result<(), NoRoute>> + use<'a> {
-        let route = move |router: &Router<Arc<Post>>| match watched {
-            Watched::Answer => router.route_answer(agent, conn, to),
-            Watched::File(file) => router.route_file(agent, conn, to, file),
-            _ => router.route_agent(agent, conn, to),
-        };
-        self.deliver(letter, watched, WhenFull::Wait, route)
-    }
-
-    /// Passes a frame of a backend to an agent it owns. A full mailbox is `busy`, so that one slow agent does not hold up the
-    /// others; only for chunks the backend waits.
-    ///
-    /// # Errors
-    /// Says why it went nowhere.
-    pub(crate) fn forward_backend<'a>(
-        &'a self,
-        (backend, conn): (&'a BackendId, ConnId),
-        to: &'a Address,
-        letter: Letter,
-    ) -> impl Future<Output = Result<(), NoRoute>> + use<'a> {
-        let when_full = if letter.class == Class::Bulk { WhenFull::Wait } else { WhenFull::Busy };
-        let route =
-            move |router: &Router<Arc<Post>>| router.route_backend(backend, conn, to).map(Audience::only);
-        self.deliver(letter, Watched::No, when_full, route)
-    }
-
-    /// Tells the owner and the watchers that an agent is here; waits while the owner's mailbox is full.
-    pub(crate) async fn announce_up(&self, agent: &AgentId) {
-        let Some((up, _)) = self.router().presence(agent) else { return };
-        let letter = Letter::own(&*up, self.clock.ms());
-        // Whoever has come in its place says so itself.
-        let route = |router: &Router<Arc<Post>>| match router.presence(agent) {
-            Some((now, audience)) if Arc::ptr_eq(&now, &up) => Ok(audience),
-            _ => Err(NoRoute::Stale),
-        };
-        // Without an owner, its next process hears it.
-        let _ = self.deliver(letter, Watched::Always, WhenFull::Wait, route).await;
-    }
-
-    /// Tells everybody that an agent is gone, unless it is back by then.
-    pub(crate) async fn announce_down(&self, agent: &AgentId, audience: Audience<Arc<Post>>, down: String) {
-        let route = |router: &Router<Arc<Post>>| match router.agent(agent) {
-            Some(_) => Err(NoRoute::Stale),
-            None => Ok(audience.clone()),
-        };
-        let letter = Letter::own(down, self.clock.ms());
-        let _ = self.deliver(letter, Watched::Always, WhenFull::Wait, route).await;
-    }
-
-    /// Puts a letter into the mailbox to which `route` leads at that moment.
-    async fn deliver(
-        &self,
-        mut letter: Letter,
-        mut watched: Watched<'_>,
-        when_full: WhenFull,
-        route: impl Fn(&Router<Arc<Post>>) -> Result<Audience<Arc<Post>>, NoRoute>,
-    ) -> Result<(), NoRoute> {
-        let (class, mut turn) = (letter.class, None);
-        loop {
-            let full = {
-                // Look and push under the table's lock: what comes and goes between them would be told in the wrong order.
-                let router = self.router();
-                let Audience { server, watchers } = match route(&router) {
-                    Err(NoRoute::Refused(NackCode::Offline)) => {
-                        Audience { server: None, watchers: Vec::new() }
-                    }
-                    routed => routed?,
-                };
-                let is_heard = watched == Watched::Answer && !watchers.is_empty();
-                if server.is_some() || matches!(watched, Watched::Always | Watched::Answer) {
-                    let watched = std::mem::replace(&mut watched, Watched::No);
-                    self.copy_to(if watched == Watched::No { &[] } else { &watchers }, &letter);
-                }
-                let Some(post) = server else {
-                    return if is_heard { Ok(()) } else { self.nobody_home(class) };
-                };
-                match post.push(letter, turn.as_ref()) {
-                    Ok(displaced) => return self.taken(class, displaced),
-                    Err(Refused::Closed) => return self.nobody_home(class),
-                    Err(Refused::Full(back)) => letter = back,
-                }
-                post
-            };
-            if when_full == WhenFull::Busy {
-                return Err(NoRoute::Refused(NackCode::Busy));
-            }
-            self.metrics.count(Metric::Waits);
-            turn = full.turn(class).await;
-        }
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "it is how a delivery ends")]
-    fn taken(&self, class: Class, displaced: Displaced) -> Result<(), NoRoute> {
-        self.metrics.displaced(class, displaced);
-        Ok(())
-    }
-
-    /// What may be lost is dropped without a word when nobody is there.
-    fn nobody_home(&self, class: Class) -> Result<(), NoRoute> {
-        match class.is_lossy() {
-            true => self.taken(class, Displaced { coalesced: false, dropped: 1 }),
-            false => Err(NoRoute::Refused(NackCode::Offline)),
-        }
-    }
-
     /// The TTL of a letter ran out before it could be written: its sender hears it, if it is still there.
     pub(crate) fn expire(&self, letter: &Letter) {
         let (Some(text), Some(sender)) = (letter.passed(), letter.sender) else { return };
@@ -279,20 +143,6 @@ impl Hub {
             let nack = words::nack(head.id, NackCode::Expired, head.to.unwrap_or_default());
             // Whoever does not read his answers has no use for this one.
             let _ = post.push(Letter::own(nack, self.clock.ms()), None);
-        }
-    }
-
-    /// Watchers never hold up an agent: one that is full is closed, and may subscribe again.
-    fn copy_to(&self, watchers: &[Arc<Post>], letter: &Letter) {
-        for post in watchers {
-            match post.push(letter.clone(), None) {
-                Ok(displaced) => self.metrics.displaced(letter.class, displaced),
-                Err(Refused::Closed) => {}
-                Err(Refused::Full(_)) => {
-                    self.metrics.count(Metric::SlowPeers);
-                    post.close(SLOW, false);
-                }
-            }
         }
     }
 

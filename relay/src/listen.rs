@@ -1,9 +1,12 @@
 //! From a TCP connection to TLS: a bounded number of handshakes at a time, each under a time limit.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -146,8 +149,7 @@ impl Door {
 
     /// Runs something for a peer.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let (abort, future) = (self.abort.clone(), Box::pin(future));
-        self.tasks.spawn(async move { abort.run_until_cancelled_owned(future).await });
+        self.tasks.spawn(until_stopped(self.abort.clone(), Box::pin(future)));
     }
 
     /// How long each stage of getting in may take.
@@ -198,6 +200,21 @@ impl Door {
         let shown = self.clients.shown(stream.get_ref().1.peer_certificates());
         Ok((stream, exporter.map_err(io::Error::other)?, shown.map_err(io::Error::other)?))
     }
+}
+
+/// Runs it until `stop`, which is told once whom to wake: one task asks for both, so that what wakes it for the future costs no look at
+/// `stop` beyond a flag.
+async fn until_stopped(stop: CancellationToken, mut future: Pin<Box<impl Future<Output = ()>>>) {
+    let mut stopped = pin!(stop.cancelled());
+    let mut is_told = false;
+    poll_fn(|cx| {
+        let is_asked = !std::mem::replace(&mut is_told, true) || stop.is_cancelled();
+        if is_asked && stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        future.as_mut().poll(cx)
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 mod bell;
 mod entry;
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use spoolway_protocol::hello::{Binding, NackCode, RejectCode, close};
@@ -19,7 +22,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 use self::bell::Bell;
 use crate::auth;
 use crate::clock::Now;
-use crate::hub::{Hub, Watched};
+use crate::hub::{Hub, Sent, Watched};
 use crate::limits::Allowance;
 use crate::listen::Counted;
 use crate::mailbox::{Class, Displaced, Farewell, Letter, Refused};
@@ -54,11 +57,16 @@ pub(crate) async fn serve<S: Carrier>(
     let mut peer = Peer { hub: &hub, conn, post, dialled, counted, session, seat, allowance };
     let own_post = Arc::clone(&peer.post);
     let (mut reader, writer) = socket.split();
-    let mut write = std::pin::pin!(write::write_all(&hub, &own_post, writer));
-    let is_written = tokio::select! {
-        biased;
-        () = peer.read_all(&mut reader) => false,
-        () = &mut write => true,
+    let mut write = pin!(write::write_all(&hub, &own_post, writer));
+    let is_written = {
+        let mut read = pin!(peer.read_until_done(&mut reader));
+        // A frame that comes is mostly for another peer: this one's writer is left alone until there is something for it.
+        let both = poll_fn(|cx| match read.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending if own_post.is_quiet() => Poll::Pending,
+            Poll::Pending => write.as_mut().poll(cx).map(|()| true),
+        });
+        both.await
     };
     // Whoever waits for room in this mailbox is let go; a farewell that was said before stands.
     peer.post.close(GONE, false);
@@ -93,6 +101,13 @@ struct Peer<'a> {
 /// The peer is done: nothing more is read from it.
 struct Done;
 
+/// What a frame has to wait for. It has a box of its own: an idle connection holds no room for it.
+type Later<'a> = Pin<Box<dyn Future<Output = Result<(), Done>> + Send + 'a>>;
+
+fn refused(code: NackCode) -> Sent<'static> {
+    Sent::Now(Err(NoRoute::Refused(code)))
+}
+
 fn session_for(hub: &Hub, dialled: &Dialled) -> Result<Session, ring::error::Unspecified> {
     let now = hub.clock.now();
     let id: String = auth::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -108,10 +123,6 @@ fn session_for(hub: &Hub, dialled: &Dialled) -> Result<Session, ring::error::Uns
 }
 
 impl Peer<'_> {
-    async fn read_all<S: Carrier>(&mut self, reader: &mut Reader<'_, S>) {
-        let _ = self.read_until_done(reader).await;
-    }
-
     async fn read_until_done<S: Carrier>(&mut self, reader: &mut Reader<'_, S>) -> Result<(), Done> {
         self.say_outputs().await?;
         self.enter_backend().await?;
@@ -129,13 +140,22 @@ impl Peer<'_> {
                     self.say_outputs().await?;
                 }
                 Some(Incoming::Text(text)) => {
-                    // What a frame needs has a box of its own: an idle connection holds no room for it.
-                    let class = Box::pin(self.handle_text(now, &text)).await?;
-                    self.pay(class, text.len(), now.ms).await;
+                    let class = {
+                        let (class, later) = self.handle_text(now, &text)?;
+                        if let Some(later) = later {
+                            later.await?;
+                        }
+                        class
+                    };
+                    if !class.is_lossy() {
+                        self.pay(class, text.len(), now.ms).await;
+                    }
                 }
                 Some(Incoming::Binary(bytes)) => {
                     let len = bytes.len();
-                    Box::pin(self.handle_binary(now, bytes)).await?;
+                    if let Some(later) = self.handle_binary(now, bytes) {
+                        later.await?;
+                    }
                     self.pay(Class::Bulk, len, now.ms).await;
                 }
                 Some(Incoming::Alive) => {
@@ -154,28 +174,32 @@ impl Peer<'_> {
         }
     }
 
-    /// Returns the class of the frame.
-    async fn handle_text(&mut self, now: Now, text: &Utf8Bytes) -> Result<Class, Done> {
+    /// Returns the class of the frame, and what has to wait for others before the next is read: mostly nothing.
+    fn handle_text<'p>(
+        &'p mut self,
+        now: Now,
+        text: &'p Utf8Bytes,
+    ) -> Result<(Class, Option<Later<'p>>), Done> {
         if text.len() > TEXT_FRAME_BYTES {
             self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
         }
         let heard = self.session.handle_frame(now, Route::parse(text));
         let class = if let Heard::Forward(head, _) = &heard { Class::of(head) } else { Class::Reliable };
         self.hub.metrics.received(class, text.len());
-        match heard {
-            Heard::Nothing => {}
-            Heard::Hello(claim) => Box::pin(self.login(*claim)).await?,
-            Heard::Subscribe(wanted) => Box::pin(self.subscribe(text, wanted)).await?,
-            Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len(), now.ms)? => {}
-            Heard::Forward(ref head, ref to) => self.forward(now, head, text, to).await?,
-        }
-        self.say_outputs().await?;
-        Ok(class)
+        let later: Option<Later<'p>> = match heard {
+            Heard::Nothing if !self.session.has_output() => None,
+            Heard::Nothing => Some(Box::pin(self.say_outputs())),
+            Heard::Hello(claim) => Some(Box::pin(self.login(*claim))),
+            Heard::Subscribe(wanted) => Some(Box::pin(self.subscribe(text, wanted))),
+            Heard::Forward(..) if class.is_lossy() && self.is_too_much(class, text.len(), now.ms)? => None,
+            Heard::Forward(head, to) => self.forward(now, &head, text, to)?,
+        };
+        Ok((class, later))
     }
 
     /// Reads no further before the peer may have sent this frame.
     async fn pay(&mut self, class: Class, len: usize, now_ms: u64) {
-        if class.is_lossy() || self.allowance.take(class, len, now_ms).is_ok() {
+        if self.allowance.take(class, len, now_ms).is_ok() {
             return;
         }
         // To pass it on may have taken longer than to earn it.
@@ -200,18 +224,18 @@ impl Peer<'_> {
         Err(Done)
     }
 
-    async fn forward(
-        &mut self,
+    fn forward<'p>(
+        &'p self,
         now: Now,
-        head: &Route<'_>,
+        head: &Route<'p>,
         text: &Utf8Bytes,
-        to: &Address,
-    ) -> Result<(), Done> {
+        to: Address,
+    ) -> Result<Option<Later<'p>>, Done> {
         let from = self.address()?;
         let letter = Letter::of(head, text, &from, self.conn, now.ms);
         self.hub.tail.frame(now.unix_ms, &from, head, letter.len());
-        let routed = match &self.seat {
-            _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => Err(NoRoute::Refused(NackCode::TooLarge)),
+        let sent = match &self.seat {
+            _ if letter.len() + AGE_BYTES > TEXT_FRAME_BYTES => refused(NackCode::TooLarge),
             Seat::Agent(agent) => {
                 let watched = match (head.t, head.re) {
                     ("telem", _) => Watched::Always,
@@ -220,17 +244,17 @@ impl Peer<'_> {
                     ("chunk.get" | "chunk.done", Some(file)) => Watched::File(file),
                     _ => Watched::No,
                 };
-                self.hub.forward_agent((agent, self.conn), to, letter, watched).await
+                self.hub.forward_agent((agent, self.conn), to, letter, watched)
             }
-            Seat::Backend(backend) => match (head.t, to) {
+            Seat::Backend(backend) => match (head.t, &to) {
                 ("cmd", Address::Agent(agent)) if self.is_command_too_many(backend, agent, head) => {
-                    Err(NoRoute::Refused(NackCode::Busy))
+                    refused(NackCode::Busy)
                 }
-                _ => self.hub.forward_backend((backend, self.conn), to, letter).await,
+                _ => self.hub.forward_backend((backend, self.conn), to, letter),
             },
-            Seat::Nobody => Err(NoRoute::Stale),
+            Seat::Nobody => Sent::Now(Err(NoRoute::Stale)),
         };
-        self.answer(routed, head.id, head.to.unwrap_or_default()).await
+        Ok(self.answer(sent, head.id, head.to.unwrap_or_default()))
     }
 
     fn is_command_too_many(&self, backend: &BackendId, agent: &AgentId, head: &Route<'_>) -> bool {
@@ -245,35 +269,41 @@ impl Peer<'_> {
         is_one
     }
 
-    async fn handle_binary(&mut self, now: Now, bytes: Bytes) -> Result<(), Done> {
+    fn handle_binary(&mut self, now: Now, bytes: Bytes) -> Option<Later<'_>> {
         self.session.handle_alive(now);
         self.hub.metrics.received(Class::Bulk, bytes.len());
-        let routed = match (&self.seat, Chunk::decode(&bytes)) {
+        let sent = match (&self.seat, Chunk::decode(&bytes)) {
             (Seat::Backend(backend), Ok(chunk)) => {
                 let to = Address::Agent(AgentId::from_bytes(chunk.to));
                 let letter = Letter::chunk(bytes, self.conn, now.ms);
-                self.hub.forward_backend((backend, self.conn), &to, letter).await
+                self.hub.forward_backend((backend, self.conn), to, letter)
             }
-            (Seat::Backend(_), Err(_)) => Err(NoRoute::Refused(NackCode::BadField)),
-            _ => Err(NoRoute::Refused(NackCode::Unauthorised)),
+            (Seat::Backend(_), Err(_)) => refused(NackCode::BadField),
+            _ => refused(NackCode::Unauthorised),
         };
-        self.answer(routed, None, "chunk").await
+        self.answer(sent, None, "chunk")
     }
 
-    async fn answer(
-        &mut self,
-        routed: Result<(), NoRoute>,
-        id: Option<&str>,
-        what: &str,
-    ) -> Result<(), Done> {
-        match routed {
-            Ok(()) => Ok(()),
-            Err(NoRoute::Stale) => Err(Done),
-            Err(NoRoute::Refused(code)) => {
-                self.hub.metrics.count_word(Metric::Nacks, code.as_str());
-                self.say(words::nack(id, code, what)).await
+    /// What is left to do when a frame was sent: nothing, mostly.
+    fn answer<'p>(&'p self, sent: Sent<'p>, id: Option<&'p str>, what: &'p str) -> Option<Later<'p>> {
+        let later = match sent {
+            Sent::Now(Ok(())) => return None,
+            sent => {
+                async move {
+                    match sent.done().await {
+                        Ok(()) => Ok(()),
+                        Err(NoRoute::Stale) => Err(Done),
+                        Err(NoRoute::Refused(code)) => self.say_no(id, code, what).await,
+                    }
+                }
             }
-        }
+        };
+        Some(Box::pin(later))
+    }
+
+    async fn say_no(&self, id: Option<&str>, code: NackCode, what: &str) -> Result<(), Done> {
+        self.hub.metrics.count_word(Metric::Nacks, code.as_str());
+        self.say(words::nack(id, code, what)).await
     }
 
     async fn subscribe(&mut self, text: &str, wanted: Subscribe) -> Result<(), Done> {
@@ -286,9 +316,10 @@ impl Peer<'_> {
                 }
                 Ok(())
             }
-            Err(refused) => {
+            Err(NoRoute::Stale) => Err(Done),
+            Err(NoRoute::Refused(code)) => {
                 let id = Route::parse(text).ok().and_then(|head| head.id);
-                self.answer(Err(refused), id, "organisation").await
+                self.say_no(id, code, "organisation").await
             }
         }
     }

@@ -4,10 +4,12 @@
 //! them meanwhile, so that a sender with much to say gets no more of a full mailbox than one with little.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::mailbox::{
     BATCH_BYTES, BATCH_FRAMES, Bounds, Class, Displaced, Farewell, Letter, Mailbox, Refused,
@@ -17,7 +19,6 @@ use crate::mailbox::{
 #[derive(Debug)]
 pub(crate) struct Post {
     inside: Mutex<Inside>,
-    mail: Notify,
     /// Whose it is, as far as that is known ahead of any frame.
     pub(crate) caller: Option<Caller>,
 }
@@ -33,6 +34,8 @@ pub(crate) struct Caller {
 
 #[derive(Debug)]
 struct Inside {
+    /// The writer, while it waits for something to write.
+    writer: Option<Waker>,
     mailbox: Mailbox,
     /// By class; telemetry never waits.
     lines: [Line; Class::Telemetry as usize],
@@ -65,8 +68,8 @@ pub(crate) struct Turn {
 impl Post {
     /// An empty one.
     pub(crate) fn new(bounds: Bounds) -> Self {
-        let inside = Inside { mailbox: Mailbox::new(bounds), lines: Default::default() };
-        Self { inside: Mutex::new(inside), mail: Notify::new(), caller: None }
+        let inside = Inside { writer: None, mailbox: Mailbox::new(bounds), lines: Default::default() };
+        Self { inside: Mutex::new(inside), caller: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -86,8 +89,9 @@ impl Post {
             return Err(Refused::Full(letter));
         }
         let displaced = inside.mailbox.push(letter)?;
+        let writer = inside.writer.take();
         drop(inside);
-        self.mail.notify_one();
+        writer.into_iter().for_each(Waker::wake);
         Ok(displaced)
     }
 
@@ -95,9 +99,9 @@ impl Post {
     pub(crate) fn close(&self, farewell: Farewell, finish: bool) {
         let mut inside = self.lock();
         inside.mailbox.close(farewell, finish);
-        let lines = std::mem::take(&mut inside.lines);
+        let (lines, writer) = (std::mem::take(&mut inside.lines), inside.writer.take());
         drop(inside);
-        self.mail.notify_one();
+        writer.into_iter().for_each(Waker::wake);
         // Whoever waits hears that there is nothing to wait for.
         drop(lines);
     }
@@ -114,15 +118,15 @@ impl Post {
 
     /// Waits for something to write. Only the peer's own writer calls it.
     pub(crate) async fn next(self: &Arc<Self>) -> Next {
-        loop {
-            if let Some(next) = self.try_next() {
-                return next;
-            }
-            self.mail.notified().await;
-        }
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn try_next(self: &Arc<Self>) -> Option<Next> {
+    /// Whether the writer waits in [`next`](Self::next) and need not be asked before it is woken.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.lock().writer.is_some()
+    }
+
+    fn poll_next(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Next> {
         let mut inside = self.lock();
         let mut batch = Vec::with_capacity(inside.mailbox.waiting().min(BATCH_FRAMES));
         let mut bytes = 0;
@@ -132,10 +136,15 @@ impl Post {
             batch.push(letter);
         }
         let lines = [Class::Reliable, Class::Bulk].map(|class| (class, inside.has_line(class)));
-        let farewell = inside.mailbox.farewell();
+        let next = match inside.mailbox.farewell() {
+            _ if !batch.is_empty() => Poll::Ready(Next::Write(batch)),
+            Some(farewell) => Poll::Ready(Next::Close(farewell)),
+            None => Poll::Pending,
+        };
+        inside.writer = next.is_pending().then(|| cx.waker().clone());
         drop(inside);
         lines.iter().filter(|(_, has_line)| *has_line).for_each(|(class, _)| self.let_in(*class));
-        if batch.is_empty() { farewell.map(Next::Close) } else { Some(Next::Write(batch)) }
+        next
     }
 
     /// Waits behind those who wait already for room for one letter of this class; `None` once the peer is being closed.

@@ -163,6 +163,11 @@ impl Session {
         next
     }
 
+    /// Whether there is a next thing.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When to call [`handle_time`](Self::handle_time); `None` when nothing is due.
     pub fn wake_at_ms(&self) -> Option<u64> {
         match self.state {

@@ -1,6 +1,8 @@
 //! Wakes a peer at its session's time. A later time does not set the timer anew at once: that would be done for every frame.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use tokio::time::{Sleep, sleep_until};
 
@@ -11,23 +13,35 @@ pub(super) struct Bell {
     clock: Clock,
     mark: Mark,
     sleep: Pin<Box<Sleep>>,
+    /// The timer knows whom to wake.
+    is_set: bool,
 }
 
 impl Bell {
     /// For a session with such a heartbeat: whoever says nothing else is not woken between two of them.
     pub(super) fn new(clock: Clock, hb_ms: u64) -> Self {
         let mark = Mark { slack_ms: hb_ms / 2, set_ms: None };
-        Self { clock, mark, sleep: Box::pin(sleep_until(clock.at(0))) }
+        Self { clock, mark, sleep: Box::pin(sleep_until(clock.at(0))), is_set: false }
     }
 
-    /// Waits until `at_ms`, or for a time at most half a heartbeat before it; without a time for ever. May be dropped and called again.
+    /// Waits until `at_ms`, or for a time at most half a heartbeat before it; without a time for ever. May be dropped and called again,
+    /// by one and the same task: ahead of its time the timer itself is not looked at, which would be done for every frame too.
     pub(super) async fn ring(&mut self, at_ms: Option<u64>) {
         let Some(at_ms) = at_ms else { return std::future::pending().await };
         if self.mark.is_moved(at_ms) {
             self.sleep.as_mut().reset(self.clock.at(at_ms));
+            self.is_set = false;
         }
-        self.sleep.as_mut().await;
-        self.mark.set_ms = None;
+        poll_fn(|cx| {
+            if self.is_set && self.mark.set_ms > Some(self.clock.ms()) {
+                return Poll::Pending;
+            }
+            self.is_set = true;
+            ready!(self.sleep.as_mut().poll(cx));
+            (self.is_set, self.mark.set_ms) = (false, None);
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 

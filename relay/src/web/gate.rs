@@ -284,7 +284,7 @@ impl Process {
                 Denied::TooOften(wait_ms)
             })?;
         }
-        match hub.forward_backend((&self.backend, self.conn), &to, letter).await {
+        match hub.forward_backend((&self.backend, self.conn), to, letter).done().await {
             Ok(()) => Ok(()),
             Err(NoRoute::Refused(NackCode::Offline)) => Err(self.why_not_here(agent).await),
             Err(NoRoute::Refused(code)) => Err(Denied::Nack(code)),
@@ -302,7 +302,7 @@ impl Process {
         let to = Address::Agent(AgentId::from_bytes(chunk.to));
         hub.metrics.received(Class::Bulk, frame.len());
         let letter = Letter::chunk(frame.into(), self.conn, hub.clock.ms());
-        match hub.forward_backend((&self.backend, self.conn), &to, letter).await {
+        match hub.forward_backend((&self.backend, self.conn), to, letter).done().await {
             Ok(()) => Ok(()),
             Err(NoRoute::Refused(code)) => Err(Denied::Nack(code)),
             Err(NoRoute::Stale) => Err(Denied::Leaving("this process was closed")),
