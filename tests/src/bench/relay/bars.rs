@@ -150,6 +150,7 @@ mod tests {
             }),
             forward: Some(forward(1, 10.0)),
             coalesced: Some(forward(16, 1.0)),
+            rounds: Vec::new(),
             storm: Some(Storm {
                 agents: 10_000,
                 failed: 0,

@@ -30,15 +30,34 @@ pub(super) struct Column {
     pub(super) contender: Contender,
     pub(super) version: String,
     pub(super) idle: Option<Idle>,
+    /// What the rounds have in common.
     pub(super) forward: Option<Forward>,
     pub(super) coalesced: Option<Forward>,
+    /// Each round: one message a write, and several.
+    pub(super) rounds: Vec<[Forward; 2]>,
     pub(super) storm: Option<Storm>,
     pub(super) overload: Option<Overload>,
 }
 
 impl Column {
     pub(super) fn of(contender: Contender, version: String) -> Self {
-        Self { contender, version, idle: None, forward: None, coalesced: None, storm: None, overload: None }
+        Self {
+            contender,
+            version,
+            idle: None,
+            forward: None,
+            coalesced: None,
+            rounds: Vec::new(),
+            storm: None,
+            overload: None,
+        }
+    }
+
+    /// One round more.
+    pub(super) fn add(&mut self, round: [Forward; 2]) {
+        self.rounds.push(round);
+        self.forward = Forward::middle(self.rounds.iter().map(|[forward, _]| forward));
+        self.coalesced = Forward::middle(self.rounds.iter().map(|[_, coalesced]| coalesced));
     }
 }
 
@@ -89,6 +108,20 @@ impl Report {
         }
     }
 
+    /// How far the rounds lie apart.
+    fn rounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Column { contender, rounds, .. } in self.columns.iter().filter(|column| column.rounds.len() > 1) {
+            let list = |figure: fn(&[Forward; 2]) -> f64, digits| {
+                let figures = rounds.iter().map(|round| format!(" {:.digits$}", figure(round)));
+                figures.collect::<String>()
+            };
+            let (one, many) = (list(|round| round[0].cpu_us, 1), list(|round| round[1].cpu_us, 1));
+            let p50 = list(|round| round[0].p50_us, 0);
+            writeln!(f, "{}, rounds: CPU us{one}; 16 a write{many}; p50 us{p50}", contender.name())?;
+        }
+        Ok(())
+    }
+
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.columns.is_empty() {
             return Ok(());
@@ -120,6 +153,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         self.table(f)?;
+        self.rounds(f)?;
         for Column { contender, overload, .. } in &self.columns {
             let Some(overload) = overload else { continue };
             writeln!(

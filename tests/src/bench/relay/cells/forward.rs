@@ -36,6 +36,29 @@ pub(in crate::bench::relay) struct Forward {
     pub(in crate::bench::relay) kept_pace: f64,
 }
 
+impl Forward {
+    /// Rounds of the same work: what was sent in all of them, and of each other figure the median; but of the pace the least.
+    pub(in crate::bench::relay) fn middle<'a>(
+        rounds: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Option<Self> {
+        let median = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<_> = rounds.clone().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures.get(figures.len() / 2).copied().unwrap_or_default()
+        };
+        let sum = |figure: fn(&Self) -> u64| rounds.clone().map(figure).sum();
+        Some(Self {
+            sent: sum(|round| round.sent),
+            delivered: sum(|round| round.delivered),
+            cpu_us: median(|round| round.cpu_us),
+            p50_us: median(|round| round.p50_us),
+            p99_us: median(|round| round.p99_us),
+            kept_pace: rounds.clone().map(|round| round.kept_pace).reduce(f64::min)?,
+            ..rounds.clone().next()?.clone()
+        })
+    }
+}
+
 /// What a run is made of.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bench::relay) struct Work {
@@ -144,5 +167,30 @@ impl Course {
                 self.latencies_ns.push(now_ns.saturating_sub(mark.sent_ns));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bad_round_does_not_count_but_for_what_was_lost_in_it() {
+        let round = |cpu_us, delivered, kept_pace| Forward {
+            agents: 1,
+            rate_per_s: 1,
+            per_write: 1,
+            sent: 10,
+            delivered,
+            cpu_us,
+            p50_us: 2.0 * cpu_us,
+            p99_us: 9.0 * cpu_us,
+            kept_pace,
+        };
+        let rounds = [round(3.0, 10, 1.0), round(90.0, 9, 0.5), round(2.0, 10, 1.0)];
+        let middle = Forward::middle(rounds.iter()).unwrap();
+        assert_eq!((middle.cpu_us, middle.p50_us, middle.p99_us), (3.0, 6.0, 27.0));
+        assert_eq!((middle.sent, middle.delivered, middle.kept_pace), (30, 29, 0.5));
+        assert!(Forward::middle(std::iter::empty()).is_none());
     }
 }
