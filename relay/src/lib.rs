@@ -30,7 +30,6 @@ mod security;
 pub mod session;
 mod socket;
 pub mod tail;
-mod tls;
 pub mod web;
 mod words;
 mod write;

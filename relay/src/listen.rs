@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use spoolway_protocol::hello::{EXPORTER_BYTES, EXPORTER_LABEL};
+use spoolway_relay_tls::{Clients, Shown};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -22,7 +23,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::hub::Hub;
 use crate::metrics::HandshakeFailure;
-use crate::tls::{Clients, Shown};
 use crate::web;
 
 /// How long to wait when the system has no descriptor left for another connection.

@@ -11,7 +11,7 @@ use crate::desk::DeskError;
 use crate::hub::Hub;
 use crate::security::Alarm;
 use crate::session::{Claim, Verdict};
-use crate::tls::Shown;
+use spoolway_relay_tls::Shown;
 
 /// How long an agent stays away when the relay is too busy to look at it.
 const BUSY_RETRY_MS: u64 = 5_000;

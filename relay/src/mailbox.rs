@@ -15,9 +15,10 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use spoolway_protocol::route::Passage;
 use spoolway_protocol::{Address, Route};
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::router::ConnId;
 
@@ -103,7 +104,7 @@ pub enum Frame {
 
 impl Letter {
     /// A frame of a peer with its sender set; `head` was read from `text`.
-    pub fn of(head: &Route<'_>, text: &Utf8Bytes, from: &Address, sender: ConnId, now_ms: u64) -> Self {
+    pub fn of(head: &Route<'_>, text: &ByteString, from: &Address, sender: ConnId, now_ms: u64) -> Self {
         let class = Class::of(head);
         let slot = (class == Class::Telemetry).then(|| {
             let mut hasher = DefaultHasher::new();
@@ -153,13 +154,13 @@ impl Letter {
 
 /// What stands in a frame from its body on, where it is large and nothing but the end of the frame follows. A small one is
 /// copied: it would keep the whole buffer that it was read into.
-fn shared_rest(head: &Route<'_>, text: &Utf8Bytes) -> Option<Bytes> {
+fn shared_rest(head: &Route<'_>, text: &ByteString) -> Option<Bytes> {
     if head.body.len() < SHARED_BYTES {
         return None;
     }
     let at = head.body.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
     let end = text.get(at..)?.get(head.body.len()..)?;
-    (end.trim_ascii() == "}").then(|| Bytes::from(text.clone()).slice(at..))
+    (end.trim_ascii() == "}").then(|| text.as_bytes().slice(at..))
 }
 
 /// Bounds of one queue.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use spoolway_protocol::hello::{Binding, NackCode, RejectCode, close};
 use spoolway_protocol::ids::SessionId;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
@@ -17,7 +19,6 @@ use spoolway_protocol::session::Subscribe;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use self::bell::Bell;
 use crate::auth;
@@ -178,7 +179,7 @@ impl Peer<'_> {
     fn handle_text<'p>(
         &'p mut self,
         now: Now,
-        text: &'p Utf8Bytes,
+        text: &'p ByteString,
     ) -> Result<(Class, Option<Later<'p>>), Done> {
         if text.len() > TEXT_FRAME_BYTES {
             self.alarm(SecurityKind::OversizeFrame, FRAME_TOO_LARGE);
@@ -228,7 +229,7 @@ impl Peer<'_> {
         &'p self,
         now: Now,
         head: &Route<'p>,
-        text: &Utf8Bytes,
+        text: &ByteString,
         to: Address,
     ) -> Result<Option<Later<'p>>, Done> {
         let from = self.address()?;

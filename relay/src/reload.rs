@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use spoolway_relay_tls::{Certificate, Clients, written_at};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use toml::Table;
 
 use crate::config::{Config, Tls};
 use crate::hub::Hub;
-use crate::tls::{self, Certificate, Clients};
 
 const DAY_MS: u64 = 86_400_000;
 /// The settings that are taken over without a new start, besides those of client certificates.
@@ -55,12 +55,13 @@ impl Renewal {
 
     /// When the files were last written.
     fn written_at(&self, tls: &Tls) -> (Option<(SystemTime, SystemTime)>, Option<SystemTime>) {
-        (self.certificate.written_at(), tls::written_at(Path::new(&tls.client_ca)))
+        (self.certificate.written_at(), written_at(Path::new(&tls.client_ca)))
     }
 
     /// Certificate and key may be written one after the other: what does not fit together yet is looked at again.
     fn reload_files(&self, tls: &Tls) -> bool {
-        let (own, theirs) = (self.certificate.reload(), self.clients.reload(tls));
+        let (own, theirs) =
+            (self.certificate.reload(), self.clients.reload(tls.client_certs, &tls.client_ca));
         match &own {
             Ok(()) => tracing::info!("certificate loaded"),
             Err(error) => tracing::warn!(%error, "the old certificate stays"),

@@ -21,10 +21,10 @@ use crate::listen::{self, Door};
 use crate::paths::Directories;
 use crate::reload::Renewal;
 use crate::tail::Tail;
-use crate::tls::{self, Certificate, Clients};
 use crate::web;
+use spoolway_relay_tls::{Certificate, Clients, server_config};
 
-pub use crate::tls::LoadTlsError;
+pub use spoolway_relay_tls::LoadTlsError;
 
 /// Where a relay listens; differs from the configuration when that said port 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,8 @@ pub async fn run_from(
 ) -> anyhow::Result<()> {
     let certificate =
         Certificate::load(&config.certificate_file(directories), &config.key_file(directories))?;
-    let clients = Clients::load(&config.tls)?;
-    let tls = tls::server_config(Arc::clone(&certificate), Arc::clone(&clients))?;
+    let clients = Clients::load(config.tls.client_certs, &config.tls.client_ca)?;
+    let tls = server_config(Arc::clone(&certificate), Arc::clone(&clients))?;
     let tls = TlsAcceptor::from(Arc::new(tls));
     let registry = config.registry_file(directories);
     let opened =

@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use spoolway_protocol::limits::BINARY_FRAME_BYTES;
 use spoolway_relay_frames::{Broken, Message, Server};
 use tokio::io::{AsyncBufRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::mailbox::Farewell;
 
@@ -27,7 +28,7 @@ impl<T: AsyncBufRead + AsyncWrite + Unpin + Send + 'static> Carrier for T {}
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// A text frame.
-    Text(Utf8Bytes),
+    Text(ByteString),
     /// A binary frame.
     Binary(Bytes),
     /// A ping or a pong.

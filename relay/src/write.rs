@@ -70,14 +70,14 @@ fn put_letter(out: &mut Vec<u8>, letter: Letter, now_ms: u64) -> Result<(), Lett
 
 #[cfg(test)]
 mod tests {
+    use bytestring::ByteString;
     use spoolway_protocol::Route;
-    use tokio_tungstenite::tungstenite::Utf8Bytes;
 
     use super::*;
     use crate::router::ConnId;
 
     fn letter(frame: &str) -> Letter {
-        let text = Utf8Bytes::from(frame);
+        let text = ByteString::from(frame);
         Letter::of(&Route::parse(&text).unwrap(), &text, &"b:farm".parse().unwrap(), ConnId(1), 100)
     }
 

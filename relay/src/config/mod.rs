@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+pub use spoolway_relay_tls::ClientCerts;
 
 use crate::limits::Network;
 use crate::paths::Directories;
@@ -82,18 +83,6 @@ pub struct Tls {
     pub client_certs: ClientCerts,
     /// PEM file with the authorities of client certificates; empty: only an agent's own key has one that counts.
     pub client_ca: String,
-}
-
-/// Whether whoever connects is asked for a certificate of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientCerts {
-    /// No.
-    Off,
-    /// Yes; one that is shown has to fit.
-    Ask,
-    /// Yes, and nobody logs in without.
-    Require,
 }
 
 /// Where agents and backends are registered.

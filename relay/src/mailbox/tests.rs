@@ -78,7 +78,7 @@ fn log_lines_drop_the_oldest_by_count_and_bytes() {
 #[test]
 fn the_latest_is_that_of_one_sender_and_key() {
     let of = |sender, text: &str| {
-        let text = Utf8Bytes::from(text);
+        let text = ByteString::from(text);
         let head = Route::parse(&text).unwrap();
         Letter::of(&head, &text, &Address::Relay, ConnId(sender), 0).slot.unwrap()
     };

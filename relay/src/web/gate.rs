@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use bytestring::ByteString;
 use spoolway_protocol::envelope::EnvelopeError;
 use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::TEXT_FRAME_BYTES;
@@ -14,7 +15,6 @@ use spoolway_protocol::session::NackCode;
 use spoolway_protocol::transfer::Chunk;
 use spoolway_protocol::{Address, AgentId, BackendId, Route};
 use spoolway_relay_registry::Registry;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{Front, upgrade};
 use crate::clock::Now;
@@ -261,7 +261,7 @@ impl Process {
     /// # Errors
     /// Why it was not taken.
     pub async fn send(&self, frame: String) -> Result<(), Denied> {
-        let (hub, now, frame) = (self.front.hub(), self.front.hub().clock.now(), Utf8Bytes::from(frame));
+        let (hub, now, frame) = (self.front.hub(), self.front.hub().clock.now(), ByteString::from(frame));
         let head = Route::parse(&frame).map_err(|error| match error {
             EnvelopeError::TooLarge(_) => Denied::Nack(NackCode::TooLarge),
             error => Denied::NoFrame(error.to_string()),

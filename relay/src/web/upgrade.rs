@@ -6,17 +6,20 @@ use std::sync::Arc;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use spoolway_protocol::hello::EXPORTER_BYTES;
 use spoolway_protocol::limits::NONCE_BYTES;
 use spoolway_protocol::security::SecurityKind;
 use spoolway_protocol::version::PROTO;
 use spoolway_protocol::{Address, BackendId};
+use spoolway_relay_tls::Shown;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Front;
 use crate::auth;
@@ -25,7 +28,6 @@ use crate::metrics::HandshakeFailure;
 use crate::peer;
 use crate::security::{Alarm, Hearer};
 use crate::socket::Socket;
-use crate::tls::Shown;
 
 /// Who has dialled, from path and headers.
 #[derive(Debug)]
@@ -142,7 +144,15 @@ fn check(front: &Front, method: &Method, headers: &HeaderMap) -> Result<HeaderVa
     if !has_word(headers, &header::SEC_WEBSOCKET_PROTOCOL, PROTO) {
         return Err((StatusCode::BAD_REQUEST, "the websocket subprotocol spoolway.v1 is required"));
     }
-    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(|_| (StatusCode::BAD_REQUEST, "no key"))
+    HeaderValue::try_from(accept(key.as_bytes())).map_err(|_| (StatusCode::BAD_REQUEST, "no key"))
+}
+
+/// Shows that the key was read (RFC 6455, section 4.2.2).
+fn accept(key: &[u8]) -> String {
+    let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key);
+    digest.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest.finish())
 }
 
 /// Whether a header that is a list names this word.
@@ -222,6 +232,12 @@ fn host_without_port(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The example of RFC 6455, section 1.3.
+    #[test]
+    fn a_key_is_accepted_as_the_standard_says() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 
     #[test]
     fn ports_are_cut_off() {

@@ -21,7 +21,7 @@ const UNSAFE: (&str, usize) = ("agent/src/printer/sys.rs", 150);
 /// Beyond this a file has a second idea in it.
 const LONGEST_FILE: usize = 400;
 /// What forwards is read in an hour by whoever answers for it: lines of code, without tests, comments and blank lines.
-const RELAY_LINES: usize = 4_550;
+const RELAY_LINES: usize = 4_400;
 
 /// The lines of a source file that are neither comments nor tests, with their numbers.
 pub(crate) fn code(source: &str) -> Vec<(usize, &str)> {

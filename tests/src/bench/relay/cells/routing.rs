@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bytestring::ByteString;
 use serde::Serialize;
 use spoolway_protocol::hello::Window;
 use spoolway_protocol::ids::SessionId;
@@ -19,7 +20,6 @@ use spoolway_relay::config::Config;
 use spoolway_relay::mailbox::{Bound, Class, Letter, Mailbox};
 use spoolway_relay::router::{AgentLogin, ConnId, Router};
 use spoolway_relay::session::{Heard, Options, Session};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::super::message::Template;
 
@@ -101,7 +101,7 @@ impl Table {
     }
 
     /// A command to an agent in the middle.
-    fn frame(&self, bytes: usize) -> Utf8Bytes {
+    fn frame(&self, bytes: usize) -> ByteString {
         let to = Address::Agent(agent_id(AGENTS / 2)).to_string();
         let text = Template::command(&to, 0, bytes)
             .stamp(super::super::message::Mark { agent: 0, number: 0, sent_ns: 0 })
@@ -109,7 +109,7 @@ impl Table {
         text.try_into().expect("a template is text")
     }
 
-    fn route(&mut self, head: &Route<'_>, frame: &Utf8Bytes) -> anyhow::Result<()> {
+    fn route(&mut self, head: &Route<'_>, frame: &ByteString) -> anyhow::Result<()> {
         let Heard::Forward(head, to) = self.session.handle_frame(self.now, Ok(head.clone())) else {
             bail!("the session does not pass the frame on");
         };

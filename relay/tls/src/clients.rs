@@ -17,15 +17,28 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::LoadTlsError;
-use crate::config::{self, ClientCerts};
+use serde::{Deserialize, Serialize};
+
+use crate::LoadTlsError;
 
 /// What stands ahead of the 32 bytes of an Ed25519 key in a certificate (RFC 8410, section 4).
 const ED25519: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// Whether whoever connects is asked for a certificate of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCerts {
+    /// No.
+    Off,
+    /// Yes; one that is shown has to fit.
+    Ask,
+    /// Yes, and nobody logs in without.
+    Require,
+}
+
 /// What a client certificate says of whoever has shown it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub enum Shown {
     /// One of the authorities knows him.
     Authority,
     /// He has this Ed25519 key.
@@ -34,7 +47,7 @@ pub(crate) enum Shown {
 
 /// The rule in force; other settings bring another one.
 #[derive(Debug)]
-pub(crate) struct Clients {
+pub struct Clients {
     provider: Arc<CryptoProvider>,
     rule: RwLock<Arc<Rule>>,
 }
@@ -46,22 +59,22 @@ struct Rule {
 }
 
 impl Clients {
-    /// By these settings.
+    /// By this setting, and the PEM file of the authorities unless its name is empty.
     ///
     /// # Errors
     /// The file of the authorities cannot be used.
-    pub(crate) fn load(tls: &config::Tls) -> Result<Arc<Self>, LoadTlsError> {
+    pub fn load(wanted: ClientCerts, authorities: &str) -> Result<Arc<Self>, LoadTlsError> {
         let provider = Arc::new(default_provider());
-        let rule = RwLock::new(Rule::read(tls, &provider)?);
+        let rule = RwLock::new(Rule::read(wanted, authorities, &provider)?);
         Ok(Arc::new(Self { provider, rule }))
     }
 
-    /// By these settings from now on; when they cannot be used, the rule before stays.
+    /// The same from now on; when it cannot be used, the rule before stays.
     ///
     /// # Errors
     /// The file of the authorities cannot be used.
-    pub(crate) fn reload(&self, tls: &config::Tls) -> Result<(), LoadTlsError> {
-        let rule = Rule::read(tls, &self.provider)?;
+    pub fn reload(&self, wanted: ClientCerts, authorities: &str) -> Result<(), LoadTlsError> {
+        let rule = Rule::read(wanted, authorities, &self.provider)?;
         *self.rule.write().unwrap_or_else(PoisonError::into_inner) = rule;
         Ok(())
     }
@@ -70,19 +83,19 @@ impl Clients {
     ///
     /// # Errors
     /// It is not good, or not any more.
-    pub(crate) fn shown(&self, chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Shown>, Error> {
+    pub fn shown(&self, chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Shown>, Error> {
         let chain = chain.filter(|_| self.offer_client_auth());
         let Some((own, rest)) = chain.and_then(<[_]>::split_first) else { return Ok(None) };
         self.judge(own, rest, UnixTime::now()).map(Some)
     }
 
     /// Whether an agent has to show one, and has not.
-    pub(crate) fn misses_agents(&self, shown: Option<Shown>) -> bool {
+    pub fn misses_agents(&self, shown: Option<Shown>) -> bool {
         self.rule().wanted == ClientCerts::Require && shown.is_none()
     }
 
     /// The same of a backend, of which no key is known here: where there are no authorities it can show nothing.
-    pub(crate) fn misses_backends(&self, shown: Option<Shown>) -> bool {
+    pub fn misses_backends(&self, shown: Option<Shown>) -> bool {
         let rule = self.rule();
         rule.wanted == ClientCerts::Require && rule.authorities.is_some() && shown != Some(Shown::Authority)
     }
@@ -114,12 +127,15 @@ impl Clients {
 }
 
 impl Rule {
-    fn read(tls: &config::Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<Self>, LoadTlsError> {
-        let wanted = tls.client_certs;
-        if tls.client_ca.is_empty() || wanted == ClientCerts::Off {
+    fn read(
+        wanted: ClientCerts,
+        authorities: &str,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<Self>, LoadTlsError> {
+        if authorities.is_empty() || wanted == ClientCerts::Off {
             return Ok(Arc::new(Self { wanted, authorities: None }));
         }
-        let file = Path::new(&tls.client_ca);
+        let file = Path::new(authorities);
         let failed = |why: String| LoadTlsError::Authorities { file: file.to_owned(), why };
         let pem = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let pem = pem.map_err(|error| failed(error.to_string()))?;

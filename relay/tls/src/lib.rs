@@ -15,6 +15,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use clients::{ClientCerts, Clients, Shown};
+
 /// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadTlsError {
@@ -49,11 +51,9 @@ pub enum LoadTlsError {
     Setup(#[from] rustls::Error),
 }
 
-pub(crate) use clients::{Clients, Shown};
-
 /// The certificate in use, and the files it came from.
 #[derive(Debug)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     certificate: PathBuf,
     key: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
@@ -64,7 +64,7 @@ impl Certificate {
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, LoadTlsError> {
+    pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, LoadTlsError> {
         let current = RwLock::new(read_pair(certificate, key)?);
         Ok(Arc::new(Self { certificate: certificate.to_owned(), key: key.to_owned(), current }))
     }
@@ -73,27 +73,27 @@ impl Certificate {
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub(crate) fn reload(&self) -> Result<(), LoadTlsError> {
+    pub fn reload(&self) -> Result<(), LoadTlsError> {
         let pair = read_pair(&self.certificate, &self.key)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
         Ok(())
     }
 
     /// When the certificate in use ends, unix ms; `None` when that cannot be read from it.
-    pub(crate) fn ends_ms(&self) -> Option<u64> {
+    pub fn ends_ms(&self) -> Option<u64> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let ends = not_after(current.end_entity_cert().ok()?).ok()?;
         u64::try_from(ends.as_millis()).ok()
     }
 
     /// When the two files were last written; `None` while one of them is missing.
-    pub(crate) fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
+    pub fn written_at(&self) -> Option<(SystemTime, SystemTime)> {
         written_at(&self.certificate).zip(written_at(&self.key))
     }
 }
 
 /// When a file was last written; `None` while it is missing.
-pub(crate) fn written_at(file: &Path) -> Option<SystemTime> {
+pub fn written_at(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
 }
 
@@ -107,7 +107,7 @@ impl ResolvesServerCert for Certificate {
 ///
 /// # Errors
 /// Only when the library refuses its own defaults.
-pub(crate) fn server_config(
+pub fn server_config(
     certificate: Arc<Certificate>,
     clients: Arc<Clients>,
 ) -> Result<ServerConfig, LoadTlsError> {
