@@ -17,7 +17,7 @@ use super::server::{Answer, Server};
 
 const MIB: usize = 1024 * 1024;
 
-fn body(len: usize) -> Vec<u8> {
+pub(crate) fn body(len: usize) -> Vec<u8> {
     let lines = (0..).map(|n| format!("G1 X{} Y{}\n", n % 211, n % 199));
     let mut body = String::with_capacity(len + 32);
     lines.take_while(|line| (body.len() < len).then(|| body.push_str(line)).is_some()).for_each(drop);
@@ -25,7 +25,7 @@ fn body(len: usize) -> Vec<u8> {
     body.into_bytes()
 }
 
-fn sha256(file: &[u8]) -> Sha256Hex {
+pub(crate) fn sha256(file: &[u8]) -> Sha256Hex {
     Sha256Hex(Sha256::digest(file).into())
 }
 
@@ -39,18 +39,18 @@ fn offer(id: &str, file: &[u8], sources: Value) -> Value {
     })
 }
 
-fn https(url: &str) -> Value {
+pub(crate) fn https(url: &str) -> Value {
     json!({"kind": "https", "url": url})
 }
 
 impl Rig {
-    async fn offer(&mut self, id: &str, file: &[u8], sources: Value) {
+    pub(crate) async fn offer(&mut self, id: &str, file: &[u8], sources: Value) {
         let taken = self.result("job.offer", offer(id, file, sources)).await;
         assert_eq!(taken.0, "done", "{taken:?}");
     }
 
     /// The next request for chunks.
-    async fn next_get(&mut self) -> ChunkGet {
+    pub(crate) async fn next_get(&mut self) -> ChunkGet {
         loop {
             if let Some(get) = self.asked() {
                 return get;
@@ -73,7 +73,7 @@ impl Rig {
     }
 
     /// Serves until the job waits for its turn.
-    async fn serve_all(&mut self, id: &str, file: &[u8]) {
+    pub(crate) async fn serve_all(&mut self, id: &str, file: &[u8]) {
         let (mut stream, mut sent) = (None, 0);
         while self.job(id).await.state != JobState::Queued {
             if let Some(get) = self.asked() {

@@ -16,6 +16,7 @@ mod rig;
 mod sender;
 mod server;
 mod settings;
+mod strange_servers;
 mod takeover;
 mod telemetry;
 mod usage;

@@ -81,14 +81,11 @@ impl Rig {
 
     /// The same with an idle printer, where the authority of this server is trusted.
     pub(crate) fn open_by(folder: &std::path::Path, server: &Server) -> Self {
-        let by = RelaySettings {
-            url: "wss://localhost:1".parse().unwrap(),
-            ca_file: Some(server.ca_file()),
-            ca_only: false,
-            allow_unbound: false,
-            client: Default::default(),
-            proxy: config::Proxy { choice: config::ProxyChoice::Straight, password_file: None },
-        };
+        Self::open_on_way(folder, server.way())
+    }
+
+    /// The same, where files are fetched on this way.
+    pub(crate) fn open_on_way(folder: &std::path::Path, by: RelaySettings) -> Self {
         let clock = Clock::start().unwrap();
         let confirm = BedConfirm::Required;
         Self::live(folder, confirm, Default::default(), Default::default(), None, (clock, Some(by)))

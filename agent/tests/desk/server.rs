@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
+use rcgen::{CertificateParams, CertifiedKey, KeyPair};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
+use spoolway_agent::config::{Proxy, ProxyChoice};
+use spoolway_agent::uplink::RelaySettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     dir: tempfile::TempDir,
     seen: Arc<Mutex<Vec<String>>>,
+    shown: Arc<Mutex<Vec<bool>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -35,26 +40,37 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) async fn start(file: &[u8], answers: Vec<Answer>) -> Self {
+        Self::start_as(paper("localhost", |_| {}), Arc::new(NoClientAuth), file, answers).await
+    }
+
+    /// One with this certificate, that asks for client certificates so.
+    pub(crate) async fn start_as(
+        paper: CertifiedKey<KeyPair>,
+        asks: Arc<dyn ClientCertVerifier>,
+        file: &[u8],
+        answers: Vec<Answer>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        std::fs::write(dir.path().join("ca.pem"), paper.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(paper.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_client_cert_verifier(asks)
+            .with_single_cert(vec![paper.cert.der().clone()], key)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, file) = (Arc::<Mutex<Vec<String>>>::default(), file.to_vec());
-        let (told, mut answers) = (Arc::clone(&seen), VecDeque::from(answers));
+        let shown = Arc::<Mutex<Vec<bool>>>::default();
+        let (told, noted, mut answers) = (Arc::clone(&seen), Arc::clone(&shown), VecDeque::from(answers));
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let task = tokio::spawn(async move {
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
                 let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+                noted.lock().unwrap().push(stream.get_ref().1.peer_certificates().is_some());
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
                     let Ok(byte) = stream.read_u8().await else { break };
@@ -68,10 +84,22 @@ impl Server {
                 let _ = stream.flush().await;
             }
         });
-        Self { port, dir, seen, task }
+        Self { port, dir, seen, shown, task }
     }
 
-    pub(crate) fn ca_file(&self) -> PathBuf {
+    /// How an agent goes there that trusts this server and nobody else.
+    pub(crate) fn way(&self) -> RelaySettings {
+        RelaySettings {
+            url: "wss://localhost:1".parse().unwrap(),
+            ca_file: Some(self.ca_file()),
+            ca_only: true,
+            allow_unbound: false,
+            client: Default::default(),
+            proxy: Proxy { choice: ProxyChoice::Straight, password_file: None },
+        }
+    }
+
+    fn ca_file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
@@ -83,6 +111,19 @@ impl Server {
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// Of every handshake that came to its end: whether a client certificate was shown in it.
+    pub(crate) fn shown(&self) -> Vec<bool> {
+        self.shown.lock().unwrap().clone()
+    }
+}
+
+/// A certificate of this name that vouches for itself.
+pub(crate) fn paper(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertifiedKey<KeyPair> {
+    let signing_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    change(&mut params);
+    CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
 }
 
 fn words_of(file: &[u8], head: &str, answer: Option<Answer>) -> Vec<u8> {
