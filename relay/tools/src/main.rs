@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    spoolway_relay_tools::cli::main()
+    spoolway_relay_tools::cli::main(std::env::args_os())
 }

@@ -71,12 +71,40 @@ pub enum BenchRole {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// The agent's or the relay's own program as a shell has it: with nobody whose end it would share.
+    #[command(hide = true)]
+    Shipped {
+        /// Which.
+        program: Shipped,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// A server under load.
     #[command(hide = true)]
     Server(relay::server::Arguments),
     /// The relay as its own program runs it.
     #[command(hide = true)]
     RelayProgram(relay::ProgramArguments),
+}
+
+/// What is shipped.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Shipped {
+    /// `spoolway-agent`.
+    Agent,
+    /// `spoolway-relay`.
+    Relay,
+}
+
+impl Shipped {
+    fn run(self, words: Vec<OsString>) -> ExitCode {
+        let of = |name: &str| [OsString::from(name)].into_iter().chain(words);
+        match self {
+            Self::Agent => spoolway_agent::cli::main(of("spoolway-agent"), spoolway_agent::run::run),
+            Self::Relay => spoolway_relay_tools::cli::main(of("spoolway-relay")),
+        }
+    }
 }
 
 impl BenchRole {
@@ -88,6 +116,7 @@ impl BenchRole {
         match self {
             Self::Board(arguments) => board::play(&arguments).map(|()| ExitCode::SUCCESS),
             Self::AgentProgram { words } => agent_program::play(words).map_err(Into::into),
+            Self::Shipped { program, words } => Ok(program.run(words)),
             Self::Server(arguments) => relay::server::play(&arguments),
             Self::RelayProgram(arguments) => relay::play(&arguments),
         }

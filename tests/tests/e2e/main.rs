@@ -31,6 +31,7 @@ mod permits;
 mod print;
 mod push;
 mod python_backend;
+mod readme;
 mod ready;
 mod recovery;
 mod relay_bench;

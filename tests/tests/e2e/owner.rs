@@ -1,6 +1,7 @@
 //! An agent gets another owner at a relay that runs: what was kept for the one before is told to nobody else.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +11,10 @@ use spoolway_protocol::{AgentId, CmdId};
 use spoolway_relay::auth::hash_of_secret;
 use spoolway_relay_registry::{BackendRecord, EnrolmentRecord, Pairings, Registry};
 use spoolway_tests::agent_program::{AgentProgram, AgentSetup};
+use spoolway_tests::at_port::{BAUD, commands};
+use spoolway_tests::backend::{Print, Progress};
 use spoolway_tests::dial::{ConnectionError, Dialler, Frame, Relay, Socket};
+use spoolway_tests::pty::{PtyOptions, PtyPrinter, ResetOnOpen};
 use tokio::time::timeout;
 
 use crate::lone_relay::LoneRelay;
@@ -29,15 +33,18 @@ struct Backend {
     heard: String,
 }
 
+fn reached_by(relay: &LoneRelay, token: &str) -> Relay {
+    Relay {
+        host: "localhost".into(),
+        port: relay.bound.public.port(),
+        token: token.into(),
+        ca_file: relay.ca(),
+    }
+}
+
 impl Backend {
     async fn dial(relay: &LoneRelay, token: &str, agent: AgentId) -> Self {
-        let relay = Relay {
-            host: "localhost".into(),
-            port: relay.bound.public.port(),
-            token: token.into(),
-            ca_file: relay.ca(),
-        };
-        let dialler = Dialler::new(relay).unwrap();
+        let dialler = Dialler::new(reached_by(relay, token)).unwrap();
         let dial = async {
             loop {
                 match dialler.dial().await {
@@ -143,5 +150,73 @@ async fn the_next_owner_hears_nothing_of_what_was_kept_for_the_one_before() {
     farm.command(58, "job.cancel", r#"{"job_id":"job-of-farm"}"#).await;
     let code = farm.hear("a refusal", |frame| Some(frame["body"]["code"].as_str()?.to_owned())).await;
     assert_eq!(code, "unauthorised", "{}", farm.heard);
+    agent.finish().unwrap();
+}
+
+/// What is printed; the moves are the only lines that begin so.
+fn part() -> (Arc<[u8]>, Vec<String>) {
+    let moves: Vec<_> = (0..4_000).map(|n| format!("G1 X{}.{} F6000", 20 + n / 10 % 2, n % 10)).collect();
+    let text = moves.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();
+    (text.into_bytes().into(), moves)
+}
+
+/// A print is not stopped by papers that change hands. It is told to nobody: the one before may not hear of this agent any more, and
+/// it is none of the next one's business.
+#[tokio::test]
+async fn a_print_goes_on_to_its_end_and_the_next_owner_comes_in_behind_it() {
+    let relay = LoneRelay::start("localhost").await;
+    let identity = known(&relay);
+    let (folder, id) = (relay.agent(), identity.agent_id());
+    let mut lab = Backend::dial(&relay, "lab.s3cret", id).await;
+    let mut options = PtyOptions::uart(BAUD);
+    options.reset_on_open = ResetOnOpen::Never;
+    let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
+    let setup = AgentSetup::new(&folder, board.path(), BAUD);
+    let program = AgentProgram::within(Path::new(BENCH), "agent-program");
+    let agent = program.start(&setup, &relay.dir.path().join("agent.log")).unwrap();
+
+    let (bytes, moves) = part();
+    let heard = Arc::<Mutex<Vec<Progress>>>::default();
+    let (told, print) = (Arc::clone(&heard), Print { agent: id, name: "secret-part".into(), bytes });
+    let progress = move |news| told.lock().unwrap().push(news);
+    let farm = spoolway_tests::backend::Backend::new(reached_by(&relay, "farm.secret"), print, progress);
+    let farm = tokio::spawn(farm.unwrap().run());
+    let executed = Arc::clone(board.control());
+    let until = async |count: usize| {
+        while executed.executed() < count as u64 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(HANG, until(moves.len() / 8)).await.unwrap();
+
+    give_to_lab(&relay, &identity);
+    let is_waiting = async {
+        let is_told = |code: Option<String>| code.is_some_and(|code| code == "owner.changes");
+        let mut client = Client::connect(agent.socket()).unwrap();
+        while !is_told(client.status().unwrap().link.fault.map(|fault| fault.code)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(HANG, is_waiting).await.unwrap();
+    let at_the_change = executed.executed();
+    assert!(at_the_change < moves.len() as u64, "it prints");
+    let job = Client::connect(agent.socket()).unwrap().jobs().unwrap().remove(0);
+    assert_eq!(job.name, "secret-part");
+
+    let (_, seq, kind) = lab.first_event().await;
+    assert_eq!((seq, kind.as_str()), (1, "gap"));
+    // Nobody was let in before the part was whole.
+    let run = board.finish().unwrap();
+    let done = commands(run.printer.executed()).into_iter().filter(|line| line.starts_with("G1 X2"));
+    assert!(done.eq(moves), "each line once and in order");
+    lab.command(1, "job.cancel", r#"{"job_id":"nobodys"}"#).await;
+    lab.hear("the receipt", |frame| (frame["t"] == "cmd.recv").then_some(())).await;
+    for word in ["secret-part", "job.result", "job.usage", "job.progress", "job.state"] {
+        assert!(!lab.heard.contains(word), "{word}: {}", lab.heard);
+    }
+    assert!(Client::connect(agent.socket()).unwrap().jobs().unwrap().is_empty());
+    farm.abort();
+    let heard = format!("{:?}", heard.lock().unwrap());
+    assert!(heard.contains("Down") && !heard.contains("JobResult"), "{heard}");
     agent.finish().unwrap();
 }

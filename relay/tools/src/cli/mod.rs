@@ -5,6 +5,7 @@ mod enrol;
 mod pair;
 mod registry;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -138,9 +139,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// Everything `main` does.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Everything `main` does, with the words of a command line, the program's name first.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
             // Printing can only fail when nobody reads any longer.
@@ -169,7 +170,14 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         settings.config.clone_from(file);
     }
     if let Command::Certs(CertsCommand::Init { dir, host }) = command {
-        return init_certs(&dir.unwrap_or_else(|| directories.tls()), &host);
+        let known = settings.load(&directories).map(|config| config.relay.hosts).unwrap_or_default();
+        let config_file = settings.config.unwrap_or_else(|| directories.config_file());
+        init_certs(&dir.unwrap_or_else(|| directories.tls()), &host)?;
+        if host.iter().any(|name| !known.contains(name)) {
+            println!("\nAgents may dial {known:?}; for all these names put into {}:", config_file.display());
+            println!("[relay]\nhosts = {host:?}");
+        }
+        return Ok(());
     }
     let question = match &command {
         Command::Status(form) => Some((Ask::Status, form)),
@@ -209,7 +217,6 @@ fn init_certs(dir: &std::path::Path, hosts: &[String]) -> Result<(), Failed> {
     println!("its key     {}   (keep it, but not on this machine)", files.ca_key.display());
     println!("server      {}", files.server.display());
     println!("its key     {}", files.server_key.display());
-    println!("\nPut the names into relay.toml:\n[relay]\nhosts = {hosts:?}");
     Ok(())
 }
 
