@@ -373,6 +373,16 @@ mod tests {
     }
 
     #[test]
+    fn names_that_a_peer_chooses_have_an_end() {
+        let named = |chars| "a".repeat(chars).parse::<JobId>();
+        assert!(
+            named(0).is_err() && named(1).is_ok() && named(ID_CHARS).is_ok() && named(ID_CHARS + 1).is_err()
+        );
+        let to = |chars| format!("b:{}", "a".repeat(chars)).parse::<Address>();
+        assert!(to(ID_CHARS).is_ok() && to(ID_CHARS + 1).is_err());
+    }
+
+    #[test]
     fn command_ids_are_version_seven() {
         let id = CmdId::from_parts(1_760_000_000_123, &[7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));

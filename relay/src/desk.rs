@@ -272,3 +272,28 @@ fn logged<T>(result: Result<T, RegistryError>) -> Result<T, DeskError> {
         DeskError::Failed
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use spoolway_relay_registry::SqliteRegistry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_desk_that_is_behind_says_so_at_once_and_goes_on_when_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = SqliteRegistry::open(&dir.path().join("registry.db")).unwrap();
+        let (desk, _changes) = Desk::open(Box::new(registry)).unwrap();
+        let (disk, hangs) = std::sync::mpsc::channel::<()>();
+        desk.ask(Question::Do(Box::new(move |_| drop(hangs.recv())))).unwrap();
+        // The first one may be under way, and no longer waiting.
+        let asked = (0..=QUESTIONS).take_while(|_| desk.ask(Question::Do(Box::new(|_| {}))).is_ok()).count();
+        assert!(asked >= QUESTIONS - 1, "{asked}");
+        let id = AgentId::from_bytes([1; 16]);
+        assert_eq!(desk.agent(id).await, Err(DeskError::Busy));
+        drop(disk);
+        while desk.agent(id).await != Ok(None) {
+            tokio::task::yield_now().await;
+        }
+    }
+}

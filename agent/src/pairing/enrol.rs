@@ -213,6 +213,8 @@ mod tests {
             GOOD.replace("[]", "[\"AAAA\"]"),
             GOOD.replace("\"a1.s3cret\"", "a1.s3cret"),
             format!("{GOOD}more = 1\n"),
+            // What stands behind the first 64 KiB is not read.
+            format!("# {}\n{GOOD}", "x".repeat(64 * 1024)),
             String::new(),
         ] {
             let error = read(&text).err().unwrap().to_string();

@@ -22,6 +22,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use spoolway_protocol::limits::OUTBOX_CAP_BYTES;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use area::Area;
@@ -63,7 +64,7 @@ impl Default for StoreOptions {
             group_rows: 32,
             group_ms: 200,
             info_cap_bytes: 16 << 20,
-            critical_cap_bytes: 64 << 20,
+            critical_cap_bytes: OUTBOX_CAP_BYTES,
             busy_timeout_ms: 5000,
             max_page_count: Some(65_536),
         }

@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_has_no_more_to_say_than_has_room_in_an_event() {
+        let (mut standing, _shown) = standing();
+        standing.handle_down(&Failure::unreachable(Stage::Tcp, "x".repeat(9_999)));
+        let outage = standing.handle_up("s1").unwrap();
+        assert_eq!(outage.reason.len(), REASON_CHARS);
+    }
+
+    #[test]
     fn attempts_before_the_first_session_count() {
         let (mut standing, _shown) = standing();
         standing.handle_attempt();

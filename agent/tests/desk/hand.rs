@@ -11,6 +11,16 @@ fn rejected(code: &str) -> (String, Option<String>) {
     ("rejected".to_owned(), Some(code.to_owned()))
 }
 
+#[tokio::test]
+async fn a_few_commands_by_hand_are_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), BedConfirm::NotRequired);
+    for lines in [Vec::new(), vec!["M105"; 9]] {
+        let refused = rig.result("printer.gcode", json!({"lines": lines})).await;
+        assert_eq!(refused, rejected("command.bad_args"), "{}", lines.len());
+    }
+}
+
 /// A head that comes down could meet the part of the last print.
 #[tokio::test]
 async fn nothing_comes_down_on_a_bed_that_nobody_has_cleared() {

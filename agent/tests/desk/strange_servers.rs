@@ -15,7 +15,7 @@ use spoolway_protocol::JobState;
 
 use super::files::{body, https, sha256};
 use super::rig::Rig;
-use super::server::{Server, paper};
+use super::server::{Answer, Server, paper};
 
 /// A certificate that an administrator has given the agent for its relay, and who takes it.
 fn for_the_relay(folder: &std::path::Path) -> (ClientCert, RootCertStore) {
@@ -88,4 +88,16 @@ async fn a_server_that_does_not_prove_who_it_is_is_told_nothing_of_the_url() {
         assert_eq!(rig.job_file().await.0, sha256(&file).to_string(), "{what}");
         assert!(server.seen().is_empty(), "{what}: {:?}", server.seen());
     }
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_has_no_end_is_given_up() {
+    let (dir, file) = (tempfile::tempdir().unwrap(), body(70_000));
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(300_000));
+    let server = Server::start(&file, vec![Answer::Words(endless)]).await;
+    let mut rig = Rig::open_by(dir.path(), &server);
+    rig.connect().await;
+    rig.offer("j", &file, json!([https(&server.url("/f")), {"kind": "relay"}])).await;
+    rig.serve_all("j", &file).await;
+    assert_eq!(rig.job_file().await.0, sha256(&file).to_string());
 }

@@ -100,11 +100,16 @@ fn answer(frame: &str, cmd_id: &CmdId) -> Option<Result<CommandReceipt, Trouble>
 
 /// The client's `Prefer: wait=SECONDS` (RFC 7240, section 4.3), within bounds.
 fn wait(head: &Parts) -> Duration {
-    Duration::from_secs(preferred(&head.headers).unwrap_or(WAIT_S).min(MOST_WAIT_S))
+    wished(&head.headers, WAIT_S, MOST_WAIT_S)
+}
+
+/// How long a client wishes to wait, within bounds.
+pub(crate) fn wished(headers: &HeaderMap, usual_s: u64, most_s: u64) -> Duration {
+    Duration::from_secs(preferred(headers).unwrap_or(usual_s).min(most_s))
 }
 
 /// The seconds that a client prefers to wait.
-pub(crate) fn preferred(headers: &HeaderMap) -> Option<u64> {
+fn preferred(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split(','));
     preferences.find_map(|preference| {
@@ -201,13 +206,22 @@ mod tests {
         }
     }
 
+    fn prefers(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            axum::http::header::HeaderName::from_static("prefer"),
+            HeaderValue::from_static(value),
+        )])
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_there_are_places_for() {
+        let waits_s = |value| wished(&prefers(value), WAIT_S, MOST_WAIT_S).as_secs();
+        assert_eq!([waits_s("wait=7"), waits_s("wait=soon"), waits_s("wait=86400")], [7, WAIT_S, 30]);
+    }
+
     #[test]
     fn a_client_may_say_how_long_it_waits() {
-        let preferred = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.append("prefer", HeaderValue::from_static(value));
-            super::preferred(&headers)
-        };
+        let preferred = |value| super::preferred(&prefers(value));
         assert_eq!(preferred("respond-async, Wait=0"), Some(0));
         assert_eq!(preferred("wait = 7"), Some(7));
         assert_eq!(preferred("wait=soon"), None);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its house has failed")]
 
+mod bounds;
 mod kinds;
 mod prose;
 mod refusals;

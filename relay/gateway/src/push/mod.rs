@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::answer::{Trouble, json};
-use crate::command::preferred;
+use crate::command::wished;
 use offer::Offer;
 use supply::{Supply, Unfit, Want};
 
@@ -71,12 +71,11 @@ impl Gateway {
         let place = self.pushes.take(&who.backend);
         let place = place.ok_or_else(|| Trouble::busy("too many files are pushed already"))?;
         let process = self.gate.sender(&who, agent, offer.file.file_id.as_str())?;
-        let wait_s = preferred(&head.headers).unwrap_or(WAIT_S).min(MOST_WAIT_S);
         let push = Push {
             supply: Supply::new(agent, offer.file.file_id.clone(), offer.file.size, offer.begin),
             body: body.into_data_stream(),
             is_begun: false,
-            patience: Duration::from_secs(wait_s),
+            patience: wished(&head.headers, WAIT_S, MOST_WAIT_S),
             stalled: self.gate.stalled(),
             process,
             agent,

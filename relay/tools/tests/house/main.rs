@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, also in what it calls")]
 
+mod bounds;
 mod client_certs;
 mod command;
 mod console;

@@ -243,8 +243,10 @@ async fn watchers_see_events_and_telemetry_and_nothing_else() {
     }
     assert_eq!(watcher.json().await["t"], "events");
     assert_eq!(watcher.json().await["t"], "telem");
-    watcher.send(format!(r#"{{"v":1,"t":"cmd","to":"a:{id}","body":{{}}}}"#)).await;
-    assert_eq!(nack(&mut watcher).await.0, "unauthorised");
+    for kind in ["cmd", "ack"] {
+        watcher.send(format!(r#"{{"v":1,"t":"{kind}","to":"a:{id}","body":{{}}}}"#)).await;
+        assert_eq!(nack(&mut watcher).await.0, "unauthorised", "{kind}");
+    }
     drop(agent);
     assert_eq!(watcher.json().await["body"]["state"], "down");
 }

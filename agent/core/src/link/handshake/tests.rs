@@ -142,6 +142,19 @@ fn silence_ends_the_login() {
 }
 
 #[test]
+fn a_challenge_that_is_too_short_to_be_new_each_time_is_not_answered() {
+    for bytes in [0, NONCE_BYTES - 1, NONCE_BYTES + 1] {
+        let mut machine = handshake(None, true);
+        let mut frame = challenge(Binding::None);
+        let Message::Challenge(mut body) = frame.message().unwrap() else { panic!() };
+        body.nonce = B64(vec![7; bytes]);
+        frame.body = Envelope::new(&Message::Challenge(body)).body;
+        machine.handle_frame(Moment::ZERO, &frame);
+        assert_eq!(failure(&mut machine).fault, Fault::RelayProto, "{bytes}");
+    }
+}
+
+#[test]
 fn a_welcome_without_an_owner_or_before_its_time_is_not_taken() {
     let mut machine = handshake(None, true);
     machine.handle_frame(Moment::ZERO, &welcome(Address::Relay));

@@ -191,6 +191,24 @@ fn an_emergency_stop_does_not_wait_for_the_store() {
 }
 
 #[test]
+fn of_many_emergency_stops_the_latest_are_known_without_the_store_and_an_older_one_stops_once_more() {
+    let mut inbox = inbox();
+    let most = RECENT_ESTOPS as u64;
+    for seq in 1..=most + 1 {
+        arrive(&mut inbox, estop(seq));
+        run(&mut inbox);
+        finish(&mut inbox, seq);
+        run(&mut inbox);
+    }
+    arrive(&mut inbox, estop(2));
+    let again = run_with(&mut inbox, Moment::ZERO, StoredAs::Existing);
+    assert_eq!(again, ["store 2 Accepted false", "receipt 2 true"]);
+    arrive(&mut inbox, estop(1));
+    let forgotten = run_with(&mut inbox, Moment::ZERO, StoredAs::Existing);
+    assert_eq!(forgotten[0], "execute 1 false", "{forgotten:?}");
+}
+
+#[test]
 fn a_waiting_command_expires() {
     let mut inbox = inbox();
     arrive(&mut inbox, on_job(1, "job.resume"));

@@ -102,6 +102,22 @@ fn nothing_is_read_before_the_agent_asks_nor_beyond_its_credit() {
 }
 
 #[test]
+fn an_agent_that_grants_more_than_any_needs_gets_no_more_kept_for_it() {
+    let size = 100 * CHUNK;
+    let mut supply = Supply::new(AGENT, file_id(), size, 0);
+    supply.handle_get(&get(1, 0, size, u32::MAX)).unwrap();
+    let mut sent = 0;
+    loop {
+        match supply.poll() {
+            Want::Body => supply.handle_body(&vec![1; CHUNK_PAYLOAD_BYTES]),
+            Want::Send(_) => sent += 1,
+            other => break assert_eq!(other, Want::Agent),
+        }
+    }
+    assert_eq!(sent, MOST_CREDIT);
+}
+
+#[test]
 fn what_the_agent_has_is_passed_over_and_what_has_passed_is_not_had_again() {
     let (size, file) = (3 * CHUNK, body(3 * CHUNK));
     let mut supply = Supply::new(AGENT, file_id(), size, 0);
