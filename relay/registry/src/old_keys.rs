@@ -6,6 +6,7 @@ use spoolway_protocol::identity::Lineage;
 
 use crate::keys::{KeyRefused, Keys, OldKey, PublicKey, Taken, kid_of};
 use crate::pairings::{PairError, standing_of};
+use crate::sqlite::quarantine;
 use crate::{RegistryError, SqliteRegistry};
 
 pub(crate) const OLD_KEYS: &str = "
@@ -54,6 +55,12 @@ pub trait AgentKeys {
         old: &PublicKey,
         new: &PublicKey,
     ) -> Result<(Taken, Option<u64>), TakeKeyError>;
+
+    /// Locks an agent out until it is released, and ends the overlap of its keys: then only its newest one is good.
+    ///
+    /// # Errors
+    /// The agent is unknown.
+    fn lock_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError>;
 }
 
 impl AgentKeys for SqliteRegistry {
@@ -81,6 +88,14 @@ impl AgentKeys for SqliteRegistry {
             change.commit()?;
         }
         Ok((taken, until_ms))
+    }
+
+    fn lock_agent(&mut self, id: &AgentId, now_ms: u64) -> Result<(), RegistryError> {
+        self.change(("agent.lock", &format!("a:{id}"), ""), |change, revision| {
+            let sql = "UPDATE old_key SET until_ms = MIN(until_ms, ?2) WHERE agent = ?1";
+            change.execute(sql, params![id.to_string(), now_ms])?;
+            quarantine(change, id, Some(now_ms), revision)
+        })
     }
 }
 

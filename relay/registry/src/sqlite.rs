@@ -97,7 +97,7 @@ impl SqliteRegistry {
     }
 
     /// One transaction under a new revision, with a row of the audit; nothing is kept when `change` fails.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         audit: (&str, &str, &str),
         change: impl FnOnce(&Transaction<'_>, u64) -> Result<(), RegistryError>,
@@ -200,8 +200,7 @@ impl Registry for SqliteRegistry {
     fn quarantine_agent(&mut self, id: &AgentId, since_ms: Option<u64>) -> Result<(), RegistryError> {
         let action = if since_ms.is_some() { "agent.quarantine" } else { "agent.release" };
         self.change((action, &format!("a:{id}"), ""), |transaction, revision| {
-            let sql = "UPDATE agent SET quarantined_ms = ?2, revision = ?3 WHERE id = ?1";
-            known(transaction.execute(sql, params![id.to_string(), since_ms, revision])?, "agent", id)
+            quarantine(transaction, id, since_ms, revision)
         })
     }
 
@@ -235,6 +234,16 @@ impl Registry for SqliteRegistry {
 fn revoke(change: &Transaction<'_>, id: &AgentId, now_ms: u64, revision: u64) -> Result<(), RegistryError> {
     let sql = "UPDATE agent SET revoked_ms = COALESCE(revoked_ms, ?2), revision = ?3 WHERE id = ?1";
     known(change.execute(sql, params![id.to_string(), now_ms, revision])?, "agent", id)
+}
+
+pub(crate) fn quarantine(
+    change: &Transaction<'_>,
+    id: &AgentId,
+    since_ms: Option<u64>,
+    revision: u64,
+) -> Result<(), RegistryError> {
+    let sql = "UPDATE agent SET quarantined_ms = ?2, revision = ?3 WHERE id = ?1";
+    known(change.execute(sql, params![id.to_string(), since_ms, revision])?, "agent", id)
 }
 
 pub(crate) fn known(rows: usize, kind: &str, id: &impl std::fmt::Display) -> Result<(), RegistryError> {

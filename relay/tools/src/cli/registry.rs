@@ -11,7 +11,7 @@ use spoolway_protocol::{AgentId, BackendId};
 
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
-use spoolway_relay_registry::{AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
+use spoolway_relay_registry::{AgentKeys, AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
@@ -35,7 +35,12 @@ pub(super) enum AgentCommand {
         /// The agent's id
         id: AgentId,
     },
-    /// Let an agent in again after a clone of it was seen
+    /// Shut an agent out until it is released, and end the keys that it had before its newest one: after a theft
+    Lock {
+        /// The agent's id
+        id: AgentId,
+    },
+    /// Let an agent in again that was locked, or of which a clone was seen
     Release {
         /// The agent's id
         id: AgentId,
@@ -81,6 +86,10 @@ impl AgentCommand {
             Self::Revoke { id } => {
                 registry.revoke_agent(&id, now_ms())?;
                 println!("agent {id} is revoked");
+            }
+            Self::Lock { id } => {
+                registry.lock_agent(&id, now_ms())?;
+                println!("agent {id} is locked; after `release` only its newest key is good");
             }
             Self::Release { id } => {
                 registry.quarantine_agent(&id, None)?;

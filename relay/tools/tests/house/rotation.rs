@@ -116,6 +116,31 @@ async fn a_stolen_old_key_follows_nothing_and_a_stranger_neither() {
     assert_eq!((keys.current, keys.old.len()), (two.public_key(), 1));
 }
 
+/// Somebody has a copy of the key. The agent gets a new one, and a person ends the old one at once.
+#[tokio::test]
+async fn a_stolen_key_that_was_replaced_is_ended_at_once_by_a_person() {
+    let world = World::start(|_| {}).await;
+    let mut thief = world.add_agent(1, "farm");
+    let mut agent = next(&thief, 2);
+    let mut line = Line::dial(&world).await;
+    assert_eq!(rotate(&mut line, &thief, &agent).await.status, 200);
+    let mut session = world.agent(&mut thief).await;
+    let id = agent.id.to_string();
+    assert_eq!(world.cli(&["agent", "lock", &id]).0, 0);
+    assert_eq!(session.close_code().await, 4090, "whoever is in is closed");
+    for machine in [&mut thief, &mut agent] {
+        assert_ne!(login(&world, machine).await, "welcome");
+    }
+    assert_eq!(world.cli(&["agent", "release", &id]).0, 0);
+    assert_eq!(login(&world, &mut thief).await, "key_retired", "though a week is not over");
+    assert_eq!(login(&world, &mut agent).await, "welcome");
+    let forgets = line.signed(FORGET_PATH, &thief, &json!({"agent_id": agent.id})).await;
+    assert_eq!(verdict(&forgets), (403, "bad_sig"), "nor has it the agent forgotten");
+    let rows = world.registry().audit(9).unwrap();
+    assert_eq!(rows.iter().filter(|row| row.action == "agent.lock").count(), 1);
+    assert_eq!(world.cli(&["agent", "lock", &Machine::new(9).id.to_string()]).0, 1, "nobody knows it");
+}
+
 #[tokio::test]
 async fn who_is_revoked_has_no_key_any_more_and_a_good_old_one_may_end_it() {
     let world = World::start(|_| {}).await;
