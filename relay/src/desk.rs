@@ -285,7 +285,10 @@ mod tests {
         let registry = SqliteRegistry::open(&dir.path().join("registry.db")).unwrap();
         let (desk, _changes) = Desk::open(Box::new(registry)).unwrap();
         let (disk, hangs) = std::sync::mpsc::channel::<()>();
-        desk.ask(Question::Do(Box::new(move |_| drop(hangs.recv())))).unwrap();
+        let hang = move |_: &mut dyn Registry| {
+            let _ = hangs.recv();
+        };
+        desk.ask(Question::Do(Box::new(hang))).unwrap();
         // The first one may be under way, and no longer waiting.
         let asked = (0..=QUESTIONS).take_while(|_| desk.ask(Question::Do(Box::new(|_| {}))).is_ok()).count();
         assert!(asked >= QUESTIONS - 1, "{asked}");
