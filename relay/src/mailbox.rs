@@ -172,6 +172,11 @@ pub struct Bound {
     pub bytes: usize,
 }
 
+impl Bound {
+    /// Nothing.
+    pub const NONE: Self = Self { frames: 0, bytes: 0 };
+}
+
 /// Bounds of one mailbox, by the number of [`Class::ALL`].
 pub type Bounds = [Bound; Class::ALL.len()];
 
@@ -270,9 +275,14 @@ impl Mailbox {
         Self { bounds, queues: Default::default(), slots: HashMap::default(), left: 0, farewell: None }
     }
 
-    /// Whether a letter of this class would be taken.
-    pub fn has_room(&self, class: Class) -> bool {
-        class.is_lossy() || self.queues[class as usize].is_below(self.bounds[class as usize])
+    /// Whether a letter of this class would be taken besides some that have not come yet.
+    pub fn has_room(&self, class: Class, besides: Bound) -> bool {
+        let Bound { frames, bytes } = self.bounds[class as usize];
+        let left = Bound {
+            frames: frames.saturating_sub(besides.frames),
+            bytes: bytes.saturating_sub(besides.bytes),
+        };
+        class.is_lossy() || self.queues[class as usize].is_below(left)
     }
 
     /// The relay's own words have as much room again, so that answers to a peer do not wait behind what others send it.
@@ -280,7 +290,7 @@ impl Mailbox {
         let Bound { frames, bytes } = self.bounds[letter.class as usize];
         let own = Bound { frames: frames.saturating_mul(2), bytes: bytes.saturating_mul(2) };
         let is_own = letter.sender.is_none() && self.queues[letter.class as usize].is_below(own);
-        is_own || self.has_room(letter.class)
+        is_own || self.has_room(letter.class, Bound::NONE)
     }
 
     /// Queues a letter; telemetry at the place of the one that it replaces.

@@ -359,7 +359,7 @@ impl Peer<'_> {
                 Err(Refused::Closed) => return Err(Done),
                 Err(Refused::Full(back)) => letter = back,
             }
-            turn = self.post.turn(Class::Reliable).await;
+            turn = self.post.turn(Class::Reliable, letter.len()).await;
         }
     }
 }

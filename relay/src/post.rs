@@ -1,7 +1,8 @@
 //! A mailbox between tasks: senders put, one writer takes, and whoever finds it full queues up for room.
 //!
-//! Those who wait are let in one by one, in the order in which they came, and whoever was let in lets in the next. Nobody passes
-//! them meanwhile, so that a sender with much to say gets no more of a full mailbox than one with little.
+//! Those who wait are let in in the order in which they came, as many as there is room for and as a writer takes at once; whoever was let
+//! in lets in the next. Nobody passes them meanwhile, so that a sender with much to say gets no more of a full mailbox than one with
+//! little.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
 
 use crate::mailbox::{
-    BATCH_BYTES, BATCH_FRAMES, Bounds, Class, Displaced, Farewell, Letter, Mailbox, Refused,
+    BATCH_BYTES, BATCH_FRAMES, Bound, Bounds, Class, Displaced, Farewell, Letter, Mailbox, Refused,
 };
 
 /// A mailbox with a bell for its writer and a line of senders before it.
@@ -42,11 +43,18 @@ struct Inside {
 }
 
 /// Those who wait for room, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    waiting: VecDeque<oneshot::Sender<Turn>>,
-    /// Somebody was let in and has not gone on yet.
-    is_taken: bool,
+    /// Each with the bytes of his letter.
+    waiting: VecDeque<(usize, oneshot::Sender<Turn>)>,
+    /// Letters of those who were let in and have not gone on yet.
+    let_in: Bound,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), let_in: Bound::NONE }
+    }
 }
 
 /// What the writer does next.
@@ -63,6 +71,7 @@ pub(crate) enum Next {
 pub(crate) struct Turn {
     post: Arc<Post>,
     class: Class,
+    bytes: usize,
 }
 
 impl Post {
@@ -147,48 +156,59 @@ impl Post {
         next
     }
 
-    /// Waits behind those who wait already for room for one letter of this class; `None` once the peer is being closed.
-    pub(crate) async fn turn(self: &Arc<Self>, class: Class) -> Option<Turn> {
+    /// Waits behind those who wait already for room for one letter of this class and length; `None` once the peer is being closed.
+    pub(crate) async fn turn(self: &Arc<Self>, class: Class, bytes: usize) -> Option<Turn> {
         let comes = {
             let mut inside = self.lock();
             inside.mailbox.farewell().is_none().then_some(())?;
             let (turn, comes) = oneshot::channel();
-            inside.lines[class as usize].waiting.push_back(turn);
+            inside.lines[class as usize].waiting.push_back((bytes, turn));
             comes
         };
         self.let_in(class);
         comes.await.ok()
     }
 
-    /// Lets in the next who still waits, if there is room and nobody is in.
+    /// Lets in those who still wait, as far as there is room.
     fn let_in(self: &Arc<Self>, class: Class) {
-        let mut inside = self.lock();
-        let has_room = inside.mailbox.has_room(class);
-        let line = &mut inside.lines[class as usize];
-        while line.waiting.front().is_some_and(oneshot::Sender::is_closed) {
-            line.waiting.pop_front();
+        loop {
+            let next = self.lock().next_in(class);
+            let Some((bytes, next)) = next else { return };
+            // Whoever has gone away meanwhile drops it, and it goes on to the next.
+            drop(next.send(Turn { post: Arc::clone(self), class, bytes }));
         }
-        if line.is_taken || !has_room {
-            return;
-        }
-        let Some(next) = line.waiting.pop_front() else { return };
-        line.is_taken = true;
-        drop(inside);
-        // Whoever has gone away meanwhile drops it, and it goes on to the next.
-        drop(next.send(Turn { post: Arc::clone(self), class }));
     }
 }
 
 impl Inside {
     /// Whether somebody waits for room, or has got it and not used it yet.
     fn has_line(&self, class: Class) -> bool {
-        self.lines.get(class as usize).is_some_and(|line| line.is_taken || !line.waiting.is_empty())
+        self.lines.get(class as usize).is_some_and(|line| line.let_in.frames > 0 || !line.waiting.is_empty())
+    }
+
+    /// The next who waits, if there is room for him too.
+    fn next_in(&mut self, class: Class) -> Option<(usize, oneshot::Sender<Turn>)> {
+        let line = &mut self.lines[class as usize];
+        while line.waiting.front().is_some_and(|(_, waiter)| waiter.is_closed()) {
+            line.waiting.pop_front();
+        }
+        if line.let_in.frames == BATCH_FRAMES || !self.mailbox.has_room(class, line.let_in) {
+            return None;
+        }
+        let next = line.waiting.pop_front()?;
+        line.let_in = Bound { frames: line.let_in.frames + 1, bytes: line.let_in.bytes + next.0 };
+        Some(next)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.post.lock().lines[self.class as usize].is_taken = false;
+        let mut inside = self.post.lock();
+        let let_in = &mut inside.lines[self.class as usize].let_in;
+        // A mailbox that was closed meanwhile has forgotten who was let in.
+        let_in.frames = let_in.frames.saturating_sub(1);
+        let_in.bytes = let_in.bytes.saturating_sub(self.bytes);
+        drop(inside);
         self.post.let_in(self.class);
     }
 }
@@ -211,7 +231,7 @@ mod tests {
         let mut turn = None;
         while let Err(Refused::Full(back)) = post.push(letter, turn.as_ref()) {
             letter = back;
-            turn = post.turn(Class::Reliable).await;
+            turn = post.turn(Class::Reliable, 1).await;
         }
     }
 
@@ -286,17 +306,61 @@ mod tests {
         assert!(!post.lock().has_line(Class::Reliable));
     }
 
+    /// Of letters of four bytes, three are below a bound of ten when they come, and five below one of five letters.
+    #[tokio::test]
+    async fn as_many_are_let_in_as_there_is_room_for() {
+        for (bound, expected) in [
+            (Bound { frames: 100, bytes: 10 }, vec![3, 3, 3, 3]),
+            (Bound { frames: 5, bytes: 1_000 }, vec![5, 5, 2]),
+            (Bound { frames: 100, bytes: 1_000 }, vec![12]),
+        ] {
+            let post = Arc::new(Post::new([bound; Class::ALL.len()]));
+            let letter =
+                |n: u8| Letter { class: Class::Reliable, ..Letter::chunk(vec![n; 4].into(), ConnId(1), 0) };
+            let mut filling = 0;
+            while post.push(letter(filling), None).is_ok() {
+                filling += 1;
+            }
+            let senders: Vec<_> = (0..12)
+                .map(|n| {
+                    let (post, letter) = (Arc::clone(&post), letter(100 + n));
+                    tokio::spawn(async move {
+                        let turn = post.turn(Class::Reliable, letter.len()).await;
+                        post.push(letter, turn.as_ref()).unwrap();
+                    })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            let mut left = usize::from(filling);
+            while left > 0 {
+                left -= take(&post).await.len();
+            }
+            let (mut taken, mut seen) = (Vec::new(), Vec::new());
+            while seen.len() < 12 {
+                tokio::task::yield_now().await;
+                let batch = take(&post).await;
+                taken.push(batch.len());
+                seen.extend(batch.into_iter().map(|(_, n)| n));
+            }
+            assert_eq!(taken, expected, "{bound:?}");
+            assert_eq!(seen, (100..112).collect::<Vec<_>>(), "in the order in which they came");
+            for sender in senders {
+                sender.await.unwrap();
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_turn_that_is_not_used_or_not_awaited_is_passed_on() {
         let post = post();
         post.push(letter(1, 0), None).unwrap();
         let gives_up = tokio::spawn({
             let post = Arc::clone(&post);
-            async move { drop(post.turn(Class::Reliable).await) }
+            async move { drop(post.turn(Class::Reliable, 1).await) }
         });
         let is_aborted = tokio::spawn({
             let post = Arc::clone(&post);
-            async move { drop(post.turn(Class::Reliable).await) }
+            async move { drop(post.turn(Class::Reliable, 1).await) }
         });
         tokio::task::yield_now().await;
         let sends = tokio::spawn({
@@ -319,7 +383,7 @@ mod tests {
         let waiters: Vec<_> = (0..3)
             .map(|_| {
                 let post = Arc::clone(&post);
-                tokio::spawn(async move { drop(post.turn(Class::Reliable).await) })
+                tokio::spawn(async move { drop(post.turn(Class::Reliable, 1).await) })
             })
             .collect();
         tokio::task::yield_now().await;

@@ -137,7 +137,7 @@ impl Hub {
         Sent::Later(Box::pin(async move {
             loop {
                 self.metrics.count(Metric::Waits);
-                let turn = full.turn(letter.class).await;
+                let turn = full.turn(letter.class, letter.len()).await;
                 match self.offer(letter, &mut watched, turn.as_ref(), &route) {
                     Offer::Ended(ended) => return ended,
                     Offer::Full(back, again) => (letter, full) = (back, again),
