@@ -211,9 +211,9 @@ impl Clerk {
     pub(super) async fn take_fetched(&mut self, fetched: Fetched) {
         let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.job_id == fetched.job_id) else { return };
         match fetched.news {
-            News::Opened(durable) => {
+            News::Opened { durable, read_back } => {
                 if durable > 0 {
-                    info!(job = %fetch.job_id, durable, bytes = fetch.size, "the file is here in part; going on behind it");
+                    info!(job = %fetch.job_id, durable, read_back, bytes = fetch.size, "the file is here in part; going on behind it");
                 }
                 fetch.transfer.handle_opened(durable);
             }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::compress_bound;
 
-use super::SpoolError;
+use super::{SpoolError, digest};
 
 /// Raw bytes of every frame but the last.
 pub(super) const FRAME_BYTES: usize = 256 * 1024;
@@ -55,7 +55,7 @@ pub(super) fn open_for_writing(path: &Path, max_page_count: Option<u32>) -> Resu
          PRAGMA mmap_size = 0;
          PRAGMA temp_store = MEMORY;",
     )?;
-    conn.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+    conn.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} {} COMMIT;", digest::SCHEMA))?;
     if let Some(pages) = max_page_count {
         conn.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
     }

@@ -3,6 +3,7 @@
 //! A body under its final name is complete and verified. A part holds what is durable of a body that is
 //! still coming. Everything here blocks: call it from a thread of its own or from `spawn_blocking`.
 
+mod digest;
 mod error;
 mod frames;
 mod names;

@@ -34,8 +34,8 @@ pub(in crate::desk) struct Fetched {
 
 #[derive(Debug)]
 pub(super) enum News {
-    /// So many bytes lie on the disk, and are good.
-    Opened(u64),
+    /// So many bytes lie on the disk, and are good; so many of them had to be read for that.
+    Opened { durable: u64, read_back: u64 },
     /// Everything up to here was taken.
     Written(u64),
     /// The whole is durable and the one that was announced, or another one.
@@ -78,10 +78,10 @@ impl Thread {
         drop(self.done.blocking_send(Done::Fetched(fetched)));
     }
 
-    /// Reads back what an earlier process has left, then does what it is told.
+    /// Takes up what an earlier process has left, then does what it is told.
     fn run(&mut self) -> Result<(), SpoolError> {
         let mut writer = self.spool.write(&self.sha256)?;
-        self.tell(News::Opened(writer.durable()));
+        self.tell(opened(&writer));
         let mut told = writer.durable();
         while let Some(work) = self.todo.blocking_recv() {
             match work {
@@ -101,7 +101,7 @@ impl Thread {
                     writer.discard()?;
                     writer = self.spool.write(&self.sha256)?;
                     told = 0;
-                    self.tell(News::Opened(writer.durable()));
+                    self.tell(opened(&writer));
                 }
                 Work::Discard => return writer.discard(),
             }
@@ -124,4 +124,8 @@ impl Thread {
             Err(error) => Err(error),
         }
     }
+}
+
+fn opened(writer: &SpoolWriter) -> News {
+    News::Opened { durable: writer.durable(), read_back: writer.read_back() }
 }
