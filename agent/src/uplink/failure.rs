@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 use spoolway_agent_core::link::HandshakeFailure;
-use spoolway_agent_core::moment::Moment;
+pub(super) use spoolway_agent_core::link::Retry;
 use spoolway_protocol::Fault;
 use spoolway_protocol::hello::close;
 use spoolway_protocol::version::PROTO;
@@ -53,17 +53,11 @@ pub(crate) enum Stage {
     Session,
 }
 
-/// When to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
-    /// As usual, but not before the peer's wish, in ms.
-    Backoff(Option<u64>),
-    /// Every few minutes, because only a person can change it; the peer's wish in ms.
-    Slowly(Option<u64>),
-    /// At a random time within so many ms, because everybody was sent away at once.
-    Spread(u64),
-    /// At a time that was drawn when the relay asked everybody to leave.
-    At(Moment),
+impl Stage {
+    /// Whether the relay may have seen that somebody tried. The store is asked in the middle of a login.
+    pub(super) const fn is_at_the_relay(self) -> bool {
+        !matches!(self, Self::Settings | Self::Name | Self::Tcp | Self::Proxy)
+    }
 }
 
 /// Why there is no session.

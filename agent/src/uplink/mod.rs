@@ -30,11 +30,9 @@ mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use spoolway_agent_core::backoff::{BackoffOptions, Jitter};
 use spoolway_agent_core::link::Redial;
-use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::hello::{AgentInfo, Welcome};
 use spoolway_protocol::{PrinterId, Seq};
 use tokio::sync::{mpsc, watch};
@@ -48,7 +46,7 @@ use crate::printer::EmergencyStop;
 use crate::store::Store;
 use crate::view::LinkView;
 use events::Events;
-use failure::{Failure, Retry};
+use failure::Failure;
 use session::Session;
 use socket::{Dialled, Socket};
 use standing::Standing;
@@ -60,11 +58,6 @@ pub(crate) use failure::Stage;
 pub use login::this_agent;
 pub(crate) use post::{Answered, PostError, Poster};
 pub(crate) use probe::{Walk, walk};
-
-/// How often a relay that does not want this agent is asked again; a person has to act first.
-const SLOWLY_MS: (u64, u64) = (240_000, 300_000);
-/// The longest wait that a relay can ask for.
-const LONGEST_WAIT_MS: u64 = 3_600_000;
 
 /// Where the relay is and how far it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,7 +213,7 @@ impl Uplink {
     async fn serve(mut self) -> UplinkParts {
         while let End::Lost(failure) = self.attempt().await {
             self.standing.handle_down(&failure);
-            let wait = self.wait(&failure, self.parts.clock.now());
+            let wait = self.redial.wait(self.parts.clock.now(), failure.retry);
             tracing::debug!(
                 wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "waiting to reconnect"
@@ -237,12 +230,17 @@ impl Uplink {
     /// One connection from its first packet to its last.
     async fn attempt(&mut self) -> End {
         self.standing.handle_attempt();
-        let (socket, welcome) = tokio::select! {
+        let entered = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
-            entered = enter(&self.parts) => match entered {
-                Ok(entered) => entered,
-                Err(failure) => return End::Lost(failure),
-            },
+            entered = enter(&self.parts) => entered,
+        };
+        let began = self.parts.clock.now();
+        if entered.as_ref().err().is_none_or(|failure| failure.stage.is_at_the_relay()) {
+            self.redial.handle_reached(began);
+        }
+        let (socket, welcome) = match entered {
+            Ok(entered) => entered,
+            Err(failure) => return End::Lost(failure),
         };
         self.parts.clock.learn_relay_time(welcome.relay_time_ms);
         match owner::is_another(&self.parts.store, &welcome.owner).await {
@@ -256,8 +254,6 @@ impl Uplink {
         if let Some(outage) = self.standing.handle_up(welcome.session_id.as_str()) {
             self.events.note_session(&self.parts.clock, outage);
         }
-        let began = self.parts.clock.now();
-        self.redial.handle_up(began);
         let seed = self.jitter.draw();
         let (end, has_served) =
             Session::new(&mut self.parts, (&mut self.events, &mut self.stops), socket, *welcome, seed)
@@ -265,20 +261,6 @@ impl Uplink {
                 .await;
         self.redial.handle_ended(self.parts.clock.now().since(began), has_served);
         end
-    }
-
-    /// How long to stay away.
-    fn wait(&mut self, failure: &Failure, now: Moment) -> Duration {
-        match failure.retry {
-            Retry::Backoff(wish_ms) => self.redial.wait(now, wish_ms),
-            Retry::Slowly(wish_ms) => {
-                let (low, high) = SLOWLY_MS;
-                let wish_ms = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
-                Duration::from_millis(self.jitter.between(low, high).max(wish_ms))
-            }
-            Retry::Spread(within_ms) => Duration::from_millis(self.jitter.between(0, within_ms)),
-            Retry::At(at) => at.since(now).min(Duration::from_millis(LONGEST_WAIT_MS)),
-        }
     }
 }
 

@@ -13,4 +13,4 @@ pub use handshake::{Handshake, HandshakeFailure, HandshakeOptions, HandshakeOutp
 pub use heartbeat::{Heartbeats, HeartbeatsOutput};
 pub use inbox::{Arrival, Inbox, InboxOutput, InboxRow, RestoredRow, StoredAs};
 pub use outbox::{Outbox, OutboxOptions, OutboxOutput, Position, StoredEvent};
-pub use redial::Redial;
+pub use redial::{Redial, Retry};
