@@ -13,7 +13,7 @@ use spoolway_relay_registry::keys::KeyRefused;
 use spoolway_relay_registry::pairing::Refused;
 use spoolway_relay_registry::{PairError, RegistryError, TakeKeyError};
 
-/// After how long to ask again where nobody knows better, ms.
+/// After how long to ask again where nobody knows better, ms. No setting: clients wait longer each time by themselves.
 const RETRY_MS: u64 = 5_000;
 
 /// The name that it has in the draft of the IETF for uploads that are resumed.

@@ -20,7 +20,8 @@ use crate::{Gateway, body};
 
 /// How long the receipt is waited for where the client prefers nothing else.
 const WAIT_S: u64 = 5;
-/// How long it is waited for at most.
+/// How long it is waited for at most. No setting: a client may ask for less, and what stands between it and a relay cuts requests that
+/// say nothing for a minute.
 const MOST_WAIT_S: u64 = 30;
 
 /// The command was passed on, and nothing was heard of it in time. It is told again like any other without a receipt.

@@ -20,7 +20,7 @@ use crate::Gateway;
 use crate::answer::Trouble;
 use crate::places::Place;
 
-/// After how long a client is asked to dial again when the stream breaks.
+/// After how long a client is asked to dial again when the stream breaks. No setting: it is one connection, and clients may wait longer.
 const HELLO: &[u8] = b"retry: 5000\n\n";
 /// A comment: a sign of life that clients pass over.
 const ALIVE: &[u8] = b":\n\n";
@@ -33,8 +33,7 @@ pub(crate) async fn watch(State(gateway): State<Gateway>, request: Request) -> R
 impl Gateway {
     fn watch(&self, request: Request) -> Result<Response, Trouble> {
         let who = self.gate.backend(&request.into_parts().0)?;
-        let place = self.streams.take(&who.backend);
-        let place = place.ok_or_else(|| Trouble::busy("too many streams are open already"))?;
+        let place = self.stream_place(&who)?;
         let process = self.gate.server(&who)?;
         // Beside what hyper and the kernel hold, one piece waits here; all else waits in the mailbox, which has bounds.
         let (pieces, taken) = mpsc::channel(1);

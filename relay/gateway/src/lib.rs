@@ -23,22 +23,8 @@ use spoolway_relay::web::{Credential, Gate};
 
 use answer::Trouble;
 use pairing::Tries;
-use places::{Place, Places};
+use places::{Bound, Place, Places};
 use table::ENDPOINTS;
-
-/// Requests that may wait at a time, of all backends together: each may hold a frame of 64 KiB.
-const WAITING: usize = 512;
-/// Requests of one backend that may wait at a time.
-const WAITING_OF_ONE: usize = 64;
-/// Streams of events that may be open at a time, of all backends together: each has a mailbox.
-const STREAMS: usize = 256;
-/// Streams of one backend that may be open at a time.
-const STREAMS_OF_ONE: usize = 16;
-
-/// Files that may be pushed at a time, of all backends together: each holds what its agent's credit covers, mostly 256 KiB.
-const PUSHES: usize = 128;
-/// Files of one backend that may be pushed at a time.
-const PUSHES_OF_ONE: usize = 16;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -51,8 +37,29 @@ struct Gateway {
 }
 
 impl Gateway {
+    /// A place among the requests that wait for an agent.
     fn place(&self, who: &Credential) -> Result<Place, Trouble> {
-        self.places.take(&who.backend).ok_or_else(|| Trouble::busy("too many requests wait already"))
+        let limits = self.gate.limits();
+        let bound = Bound { most: limits.http_requests, of_one: limits.http_requests_of_backend };
+        let full = "too many requests wait already (limits.http_requests_of_backend); try again when one has been answered";
+        self.places.take(&who.backend, bound).ok_or_else(|| Trouble::busy(full))
+    }
+
+    /// A place among the streams of events.
+    fn stream_place(&self, who: &Credential) -> Result<Place, Trouble> {
+        let limits = self.gate.limits();
+        let bound = Bound { most: limits.event_streams, of_one: limits.event_streams_of_backend };
+        let full = "too many streams are open already (limits.event_streams_of_backend); close one";
+        self.streams.take(&who.backend, bound).ok_or_else(|| Trouble::busy(full))
+    }
+
+    /// A place among the files on their way.
+    fn push_place(&self, who: &Credential) -> Result<Place, Trouble> {
+        let limits = self.gate.limits();
+        let bound = Bound { most: limits.pushes, of_one: limits.pushes_of_backend };
+        let full =
+            "too many files are pushed already (limits.pushes_of_backend); try again when one has arrived";
+        self.pushes.take(&who.backend, bound).ok_or_else(|| Trouble::busy(full))
     }
 
     fn tries(&self) -> MutexGuard<'_, Tries> {
@@ -62,9 +69,7 @@ impl Gateway {
 
 /// Everything that is answered here.
 pub fn routes(gate: Gate) -> Router {
-    let places = |most, of_one| Arc::new(Places::new(most, of_one));
-    let (streams, pushes) = (places(STREAMS, STREAMS_OF_ONE), places(PUSHES, PUSHES_OF_ONE));
-    let places = places(WAITING, WAITING_OF_ONE);
+    let [places, streams, pushes] = [(); 3].map(|()| Arc::<Places>::default());
     let tries = Arc::new(Mutex::new(Tries::new(gate.pairing())));
     let routes = ENDPOINTS.iter().fold(pairing::routes(), |router, endpoint| {
         let handler = endpoint.handler;

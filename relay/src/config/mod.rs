@@ -167,6 +167,18 @@ pub struct Limits {
     pub backend_commands_per_s: u32,
     /// Commands a second to one agent but urgent ones; beyond it they are `busy`; 0 is no limit.
     pub agent_commands_per_s: u32,
+    /// Requests by HTTP that wait for an agent at a time, of all backends together: each may hold a frame of 64 KiB.
+    pub http_requests: usize,
+    /// Those of one backend.
+    pub http_requests_of_backend: usize,
+    /// Streams of events that may be open at a time, of all backends together: each has a mailbox.
+    pub event_streams: usize,
+    /// Those of one backend.
+    pub event_streams_of_backend: usize,
+    /// Files that may be pushed by HTTP at a time, of all backends together: each holds what its agent's credit covers, mostly 256 KiB.
+    pub pushes: usize,
+    /// Those of one backend.
+    pub pushes_of_backend: usize,
     /// Frames queued for one peer.
     pub mailbox_frames: usize,
     /// Bytes queued for one peer.

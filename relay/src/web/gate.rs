@@ -150,6 +150,11 @@ impl Gate {
         &self.front.pairing
     }
 
+    /// The bounds that hold now (`limits`); a reload changes them.
+    pub fn limits(&self) -> Arc<config::Limits> {
+        self.front.hub().limits()
+    }
+
     /// Does something with the registry, on its thread.
     ///
     /// # Errors

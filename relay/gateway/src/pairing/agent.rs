@@ -21,7 +21,7 @@ use super::signed::{Signed, bad_signature};
 use crate::answer::{self, Trouble};
 use crate::{Gateway, lineage};
 
-/// How long an agent waits between two steps, in ms.
+/// How long an agent waits between two steps, in ms. No setting: a person looks at both ends meanwhile, and it fits what an address may do.
 const POLL_MS: u64 = 2_000;
 
 pub(super) async fn start(State(gateway): State<Gateway>, request: Request) -> Response {

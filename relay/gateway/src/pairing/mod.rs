@@ -23,7 +23,7 @@ use crate::answer::Trouble;
 
 pub(crate) use tries::Tries;
 
-/// How long a body may take.
+/// How long a body may take. No setting: it has 8 KiB at most, and its sender is nobody whom one would have to wait for.
 const BODY: Duration = Duration::from_secs(10);
 
 /// What agents ask, and people who follow their link. What backends say stands in the table of requests.

@@ -6,9 +6,10 @@ use spoolway_relay::limits::{Neighbourhood, Tally};
 
 use crate::answer::Trouble;
 
-/// Addresses and backends whose tries are remembered.
+/// Addresses and backends whose tries are remembered. No setting, like the next: beyond a few MB of memory nothing depends on it.
 const REMEMBERED: usize = 4_096;
-/// Steps that an address may make: two a second, and a burst of many agents behind one address.
+/// Steps that an address may make: twenty a second, and a burst of many agents behind one address. An agent makes one each two seconds, and
+/// only while a person confirms its words; whoever sets up more than forty at a time behind one address enrols them by token.
 const STEPS: (u32, u64) = (200, 50);
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;

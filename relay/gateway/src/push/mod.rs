@@ -33,7 +33,7 @@ pub(crate) use offer::QUERY;
 
 /// How long an agent may say nothing where the client prefers nothing else: it may fetch another file first.
 const WAIT_S: u64 = 60;
-/// How long it may say nothing at most.
+/// How long it may say nothing at most. No setting: the client says how long it waits, and the same request again goes on.
 const MOST_WAIT_S: u64 = 600;
 
 /// The agent has the file whole, and it is the one that was announced.
@@ -68,8 +68,7 @@ impl Gateway {
         let agent: AgentId = agent.parse().map_err(|_| Trouble::bad("agent"))?;
         let job_id: JobId = job_id.parse().map_err(|_| Trouble::bad("job_id"))?;
         let offer = Offer::read(&head, job_id, who.backend.as_str())?;
-        let place = self.pushes.take(&who.backend);
-        let place = place.ok_or_else(|| Trouble::busy("too many files are pushed already"))?;
+        let place = self.push_place(&who)?;
         let process = self.gate.sender(&who, agent, offer.file.file_id.as_str())?;
         let push = Push {
             supply: Supply::new(agent, offer.file.file_id.clone(), offer.file.size, offer.begin),

@@ -11,7 +11,8 @@ use spoolway_protocol::limits::CHUNK_PAYLOAD_BYTES;
 use spoolway_protocol::transfer::{Chunk, ChunkGet};
 use spoolway_protocol::{AgentId, FileId};
 
-/// Most chunks of one request that are kept, whatever the agent grants.
+/// Most chunks of one request that are kept, whatever the agent grants. No setting: agents grant four, and how many files there are at a time is
+/// `limits.pushes`.
 const MOST_CREDIT: u32 = 16;
 const CHUNK: u64 = CHUNK_PAYLOAD_BYTES as u64;
 

@@ -7,6 +7,7 @@ mod client_certs;
 mod command;
 mod console;
 mod gateway;
+mod gateway_bounds;
 mod hello_bytes;
 mod hostile;
 mod http;
