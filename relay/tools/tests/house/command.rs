@@ -1,9 +1,11 @@
 //! The command line as an operator uses it: exit codes, and a relay in a process of its own.
 
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Command, Output};
+
+use crate::program::Program;
 
 fn relay(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-relay"));
@@ -89,50 +91,36 @@ fn every_change_of_the_registry_by_hand_is_kept_with_who_has_made_it() {
     assert!(people.lines().count() == 2 && people.contains("backend.revoke  b:farm"), "{people}");
 }
 
-/// A relay of its own, where it listens, and its log from there on.
-fn started(folder: &Path) -> (Child, String, Lines<BufReader<ChildStderr>>) {
-    let mut child = relay(folder)
-        .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--set", "log.format=json"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let up = log.find_map(|line| Some(line.unwrap()).filter(|line| line.contains("relay is up"))).unwrap();
-    let up: serde_json::Value = serde_json::from_str(&up).unwrap();
-    let address = up["fields"]["public"].as_str().unwrap().to_owned();
-    (child, address, log)
-}
-
 #[test]
 fn limits_and_certificate_are_taken_over_at_sighup_without_a_new_start() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     assert_eq!(code_of(folder, &["certs", "init"]).0, 0);
-    let (mut child, address, mut log) = started(folder);
-    let pid = rustix::process::Pid::from_child(&child);
+    let mut program = Program::start(folder);
+    let (address, pid) = (program.bound.public, rustix::process::Pid::from_child(&program.child));
     let mut hang_up = |settings: &str, said: &str| {
         std::fs::write(folder.join("relay.toml"), settings).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
-        assert!(log.any(|line| line.unwrap().contains(said)), "{said}");
+        assert!(program.log.any(|line| line.unwrap().contains(said)), "{said}");
     };
     let is_closed_at_once = |mut tcp: TcpStream| matches!(tcp.read(&mut [0]), Ok(0) | Err(_));
-    let first = TcpStream::connect(&address).unwrap();
+    let first = TcpStream::connect(address).unwrap();
     hang_up("[limits]\nmax_sockets = 0\n", "the settings in force stay");
     hang_up("[limits]\nmax_sockets = 1\n[drain]\nspread_ms = 1\n", "waits for the next start");
     hang_up("[limits]\nmax_sockets = 1\nbulk_frames = 9\n", "certificate loaded");
-    assert!(is_closed_at_once(TcpStream::connect(&address).unwrap()), "there is one already");
+    assert!(is_closed_at_once(TcpStream::connect(address).unwrap()), "there is one already");
     drop(first);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn a_process_runs_until_it_is_asked_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(code_of(dir.path(), &["certs", "init"]).0, 0);
-    let (mut child, _, mut log) = started(dir.path());
-    let pid = rustix::process::Pid::from_child(&child);
+    let mut program = Program::start(dir.path());
+    let pid = rustix::process::Pid::from_child(&program.child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert!(log.any(|line| line.unwrap().contains("relay is down")));
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(program.log.any(|line| line.unwrap().contains("relay is down")));
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
 }

@@ -1,6 +1,6 @@
 //! A relay on loopback with its registry, and clients that speak as agents and backends do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
 use crate::papers::Paper;
+use crate::program::Program;
 
 /// Far longer than anything here takes; only a hang reaches it.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
@@ -75,24 +76,8 @@ pub(crate) struct Client {
 impl World {
     /// A relay with the backends `farm` and `other` (secret: `secret`) of the organisation `org`.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, config, ca) = prepared(change);
         let directories = Directories::at(dir.path());
-        let files = certs::init(&directories.tls(), &["localhost".into()]).unwrap();
-        let mut config = Config::default();
-        config.listen.address = "127.0.0.1:0".into();
-        config.admin.address = "127.0.0.1:0".into();
-        change(&mut config);
-        let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
-        for id in ["farm", "other"] {
-            let backend = BackendRecord {
-                id: id.parse().unwrap(),
-                organisation: "org".into(),
-                name: String::new(),
-                secret_hash: auth::hash_of_secret("secret"),
-                revoked_ms: None,
-            };
-            registry.add_backend(&backend).unwrap();
-        }
         let (ready, bound) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let token = stop.clone();
@@ -104,10 +89,18 @@ impl World {
             run_from(config, &directories, token, Some(ready), outside).await
         });
         let bound = bound.await.expect("the relay is up");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(files.ca).unwrap()).unwrap();
-        let tls = connector(&roots, rustls::DEFAULT_VERSIONS, None);
+        let (roots, tls) = trusting(&ca);
         Self { dir, bound, stop, relay, reloads: reloads_in, config: settings, roots, tls }
+    }
+
+    /// The program itself, as it ships, in a process of its own.
+    pub(crate) fn start_program() -> (Self, Program) {
+        let (dir, config, ca) = prepared(|_| {});
+        let program = Program::start(dir.path());
+        let (bound, stop) = (program.bound, CancellationToken::new());
+        let relay = tokio::spawn(async { Ok(()) });
+        let (reloads, (roots, tls)) = (tokio::sync::mpsc::channel(1).0, trusting(&ca));
+        (Self { dir, bound, stop, relay, reloads, config, roots, tls }, program)
     }
 
     /// From now on whoever connects speaks this version of TLS, and shows this certificate where it is asked for one.
@@ -225,6 +218,36 @@ impl World {
         let value = page.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("{line} in {page}"))
     }
+}
+
+/// A folder with certificates and the backends, and settings for a relay in it; its authority.
+fn prepared(change: impl FnOnce(&mut Config)) -> (tempfile::TempDir, Config, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let directories = Directories::at(dir.path());
+    let files = certs::init(&directories.tls(), &["localhost".into()]).unwrap();
+    let mut config = Config::default();
+    config.listen.address = "127.0.0.1:0".into();
+    config.admin.address = "127.0.0.1:0".into();
+    change(&mut config);
+    let mut registry = SqliteRegistry::open(&config.registry_file(&directories)).unwrap();
+    for id in ["farm", "other"] {
+        let backend = BackendRecord {
+            id: id.parse().unwrap(),
+            organisation: "org".into(),
+            name: String::new(),
+            secret_hash: auth::hash_of_secret("secret"),
+            revoked_ms: None,
+        };
+        registry.add_backend(&backend).unwrap();
+    }
+    (dir, config, files.ca)
+}
+
+fn trusting(ca: &Path) -> (RootCertStore, TlsConnector) {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let tls = connector(&roots, rustls::DEFAULT_VERSIONS, None);
+    (roots, tls)
 }
 
 fn connector(
