@@ -75,7 +75,7 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
         };
         responses.insert(status.to_string(), json!({"description": description, "content": content}));
     }
-    for status in endpoint.bad.iter().chain(&[401]) {
+    for status in endpoint.bad.iter().chain(&[401, 403]) {
         responses.insert(status.to_string(), json!({"$ref": "#/components/responses/Refusal"}));
     }
     let mut operation =
@@ -129,7 +129,11 @@ mod tests {
         let document = document();
         let paths = document["paths"].as_object().expect("paths");
         let operations = paths.values().flat_map(|path| path.as_object().expect("methods").values());
-        assert_eq!(operations.count(), ENDPOINTS.len());
+        assert_eq!(operations.clone().count(), ENDPOINTS.len());
+        for operation in operations {
+            let has = |status: &str| operation["responses"].get(status).is_some();
+            assert!(has("401") && has("403"), "{operation}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) struct Endpoint {
     pub(crate) body: Body,
     /// Statuses, when each is given, and what it holds.
     pub(crate) good: &'static [(u16, &'static str, Content)],
-    /// Statuses with a `Problem`, besides 401.
+    /// Statuses with a `Problem`, besides 401 and 403, which a relay that requires client certificates answers to any.
     pub(crate) bad: &'static [u16],
     /// Who answers.
     pub(crate) handler: fn() -> MethodRouter<Gateway>,
@@ -159,7 +159,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         query: &[],
         body: Body::Json(form::<PairApprove>),
         good: SEEN,
-        bad: &[400, 403, 404, 408, 409, 410, 503],
+        bad: &[400, 404, 408, 409, 410, 503],
         handler: || post(backend::approve),
     },
     Endpoint {
