@@ -219,3 +219,15 @@ fn whatever_becomes_of_its_attempts_an_agent_stays_within_the_relays_limits() {
     // Some have used up what they may, so the limits were tried.
     assert!(most.0 > 300 && most.1 > 100, "{most:?}");
 }
+
+#[test]
+fn no_relay_sends_an_agent_away_for_longer_than_an_hour() {
+    let now = Moment::from_millis(5_000);
+    let mut redial = Redial::new(BackoffOptions::RECONNECT, 1, now);
+    let hour = Duration::from_secs(3_600);
+    assert!(redial.wait(now, Retry::Slowly(Some(u64::MAX))) == hour);
+    assert!(redial.wait(now, Retry::At(now + hour * 30)) == hour);
+    assert!(redial.wait(now, Retry::Spread(u64::MAX)) <= hour);
+    // And the usual jitter.
+    assert!(redial.wait(now, Retry::Backoff(Some(u64::MAX))) <= hour + Duration::from_millis(500));
+}
