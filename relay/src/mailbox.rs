@@ -164,17 +164,12 @@ fn shared_rest(head: &Route<'_>, text: &ByteString) -> Option<Bytes> {
 }
 
 /// Bounds of one queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Letters.
     pub frames: usize,
     /// Bytes, which one letter may overstep.
     pub bytes: usize,
-}
-
-impl Bound {
-    /// Nothing.
-    pub const NONE: Self = Self { frames: 0, bytes: 0 };
 }
 
 /// Bounds of one mailbox, by the number of [`Class::ALL`].
@@ -290,7 +285,7 @@ impl Mailbox {
         let Bound { frames, bytes } = self.bounds[letter.class as usize];
         let own = Bound { frames: frames.saturating_mul(2), bytes: bytes.saturating_mul(2) };
         let is_own = letter.sender.is_none() && self.queues[letter.class as usize].is_below(own);
-        is_own || self.has_room(letter.class, Bound::NONE)
+        is_own || self.has_room(letter.class, Bound::default())
     }
 
     /// Queues a letter; telemetry at the place of the one that it replaces.

@@ -43,18 +43,12 @@ struct Inside {
 }
 
 /// Those who wait for room, in the order in which they came.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Line {
     /// Each with the bytes of his letter.
     waiting: VecDeque<(usize, oneshot::Sender<Turn>)>,
     /// Letters of those who were let in and have not gone on yet.
     let_in: Bound,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), let_in: Bound::NONE }
-    }
 }
 
 /// What the writer does next.
