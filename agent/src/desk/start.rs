@@ -10,7 +10,7 @@ use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{Fault, JobId};
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::book::json;
 use super::clerk::{Clerk, Done};
@@ -22,7 +22,7 @@ use crate::attempt::Begun;
 use crate::line_journal::Subject;
 use crate::printer::feeder::{self, Feed};
 use crate::printer::{Known, Order, Ticket};
-use crate::spool::{Spool, SpoolReader};
+use crate::spool::{Spool, SpoolError, SpoolReader};
 use crate::store::Write;
 use crate::view::Refusal;
 
@@ -309,8 +309,51 @@ impl Clerk {
     }
 }
 
+/// A file that is found damaged is not kept: an offer of the same content would else find it here again.
 fn read_through(spool: &Spool, sha256: &str, printer: Printer) -> Result<Box<Report>, Refusal> {
     let body = spool.read(sha256).map_err(|error| super::fetch::refusal_of(&error, sha256))?;
-    let report = crate::preflight::read(body, printer);
-    report.map(Box::new).map_err(|error| Refusal::new(Fault::StoreCorrupt, error.to_string()))
+    crate::preflight::read(body, printer).map(Box::new).map_err(|error| {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        if matches!(cause, Some(SpoolError::Damaged(_))) {
+            let is_deleted = spool.delete(sha256);
+            warn!(sha256, ?is_deleted, "a stored file is damaged and is not kept");
+        }
+        Refusal::new(Fault::StoreCorrupt, error.to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use sha2::{Digest, Sha256};
+    use spoolway_firmware_profiles::Registry;
+
+    use super::*;
+    use crate::spool::SpoolOptions;
+
+    #[test]
+    fn a_file_that_is_found_damaged_is_not_kept_and_a_good_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SpoolOptions { reserve_bytes: 0, ..SpoolOptions::default() };
+        let spool = Spool::open(dir.path(), options).unwrap();
+        let mut file = String::new();
+        (0..60_000).for_each(|x| writeln!(file, "G1 X{x}").unwrap());
+        let sha256: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut writer = spool.write("part").unwrap();
+        writer.append(file.as_bytes()).unwrap();
+        writer.finish(&sha256, file.len() as u64).unwrap();
+        let registry = Registry::built_in();
+        let marlin = &registry.get("marlin").unwrap().profile;
+        let read = || read_through(&spool, &sha256, Printer::of_profile(marlin, None));
+        read().unwrap();
+        assert_eq!(spool.bodies().unwrap().len(), 1);
+        let body = dir.path().join(format!("{sha256}.gcode.db"));
+        let stored = rusqlite::Connection::open(body).unwrap();
+        stored.execute("UPDATE frame SET zstd = x'00' WHERE n = 1", []).unwrap();
+        drop(stored);
+        assert_eq!(read().unwrap_err().fault, Fault::StoreCorrupt);
+        assert!(spool.bodies().unwrap().is_empty(), "it can be fetched anew");
+        assert_eq!(read().unwrap_err().fault, Fault::JobFileUnavailable);
+    }
 }

@@ -104,8 +104,7 @@ fn a_digest_that_does_not_fit_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let spool = spool(dir.path());
     let bytes = gcode(14, 6 * MIB);
-    let durable = 5 * MIB as u64;
-    let all = durable;
+    let all = 5 * MIB as u64;
     for (sql, read_back) in [
         ("DELETE FROM digest", all),
         ("DROP TABLE digest", all),
@@ -140,7 +139,7 @@ fn a_digest_that_does_not_fit_is_dropped() {
     writer.suspend().unwrap();
     tamper(dir.path(), "INSERT OR REPLACE INTO digest SELECT * FROM kept; DROP TABLE kept");
     let writer = spool.write("file").unwrap();
-    assert_eq!((writer.durable(), writer.read_back()), (durable, 4 * MIB as u64));
+    assert_eq!((writer.durable(), writer.read_back()), (all, 4 * MIB as u64));
     go_on(&spool, writer, &bytes);
 }
 
