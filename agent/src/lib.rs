@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod desk;
+pub mod explain;
 pub mod forget;
 pub mod identity;
 pub mod line_journal;

@@ -66,7 +66,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let journal =
         LineJournal::open(&config.state_dir, runtime(&config), clock.clone(), printer.snapshot.clone());
     let journal = journal.context("the line journal cannot be opened")?;
-    info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, "agent started");
+    // Once, ahead of every code that the log will have.
+    let codes = "`spoolway-agent explain CODE` says what a code means";
+    info!(agent = %identity.agent_id(), version = env!("CARGO_PKG_VERSION"), start = ?opened.start, codes, "agent started");
 
     let (follower, relay, backend) = Follower::begin(&config);
     let servers_by = relay.clone();

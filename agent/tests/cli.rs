@@ -84,6 +84,22 @@ fn without_an_agent_commands_say_how_to_start_one() {
 }
 
 #[test]
+fn a_code_is_explained_without_an_agent_and_without_a_configuration() {
+    let home = home_with("[printer]\nbuad = 250000\n");
+    let known = agent(home.path(), &["explain", "[agent.unreachable]", "4001"]);
+    assert_eq!((code(&known), stderr(&known).as_str()), (0, ""));
+    let text = stdout(&known);
+    assert!(text.starts_with("agent.unreachable (this program)\n  means The command did not"), "{text}");
+    assert!(text.contains("\n4001 (close code)\n") && !text.contains('\x1b'), "{text}");
+    let all = agent(home.path(), &["explain"]);
+    assert_eq!(code(&all), 0);
+    assert!(stdout(&all).contains("\n  port.missing "), "{}", stdout(&all));
+    let unknown = agent(home.path(), &["explain", "port.lots"]);
+    assert_eq!((code(&unknown), stdout(&unknown).as_str()), (64, ""));
+    assert!(stderr(&unknown).contains("`port.lost`"), "{}", stderr(&unknown));
+}
+
+#[test]
 fn broken_configurations_exit_78_and_name_the_line() {
     let home = home_with("[printer]\nbuad = 250000\n");
     for words in [&["config", "check"][..], &["config", "show"], &["run"], &["id"]] {

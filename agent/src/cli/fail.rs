@@ -7,13 +7,11 @@ use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wrap};
 use crate::config::LoadConfigError;
+use crate::explain;
+use crate::explain::program::{ALREADY_RUNNING, UNREACHABLE};
 use crate::identity::OpenIdentityError;
 use crate::local::{BindSocketError, LockStateError, TalkError};
 use crate::view::Refusal;
-
-/// Nobody answers at the socket. These two are between this program and its user and never on the wire.
-const UNREACHABLE: &str = "agent.unreachable";
-const ALREADY_RUNNING: &str = "agent.already_running";
 
 /// How a command ends when it does not end well; the numbers are those of sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +107,9 @@ impl Failure {
                 paint.bold("  try:"),
                 wrap(&plain(&self.help), 80 - 7).join("\n       ")
             ));
+        }
+        if let Some(code) = self.code.as_ref().filter(|code| explain::is_known(code)) {
+            block.push_str(&format!("{} `spoolway-agent explain {code}`\n", paint.bold(" more:")));
         }
         block
     }
@@ -241,6 +242,9 @@ mod tests {
         assert_eq!(lines.next(), Some("error: /dev/ttyUSB0 is not there?[2J [port.missing]"));
         assert!(lines.next().unwrap().starts_with("  try: Switch the printer on"));
         assert!(block.lines().all(|line| line.chars().count() <= 80), "{block}");
+        assert!(block.ends_with("\n more: `spoolway-agent explain port.missing`\n"), "{block}");
+        let newer = Failure::new(Exit::Runtime, "no", Some("of.tomorrow".to_owned()), "Wait.");
+        assert_eq!(newer.block(Paint::none()), "error: no [of.tomorrow]\n  try: Wait.\n");
         assert_eq!(failure.exit(), Exit::Unavailable);
     }
 

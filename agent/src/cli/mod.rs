@@ -9,8 +9,10 @@ mod console;
 mod detect;
 mod disk;
 mod doctor;
+mod explain;
 mod fail;
 mod forget;
+mod help;
 mod id;
 mod jobs;
 mod logs;
@@ -22,6 +24,7 @@ mod profiles;
 mod prompts;
 mod recover;
 mod run;
+mod run_flags;
 mod settings;
 mod status;
 
@@ -41,6 +44,7 @@ use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
 use crate::view::recovery::RecoverHow;
 
 pub use fail::{Exit, Failure};
+pub use help::tree;
 pub use paint::wants_colour;
 
 use actions::{ConfigAction, ConsoleAction, IdAction, PrinterAction, ProfilesAction};
@@ -85,6 +89,7 @@ where
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
         Command::Forget { yes } => forget::forget(&whereabouts, yes, &mut out),
         Command::Doctor { json } => doctor::doctor(&whereabouts, json, &mut out),
+        Command::Explain { codes, json } => explain::explain(&codes, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),
         Command::Jobs { action: Some(action), .. } => jobs::change(&whereabouts, action, &mut out),

@@ -1,5 +1,7 @@
 //! `status`: the whole agent on one screen.
 
+mod words;
+
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -9,7 +11,9 @@ use super::disk;
 use super::jobs::{percent, share};
 use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
-use crate::view::{BedView, FaultView, JobView, LinkView, PermitsView, PrinterView, Status, WireView};
+use crate::explain;
+use crate::view::{BedView, FaultView, JobView, LinkView, PermitsView, PrinterView, Status};
+use words::{temperatures, wire_words};
 
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
@@ -31,11 +35,13 @@ pub(super) fn status(whereabouts: &Whereabouts, json: bool, out: &mut impl Write
 struct Screen {
     text: String,
     paint: Paint,
+    /// A code that was shown and has an explanation.
+    code: Option<String>,
 }
 
 impl Screen {
     fn of(status: &Status, paint: Paint) -> String {
-        let mut screen = Self { text: String::new(), paint };
+        let mut screen = Self { text: String::new(), paint, code: None };
         let head = format!("{}  version {}, up {}", status.agent_id, status.version, span(status.uptime_ms));
         screen.row("Agent", &fit(&head, COLUMNS - NAME));
         screen.printer(&status.printer);
@@ -55,6 +61,9 @@ impl Screen {
                 screen.row(if at == 0 { "Storage" } else { "" }, &fit(words, COLUMNS - NAME));
             }
             screen.fault(storage.fault.as_ref());
+        }
+        if let Some(code) = screen.code.take() {
+            screen.row("Codes", &format!("`spoolway-agent explain {code}` says more"));
         }
         screen.text
     }
@@ -192,6 +201,9 @@ impl Screen {
 
     fn fault(&mut self, fault: Option<&FaultView>) {
         let Some(fault) = fault else { return };
+        if self.code.is_none() && explain::is_known(&fault.code) {
+            self.code = Some(fault.code.clone());
+        }
         for line in wrap(&plain(&format!("{} [{}]", fault.text, fault.code)), COLUMNS - NAME) {
             let line = self.paint.red(&line);
             self.row("", &line);
@@ -212,29 +224,6 @@ impl Screen {
     }
 }
 
-fn temperatures(printer: &PrinterView) -> String {
-    let one = |name: String, (actual, target): (f32, Option<f32>)| match target {
-        Some(target) if target > 0.0 => format!("{name} {actual:.1} -> {target:.0} °C"),
-        _ => format!("{name} {actual:.1} °C"),
-    };
-    let tools = printer.tools.iter().enumerate().map(|(at, &heat)| {
-        one(if printer.tools.len() == 1 { "nozzle".to_owned() } else { format!("nozzle {at}") }, heat)
-    });
-    tools.chain(printer.bed.map(|heat| one("bed".to_owned(), heat))).collect::<Vec<_>>().join(", ")
-}
-
-/// The window's rule, and how the wire does in this job.
-fn wire_words(wire: &WireView) -> [String; 2] {
-    let narrowed = if wire.narrowed > 0 { format!(", narrowed {}x", wire.narrowed) } else { String::new() };
-    [
-        format!("rule {}{narrowed}, {:.2} % sent again", wire.rule, wire.resend_ratio * 100.0),
-        format!(
-            "round trip {:.1} ms, p99 {:.1} ms; gap p99.9 {:.0} ms; starved {:.0} ms",
-            wire.rtt_ms_p50, wire.rtt_ms_p99, wire.gap_ms_p999, wire.starved_ms
-        ),
-    ]
-}
-
 fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
@@ -245,7 +234,7 @@ mod tests {
 
     use super::super::jobs::tests::job;
     use super::*;
-    use crate::view::{AreaView, MaintenanceView, PromptView, StorageView, WrittenView};
+    use crate::view::{AreaView, MaintenanceView, PromptView, StorageView, WireView, WrittenView};
 
     fn full() -> Status {
         Status {
@@ -330,7 +319,12 @@ mod tests {
     #[test]
     fn everything_fits_one_screen() {
         let text = Screen::of(&full(), Paint::none());
-        assert!(text.lines().count() <= 30, "{text}");
+        assert!(text.lines().count() <= 31, "{text}");
+        assert_eq!(
+            text.matches("spoolway-agent explain").count(),
+            1,
+            "of two codes one is the example: {text}"
+        );
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
         for part in [
             "Agent     7ZZZZZZZZZZZZZZZZZZZZZZZZZ  version 0.1.0, up 3 h 12 min\n",
@@ -354,6 +348,7 @@ mod tests {
             "Waiting   2 jobs, 1 event\n",
             "Storage   files 12.3 MB of 4294 MB, database 1.2 MB of 268 MB\n",
             "          3100 MB free, reserve 268 MB; writes 34 MB a day beyond files\n",
+            "Codes     `spoolway-agent explain heat.stays_cold` says more\n",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
@@ -391,5 +386,7 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("Heat") && !text.contains("Wire"));
+        (status.printer.fault, status.printer.alarms) = (None, Vec::new());
+        assert!(!Screen::of(&status, Paint::none()).contains("explain"), "nothing is wrong");
     }
 }

@@ -3,7 +3,7 @@
 mod backend;
 mod client_cert;
 mod load;
-mod nearest;
+pub(crate) mod nearest;
 mod preflight;
 mod proxy;
 mod relay;

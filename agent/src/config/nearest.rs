@@ -2,13 +2,20 @@
 
 /// The word of `known` with the fewest edits to `text`, unless even that is far off.
 pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(text, known, 1).pop()
+}
+
+/// At most so many words of `known` with few edits to `text`, the nearest first.
+pub(crate) fn near<'a>(text: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
     // An absurdly long word is no typing mistake, and the table below grows with its length.
     if text.len() > 64 {
-        return None;
+        return Vec::new();
     }
     let scored = known.into_iter().map(|word| (distance(text, word), word));
-    let (edits, word) = scored.min_by_key(|(edits, _)| *edits)?;
-    (edits <= text.len().max(word.len()) / 3).then_some(word)
+    let mut scored: Vec<_> =
+        scored.filter(|(edits, word)| *edits <= text.len().max(word.len()) / 3).collect();
+    scored.sort_by_key(|(edits, _)| *edits);
+    scored.into_iter().take(most).map(|(_, word)| word).collect()
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements.
@@ -47,5 +54,7 @@ mod tests {
         assert_eq!(nearest("printr.baud", known), Some("printer.baud"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest(&"x".repeat(1000), known), None);
+        assert_eq!(near("printer.pord", known, 2), ["printer.port", "printer.baud"]);
+        assert_eq!(near("printer.pord", known, 1), ["printer.port"]);
     }
 }

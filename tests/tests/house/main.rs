@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its house has failed")]
 
 mod bounds;
+mod examples;
+mod explain;
 mod kinds;
 mod prose;
 mod refusals;

@@ -1,4 +1,4 @@
-//! The operator's page lists every fault, setting and exit code, in the words of the program.
+//! The operator's page lists every finding, setting and exit code, in the words of the program.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,12 @@ use spoolway_agent::cli::Exit;
 use spoolway_agent::config::{DEFAULT_TOML, keys};
 use spoolway_agent_core::preflight::Code;
 use spoolway_agent_core::recovery::{Loss, Since};
-use spoolway_protocol::Fault;
 
 use crate::tree::{quoted, read, root, table};
 
 const PAGE: &str = "docs/operate.md";
 
-/// The table of faults as it has to stand in the operator's page; `UPDATE_DOCS=1` puts it there.
-fn faults() -> String {
-    let mut text = "| code | what happened | what to try |\n|---|---|---|\n".to_owned();
-    for fault in Fault::ALL {
-        text.push_str(&format!("| `{}` | {} | {} |\n", fault.code(), fault.summary(), fault.help()));
-    }
-    text
-}
-
-/// The table of findings in the same way.
+/// The table of findings as it has to stand in the operator's page; `UPDATE_DOCS=1` puts it there.
 fn findings() -> String {
     let mut text = "| finding | severity | what was found | what to do |\n|---|---|---|---|\n".to_owned();
     for code in Code::ALL {
@@ -36,8 +26,7 @@ fn findings() -> String {
 }
 
 #[test]
-fn the_operators_page_has_every_fault_and_every_finding() {
-    hold("| code | what happened |", &faults());
+fn the_operators_page_has_every_finding() {
     hold("| finding | severity |", &findings());
 }
 

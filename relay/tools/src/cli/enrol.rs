@@ -22,13 +22,18 @@ const DAY_MS: u64 = 86_400_000;
 #[derive(Debug, Subcommand)]
 pub(super) enum EnrolCommand {
     /// Make a token; prints the file for the boot partition, once
+    #[command(
+        after_help = "Example:\n  spoolway-relay enrol add --backend farm --uses 40 --days 3 > spoolway-enrol.toml"
+    )]
     Add(NewToken),
     /// Take a token back
+    #[command(after_help = "Example:\n  spoolway-relay enrol revoke 9f86d081")]
     Revoke {
         /// Its name
         id: String,
     },
     /// Show every token
+    #[command(after_help = "Example:\n  spoolway-relay enrol list")]
     List,
 }
 

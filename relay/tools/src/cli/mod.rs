@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use spoolway_relay::config::Config;
 use spoolway_relay::console::Ask;
 use spoolway_relay::paths::Directories;
@@ -26,7 +26,16 @@ const UNAVAILABLE: u8 = 69;
 const CONFIG: u8 = 78;
 
 #[derive(Debug, Parser)]
-#[command(name = "spoolway-relay", version, about = "The relay between Spoolway agents and backends")]
+#[command(
+    name = "spoolway-relay",
+    version,
+    about = "The relay between Spoolway agents and backends",
+    after_help = "\
+Example:
+  spoolway-relay run --listen 0.0.0.0:443
+
+Exit codes: 0 done, 1 failed, 64 wrong usage, 69 relay or address not available, 78 wrong configuration."
+)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -50,6 +59,9 @@ struct Settings {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the relay until SIGTERM or SIGINT
+    #[command(
+        after_help = "Example:\n  spoolway-relay run\n  spoolway-relay run --listen 0.0.0.0:8443 --admin 127.0.0.1:9443"
+    )]
     Run {
         /// Address for agents and backends
         #[arg(long, value_name = "ADDRESS:PORT")]
@@ -59,38 +71,52 @@ enum Command {
         admin: Option<String>,
     },
     /// How the relay that runs is
+    #[command(after_help = "Example:\n  spoolway-relay status\n  spoolway-relay status --json")]
     Status(ask::Form),
     /// Agents that are in: since when, from where, what waits for them
+    #[command(after_help = "Example:\n  spoolway-relay agents")]
     Agents(ask::Form),
     /// Processes of backends that are in
+    #[command(after_help = "Example:\n  spoolway-relay backends")]
     Backends(ask::Form),
     /// Heads of frames and lines of the log as they pass, until Ctrl-C
+    #[command(after_help = "Example:\n  spoolway-relay tail\n  spoolway-relay tail --json")]
     Tail(ask::Form),
     /// Certificates of one's own
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  spoolway-relay certs init --host relay.example.org")]
     Certs(CertsCommand),
     /// Agents that may connect
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  spoolway-relay agent list")]
     Agent(registry::AgentCommand),
     /// Backends that may connect
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  spoolway-relay backend list")]
     Backend(registry::BackendCommand),
     /// Agents that wait with a code
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  spoolway-relay pair list\n  spoolway-relay pair approve K7QX-M4TD"
+    )]
     Pair(pair::PairCommand),
     /// Tokens by which many agents pair without a person
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  spoolway-relay enrol add --backend farm --uses 40 > spoolway-enrol.toml"
+    )]
     Enrol(enrol::EnrolCommand),
     /// Who has changed the registry: when, and what
+    #[command(after_help = "Example:\n  spoolway-relay audit --last 20")]
     Audit(ask::Audit),
     /// The configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  spoolway-relay config check")]
     Config(ConfigCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum CertsCommand {
     /// Make a private authority and a server certificate; overwrites nothing
+    #[command(
+        after_help = "Example:\n  spoolway-relay certs init\n  spoolway-relay certs init --host relay.example.org 192.0.2.7"
+    )]
     Init {
         /// Folder [default: tls in the configuration directory]
         #[arg(long)]
@@ -104,10 +130,19 @@ enum CertsCommand {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Load everything and say what is in force
+    #[command(
+        after_help = "Example:\n  spoolway-relay config check\n  spoolway-relay config check ./relay.toml"
+    )]
     Check {
         /// The file to look at [default: the one that `run` would take]
         file: Option<PathBuf>,
     },
+}
+
+/// Every command with its flags, values and help.
+#[must_use]
+pub fn tree() -> clap::Command {
+    Cli::command()
 }
 
 /// A failure with its exit code.

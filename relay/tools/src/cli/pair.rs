@@ -24,8 +24,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Subcommand)]
 pub(super) enum PairCommand {
     /// Show the agents that wait with a code
+    #[command(after_help = "Example:\n  spoolway-relay pair list")]
     List,
     /// Let the agent with this code in, after comparing four words
+    #[command(
+        after_help = "Example:\n  spoolway-relay pair approve K7QX-M4TD\n  spoolway-relay pair approve K7QX-M4TD --backend farm --name 'Attic, left'"
+    )]
     Approve(Approval),
 }
 

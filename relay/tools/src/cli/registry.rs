@@ -16,6 +16,9 @@ use spoolway_relay_registry::{AgentKeys, AgentRecord, BackendRecord, Registry, S
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
     /// Let an agent in
+    #[command(
+        after_help = "Example:\n  spoolway-relay agent add --id 7ZZZZZZZZZZZZZZZZZZZZZZZZZ --key A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg= --backend farm"
+    )]
     Add {
         /// The agent's id, as `spoolway-agent id` prints it
         #[arg(long)]
@@ -31,27 +34,34 @@ pub(super) enum AgentCommand {
         name: String,
     },
     /// Shut an agent out for good
+    #[command(after_help = "Example:\n  spoolway-relay agent revoke 7ZZZZZZZZZZZZZZZZZZZZZZZZZ")]
     Revoke {
         /// The agent's id
         id: AgentId,
     },
     /// Shut an agent out until it is released, and end the keys that it had before its newest one: after a theft
+    #[command(after_help = "Example:\n  spoolway-relay agent lock 7ZZZZZZZZZZZZZZZZZZZZZZZZZ")]
     Lock {
         /// The agent's id
         id: AgentId,
     },
     /// Let an agent in again that was locked, or of which a clone was seen
+    #[command(after_help = "Example:\n  spoolway-relay agent release 7ZZZZZZZZZZZZZZZZZZZZZZZZZ")]
     Release {
         /// The agent's id
         id: AgentId,
     },
     /// Show every agent
+    #[command(after_help = "Example:\n  spoolway-relay agent list")]
     List,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendCommand {
     /// Let a backend in; prints its secret, once
+    #[command(
+        after_help = "Example:\n  spoolway-relay backend add farm --organisation school --name 'Print farm'"
+    )]
     Add {
         /// The backend's id: letters, digits, '.', '_', '-'
         id: BackendId,
@@ -63,11 +73,13 @@ pub(super) enum BackendCommand {
         name: String,
     },
     /// Shut a backend out for good
+    #[command(after_help = "Example:\n  spoolway-relay backend revoke farm")]
     Revoke {
         /// The backend's id
         id: BackendId,
     },
     /// Show every backend
+    #[command(after_help = "Example:\n  spoolway-relay backend list")]
     List,
 }
 
