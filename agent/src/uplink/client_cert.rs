@@ -173,10 +173,17 @@ fn from_files(certificate: &Path, key: Option<&Path>) -> Result<CertifiedKey, St
     Ok(certified)
 }
 
+/// A file as a whole: what is left of one that was cut off could still look like a certificate.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes));
-    read.map(|_| bytes).map_err(|error| error.to_string())
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(
+            "is larger than 1 MiB; name one that holds certificates or a key and nothing else".to_owned()
+        );
+    }
+    Ok(bytes)
 }
 
 fn is_private(path: &Path) -> Result<(), String> {
@@ -252,5 +259,34 @@ mod tests {
         );
         std::fs::set_permissions(&cert, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(refused(None).contains("holds no key"));
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_any_is_refused_and_not_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("agent.pem"), dir.path().join("agent.key"));
+        let made = rcgen::generate_simple_self_signed(["one".to_owned()]).unwrap();
+        // The certificate stands first: a file that is cut off would still have one.
+        let write = |path: &Path, pem: &str, bytes: u64| {
+            let rest = usize::try_from(bytes).unwrap() - pem.len();
+            std::fs::write(path, pem.to_owned() + &"#".repeat(rest)).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let answer = || Answer::by(&client(&cert, Some(&key)), None);
+        write(&cert, &made.cert.pem(), FILE_BYTES);
+        write(&key, &made.signing_key.serialize_pem(), FILE_BYTES);
+        assert!(answer().unwrap().resolve(&[], &[]).is_some());
+        write(&key, &made.signing_key.serialize_pem(), FILE_BYTES + 1);
+        let refused = answer().unwrap_err();
+        assert!(
+            refused.starts_with("relay.client_key = ") && refused.contains("larger than 1 MiB"),
+            "{refused}"
+        );
+        write(&cert, &made.cert.pem(), FILE_BYTES + 1);
+        let refused = answer().unwrap_err();
+        assert!(
+            refused.starts_with("relay.client_cert = ") && refused.contains("larger than 1 MiB"),
+            "{refused}"
+        );
     }
 }

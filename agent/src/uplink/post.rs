@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
@@ -123,5 +123,9 @@ async fn exchange(
     let response = sender.send_request(request).await?;
     let (status, retry_after_ms) = (response.status().as_u16(), retry_after_ms(response.headers()));
     let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-    Ok(Answered { status, retry_after_ms, body: body?.to_bytes() })
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => format!("the answer (HTTP {status}) is longer than 64 KiB; is this the relay?").into(),
+        false => error,
+    })?;
+    Ok(Answered { status, retry_after_ms, body: body.to_bytes() })
 }

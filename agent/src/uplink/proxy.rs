@@ -1,7 +1,7 @@
 //! Through an HTTP proxy: whether there is one, and the tunnel to the relay that it is asked for (RFC 9110, section 9.3.6).
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -29,7 +29,7 @@ use crate::config::{ProxyAddress, ProxyChoice, ProxyUrl, RelayUrl};
 /// Largest head of an answer.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Longest first line of a file with a password.
-const PASSWORD_BYTES: u64 = 1_024;
+const PASSWORD_BYTES: usize = 1_024;
 /// Where curl looks, in its order (curl(1), ENVIRONMENT).
 const VARIABLES: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
@@ -167,15 +167,19 @@ fn read_password(path: &Path) -> Result<String, String> {
     if mode & 0o007 != 0 {
         return Err(named(&format!("has mode {mode:04o} and is open to everybody; `chmod o= FILE`")));
     }
-    let mut line = String::new();
-    let read = BufReader::new(file.take(PASSWORD_BYTES)).read_line(&mut line);
-    let refused = |error: io::Error| named(&format!("holds no text: {}", error.kind()));
-    read.map_err(refused)?;
-    let password = line.trim_end_matches(['\r', '\n']);
+    let mut line = Vec::new();
+    // One that is cut off would be a wrong password, for which a proxy may lock the account.
+    let read = BufReader::new(file.take(PASSWORD_BYTES as u64 + 2)).read_until(b'\n', &mut line);
+    read.map_err(|error| named(&error))?;
+    while line.pop_if(|last| matches!(last, b'\r' | b'\n')).is_some() {}
+    if line.len() > PASSWORD_BYTES {
+        return Err(named(&"its first line is longer than 1,024 bytes, and so no password"));
+    }
+    let password = String::from_utf8(line).map_err(|_| named(&"its first line is no text"))?;
     if password.is_empty() || password.chars().any(char::is_control) {
         return Err(named(&"its first line is no password"));
     }
-    Ok(password.to_owned())
+    Ok(password)
 }
 
 /// RFC 7617, section 2.
@@ -200,7 +204,7 @@ fn captive(text: &str) -> Failure {
 
 fn strange(error: &hyper::Error) -> Failure {
     let text = match error.is_parse() {
-        true => "what answers is no HTTP proxy".to_owned(),
+        true => format!("what answers is no HTTP proxy ({error})"),
         false => format!("the proxy broke off: {error}"),
     };
     Failure::unreachable(Stage::Proxy, text)
@@ -293,10 +297,35 @@ mod tests {
         std::fs::write(&file, "s3cret: word\r\nmore\n").unwrap();
         assert_eq!(sent(&read(0o640).ok().unwrap()), "me:s3cret: word");
         assert!(read(0o644).is_err_and(|failure| failure.text.contains("0644")));
-        for text in ["", "\nsecond\n", "s3\x07cret\n"] {
+        for text in [&b""[..], b"\nsecond\n", b"s3\x07cret\n", b"s3\xff\n"] {
             std::fs::write(&file, text).unwrap();
             let failure = read(0o600).err().unwrap();
             assert!(failure.fault == Fault::ConfigBroken && !failure.text.contains("s3"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_too_long_is_refused_and_not_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("password");
+        let mut relay = relay("wss://relay.example");
+        relay.proxy.choice = ProxyChoice::At("http://me@here:2".parse().unwrap());
+        relay.proxy.password_file = Some(file.clone());
+        let of = |line: String| {
+            std::fs::write(&file, line).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            Proxy::of(&relay).map(Option::unwrap)
+        };
+        let longest = "p".repeat(PASSWORD_BYTES);
+        for end in ["", "\n", "\r\nmore"] {
+            let proxy = of(longest.clone() + end).unwrap_or_else(|failure| panic!("{failure}"));
+            assert_eq!(sent(&proxy), format!("me:{longest}"));
+        }
+        for line in [longest.clone() + "p", longest + "p\n", "é".repeat(9_999)] {
+            let failure = of(line).err().unwrap();
+            assert_eq!(failure.fault, Fault::ConfigBroken);
+            let told = failure.text.contains("longer than 1,024 bytes") && !failure.text.contains("pppppppp");
+            assert!(told && failure.text.contains("relay.proxy_password_file"), "{failure}");
         }
     }
 }

@@ -11,7 +11,7 @@ use spoolway_protocol::{CmdId, Seq};
 use crate::bus::Inbound;
 use crate::printer::EmergencyStop;
 
-/// Stops that are remembered; a copy of an older one is the desk's to judge.
+/// Stops that are remembered. A copy of an older one stops once more: better that than one that is missed.
 const REMEMBERED: usize = 64;
 
 /// Pulls each stop once.
@@ -84,6 +84,21 @@ mod tests {
         assert!(looked(&mut stops, arrival("printer.estop", 5, "", 0)) && stop.take());
         assert!(looked(&mut stops, arrival("printer.estop", 5, "", 0)) && !stop.take());
         assert!(looked(&mut stops, arrival("printer.estop", 6, "", 1_000)) && stop.take());
+    }
+
+    #[test]
+    fn of_many_stops_the_latest_are_known_again_and_an_older_one_stops_once_more() {
+        let stop = EmergencyStop::default();
+        let mut stops = Stops::new(stop.clone(), Seq(4));
+        let last = 5 + REMEMBERED as u64;
+        for seq in 5..=last {
+            assert!(looked(&mut stops, arrival("printer.estop", seq, "", 0)) && stop.take(), "{seq}");
+        }
+        for seq in 6..=last {
+            assert!(looked(&mut stops, arrival("printer.estop", seq, "", 0)) && !stop.take(), "{seq}");
+        }
+        assert!(looked(&mut stops, arrival("printer.estop", 5, "", 0)) && stop.take());
+        assert_eq!(stops.pulled.len(), REMEMBERED);
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn revs(events: &[Value]) -> Vec<u64> {
     events.iter().filter_map(|event| event["data"]["rev"].as_u64()).collect()
 }
 
-fn command(seq: u64) -> Value {
+pub(crate) fn command(seq: u64) -> Value {
     let cmd_id = CmdId::from_parts(1_760_000_000_000 + seq, &[1; 10]);
     json!({
         "cmd_id": cmd_id, "seq": seq, "kind": "job.pause", "args": {"job_id": "j"},

@@ -5,8 +5,10 @@
 mod carry;
 mod client_certs;
 mod doctor;
+mod enrol;
 mod login;
 mod relay;
 mod rig;
+mod stops;
 mod tls;
 mod ways;

@@ -98,6 +98,25 @@ async fn what_a_proxy_answers_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_proxy_whose_answer_has_a_head_without_end_is_given_up() {
+    let long = format!("HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate {}\r\n\r\n", "y".repeat(12_000));
+    let endless = format!("HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate {}", "y".repeat(300_000));
+    for (words, code, told) in [
+        (long, "proxy.auth", "not known here (Negotiate yyy"),
+        (endless, "proxy.refused", "no HTTP proxy (message head is too large)"),
+    ] {
+        let port = saying(words.leak()).await;
+        let relay = FakeRelay::start().await;
+        let mut rig = Rig::start_with(&relay, |settings| {
+            settings.proxy.choice = ProxyChoice::At(format!("http://me@127.0.0.1:{port}").parse().unwrap());
+        });
+        let fault = rig.fault().await;
+        assert_eq!(fault.code, code, "{}", fault.text);
+        assert!(fault.text.contains(told), "{}", fault.text);
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_away_is_no_dead_relay() {
     let relay = FakeRelay::start().await;
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

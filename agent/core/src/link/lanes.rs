@@ -8,7 +8,7 @@ use spoolway_protocol::ids::{CmdId, JobId, PrinterId, Seq};
 use super::judge::is_expired;
 use crate::moment::Moment;
 
-/// Stops that are remembered for commands that arrive late.
+/// Stops that are remembered for commands that arrive late: the last one of each job and each machine.
 const STOPS: usize = 256;
 
 /// A stored command that waits for its turn.
@@ -62,6 +62,12 @@ enum Target {
     Paused(JobId),
     Stopped(Option<PrinterId>),
     Cooled(Option<PrinterId>),
+}
+
+impl Target {
+    const fn is_job(&self) -> bool {
+        matches!(self, Self::Cancelled(_) | Self::Paused(_))
+    }
 }
 
 /// A cancel, pause or emergency stop: earlier commands that would make the machine move or heat after it are taken back, also when
@@ -175,13 +181,24 @@ impl Lanes {
     /// Remembers a stop and takes out the waiting commands that it covers.
     pub fn stop(&mut self, stop: Stop) -> Vec<Waiting> {
         let taken = self.take_out(|waiting| stop.covers(waiting));
-        if !self.stops.contains(&stop) {
-            self.stops.push_back(stop);
-        }
-        if self.stops.len() > STOPS {
-            self.stops.pop_front();
-        }
+        self.remember(stop);
         taken
+    }
+
+    /// A later stop covers all that an earlier one of the same job or machine covers. Where there are too many, one of a job goes: what comes
+    /// too late for it still meets the state of its job, and for a machine there is nothing else.
+    fn remember(&mut self, stop: Stop) {
+        if let Some(at) = self.stops.iter().position(|known| known.target == stop.target) {
+            if self.stops[at].seq >= stop.seq {
+                return;
+            }
+            self.stops.remove(at);
+        }
+        self.stops.push_back(stop);
+        if self.stops.len() > STOPS {
+            let oldest = self.stops.iter().position(|stop| stop.target.is_job()).unwrap_or(0);
+            self.stops.remove(oldest);
+        }
     }
 
     /// The stop that covers a command, if there is one.
@@ -234,3 +251,6 @@ impl Lanes {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests;
