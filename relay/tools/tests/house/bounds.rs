@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::SinkExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use spoolway_protocol::limits::BINARY_FRAME_BYTES;
 use spoolway_protocol::transfer::Chunk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,9 +17,9 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::http::Line;
 use crate::pairing::begun;
 use crate::traffic::{connected, nack};
-use crate::world::{HANG, Machine, Seen, World, without_rates};
+use crate::world::{Client, HANG, Machine, Seen, World, without_rates};
 
-/// More than the kernel holds between two ends that are not read.
+/// Frames of 60,000 bytes: more than the kernel holds between two ends that are not read, whatever its settings.
 const FLOOD: usize = 1_500;
 
 #[tokio::test]
@@ -97,45 +99,52 @@ async fn commands_of_one_backend_have_a_measure_for_all_its_agents_and_stops_cou
     assert_eq!(three.json().await["t"], "cmd");
 }
 
-/// What a backend that does not read gets of many frames, each with a slot of its own where there are slots, and what was lost.
-async fn flooded(
-    kind: &str,
-    lost: &str,
-    set: impl FnOnce(&mut spoolway_relay::config::Limits),
-) -> (usize, u64) {
+/// Floods a backend that does not read with frames of 60,000 bytes, each with a slot of its own where there are slots, until some are lost.
+/// Three wait then, which is the bound here; and what it gets and what was lost is all that was sent.
+async fn flooded(kind: &str, class: &str, set: impl FnOnce(&mut spoolway_relay::config::Limits)) {
     let world = World::start(|config| {
         without_rates(config);
         set(&mut config.limits);
     })
     .await;
     let (mut agent, mut backend, _) = connected(&world).await;
-    let body = "x".repeat(20_000);
-    for n in 0..FLOOD {
-        let key = if kind == "telem" { format!(r#""key":"k{n}","#) } else { String::new() };
-        agent.send(format!(r#"{{"v":1,"t":"{kind}","to":"b:farm",{key}"body":[{n},"{body}"]}}"#)).await;
+    let body = "x".repeat(60_000);
+    let loses = format!("spoolway_relay_{class}_dropped_total");
+    let (mut sent, mut lost) = (0, 0);
+    // One by one, so that the writer has its turn between them: nothing is lost before the kernel has had its fill.
+    while lost < 10 {
+        assert!(sent < FLOOD, "something had to go");
+        let key = if kind == "telem" { format!(r#""key":"k{sent}","#) } else { String::new() };
+        agent.send(format!(r#"{{"v":1,"t":"{kind}","to":"b:farm",{key}"body":[{sent},"{body}"]}}"#)).await;
+        sent += 1;
+        agent.send(r#"{"v":1,"t":"hb","body":{"n":1}}"#).await;
+        assert_eq!(agent.json().await["t"], "hb.ack", "the agent is not held up");
+        lost = world.metric(&loses).await;
     }
-    agent.send(r#"{"v":1,"t":"hb","body":{"n":1}}"#).await;
-    assert_eq!(agent.json().await["t"], "hb.ack", "the agent is not held up");
+    let waiting = world.metric(&format!(r#"spoolway_relay_mailbox_frames{{class="{class}"}}"#)).await;
+    assert_eq!(waiting, 3, "as many as may wait of {class}");
     let mut seen = Vec::new();
-    while seen.last() != Some(&(FLOOD - 1)) {
+    while seen.last() != Some(&(sent - 1)) {
         seen.push(backend.json().await["body"][0].as_u64().unwrap() as usize);
     }
-    assert!(seen.is_sorted(), "in order: {seen:?}");
-    (seen.len(), world.metric(lost).await)
+    assert!(seen.is_sorted() && seen.ends_with(&[sent - 3, sent - 2, sent - 1]), "the oldest went: {seen:?}");
+    assert_eq!(seen.len() as u64 + world.metric(&loses).await, sent as u64, "and all of it is counted");
 }
 
 #[tokio::test]
 async fn what_may_be_lost_waits_up_to_its_bounds_and_the_oldest_goes() {
-    let telemetry = "spoolway_relay_telemetry_dropped_total";
-    let log = "spoolway_relay_log_dropped_total";
-    let all = |(seen, lost): (usize, u64)| {
-        assert!(lost > 0, "something had to go");
-        assert_eq!(seen as u64 + lost, FLOOD as u64, "and all of it is counted");
-    };
-    all(flooded("telem", telemetry, |limits| limits.telemetry_slots = 3).await);
-    all(flooded("telem", telemetry, |limits| limits.telemetry_bytes = 50_000).await);
-    all(flooded("log.lines", log, |limits| (limits.log_frames, limits.log_bytes) = (3, 1 << 20)).await);
-    all(flooded("log.lines", log, |limits| (limits.log_frames, limits.log_bytes) = (1_000, 50_000)).await);
+    // A queue takes a frame as long as it is below its bounds: the third oversteps 150,000 bytes.
+    flooded("telem", "telemetry", |limits| limits.telemetry_slots = 3).await;
+    flooded("telem", "telemetry", |limits| limits.telemetry_bytes = 200_000).await;
+    flooded("log.lines", "log", |limits| (limits.log_frames, limits.log_bytes) = (3, 1 << 20)).await;
+    flooded("log.lines", "log", |limits| (limits.log_frames, limits.log_bytes) = (1_000, 200_000)).await;
+}
+
+/// What a backend hears first after a command: that it was refused, or the answer to the heartbeat behind it.
+async fn told_of(backend: &mut Client, command: &str) -> Value {
+    backend.send(command).await;
+    backend.send(r#"{"v":1,"t":"hb","body":{"n":1}}"#).await;
+    backend.json().await
 }
 
 #[tokio::test]
@@ -149,35 +158,44 @@ async fn reliable_frames_wait_up_to_their_bytes_and_chunks_up_to_their_number() 
     .await;
     let (mut agent, mut backend, id) = connected(&world).await;
     let command = format!(r#"{{"v":1,"t":"cmd","to":"a:{id}","id":"m1","body":"{}"}}"#, "x".repeat(60_000));
-    let mut sent = 0;
-    let refused = loop {
-        backend.send(command.clone()).await;
-        sent += 1;
-        if let Ok(frame) = tokio::time::timeout(std::time::Duration::from_millis(1), backend.json()).await {
-            break frame;
-        }
-    };
-    assert_eq!((&refused["t"], &refused["body"]["code"]), (&"nack".into(), &"busy".into()));
+    let (mut taken, mut told) = (0, told_of(&mut backend, &command).await);
+    while told["t"] == "hb.ack" {
+        taken += 1;
+        told = told_of(&mut backend, &command).await;
+    }
+    assert_eq!((&told["t"], &told["body"]["code"]), (&"nack".into(), &"busy".into()));
+    assert_eq!(backend.json().await["t"], "hb.ack");
     let waiting = world.metric(r#"spoolway_relay_mailbox_frames{class="reliable"}"#).await;
     assert!((1..=2).contains(&waiting), "{waiting} of 60,000 bytes each");
-    for _ in 0..sent - 1 {
+    for _ in 0..taken {
         assert_eq!(agent.json().await["t"], "cmd");
     }
-    let sender = tokio::spawn(async move {
-        let payload = vec![7; 65_536];
-        for n in 0..200 {
-            let chunk = Chunk { to: *id.as_bytes(), stream: 7, offset: n * 65_536, payload: &payload };
-            backend.send_binary(chunk.encode().unwrap()).await;
+    let has_waited = Arc::new(AtomicBool::new(false));
+    let sender = tokio::spawn({
+        let has_waited = Arc::clone(&has_waited);
+        async move {
+            let (payload, mut offset, mut stream) = (vec![7; 65_536], 0, 7);
+            while stream == 7 {
+                // The last one goes by another name.
+                stream += u32::from(has_waited.load(Ordering::Relaxed));
+                let chunk = Chunk { to: *id.as_bytes(), stream, offset, payload: &payload };
+                backend.send_binary(chunk.encode().unwrap()).await;
+                offset += 65_536;
+            }
+            (backend, offset)
         }
-        backend
     });
     while world.metric("spoolway_relay_sender_waits_total").await == 0 {}
     assert!(world.metric(r#"spoolway_relay_mailbox_frames{class="bulk"}"#).await <= 2);
-    for n in 0..200 {
+    has_waited.store(true, Ordering::Relaxed);
+    let (mut stream, mut offset) = (7, 0);
+    while stream == 7 {
         let Seen::Binary(bytes) = agent.seen().await else { panic!("a chunk is expected") };
-        assert_eq!(Chunk::decode(&bytes).unwrap().offset, n * 65_536);
+        let chunk = Chunk::decode(&bytes).unwrap();
+        assert_eq!(chunk.offset, offset, "in order, and none is missing");
+        (stream, offset) = (chunk.stream, offset + 65_536);
     }
-    drop(sender.await.unwrap());
+    assert_eq!(sender.await.unwrap().1, offset);
 }
 
 #[tokio::test]

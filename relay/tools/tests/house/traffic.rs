@@ -1,5 +1,8 @@
 //! What passes between agents and backends, what is refused, and what happens when somebody does not read.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::SinkExt;
 use serde_json::Value;
 use spoolway_protocol::AgentId;
@@ -140,13 +143,13 @@ async fn chunks_go_from_the_owner_to_its_agent() {
     assert_eq!(nack(&mut agent).await.0, "unauthorised");
 }
 
-/// Small kernel buffers cannot be asked for, so this sends more than they hold.
+/// Frames of 60,000 bytes: more than the kernel holds, whatever its settings.
 const FLOOD: usize = 1_500;
 
 fn bulky(kind: &str, n: usize) -> String {
     format!(
         r#"{{"v":1,"t":"{kind}","to":"b:farm","key":"p0","body":{{"n":{n},"x":"{}"}}}}"#,
-        "x".repeat(20_000)
+        "x".repeat(60_000)
     )
 }
 
@@ -154,18 +157,25 @@ fn bulky(kind: &str, n: usize) -> String {
 async fn a_backend_that_does_not_read_gets_the_latest_telemetry() {
     let world = World::start(without_rates).await;
     let (mut agent, mut backend, _) = connected(&world).await;
-    for n in 0..FLOOD {
-        agent.send(bulky("telem", n)).await;
+    let (mut sent, mut coalesced) = (0, 0);
+    // One by one, so that the writer has its turn between them.
+    while coalesced < 10 {
+        assert!(sent < FLOOD, "the backend does not read");
+        agent.send(bulky("telem", sent)).await;
+        sent += 1;
+        agent.send(r#"{"v":1,"t":"hb","body":{"n":1}}"#).await;
+        assert_eq!(agent.json().await["t"], "hb.ack", "the agent is not held up by telemetry");
+        coalesced = world.metric("spoolway_relay_telemetry_coalesced_total").await;
     }
-    agent.send(r#"{"v":1,"t":"hb","body":{"n":1}}"#).await;
-    assert_eq!(agent.json().await["t"], "hb.ack", "the agent is not held up by telemetry");
+    let waiting = world.metric(r#"spoolway_relay_mailbox_frames{class="telemetry"}"#).await;
+    assert_eq!(waiting, 1, "the latest, and no other");
     let mut seen = Vec::new();
-    while seen.last() != Some(&(FLOOD - 1)) {
+    while seen.last() != Some(&(sent - 1)) {
         seen.push(backend.json().await["body"]["n"].as_u64().unwrap() as usize);
     }
-    assert!(seen.is_sorted() && seen.len() < FLOOD, "{} frames", seen.len());
+    assert!(seen.is_sorted() && seen.len() < sent, "{} frames", seen.len());
     let coalesced = world.metric("spoolway_relay_telemetry_coalesced_total").await;
-    assert_eq!(coalesced as usize, FLOOD - seen.len());
+    assert_eq!(coalesced as usize, sent - seen.len());
     assert_eq!(world.metric("spoolway_relay_telemetry_dropped_total").await, 0);
 }
 
@@ -173,20 +183,32 @@ async fn a_backend_that_does_not_read_gets_the_latest_telemetry() {
 async fn a_backend_that_does_not_read_makes_the_agent_wait_and_loses_no_event() {
     let world = World::start(without_rates).await;
     let (mut agent, mut backend, _) = connected(&world).await;
-    let sender = tokio::spawn(async move {
-        for n in 0..FLOOD {
-            agent.send(bulky("events", n).replace(r#""key":"p0","#, "")).await;
+    let has_waited = Arc::new(AtomicBool::new(false));
+    let sender = tokio::spawn({
+        let has_waited = Arc::clone(&has_waited);
+        async move {
+            let (mut kind, mut sent) = ("events", 0);
+            while kind == "events" {
+                kind = if has_waited.load(Ordering::Relaxed) { "last" } else { kind };
+                agent.send(bulky(kind, sent).replace(r#""key":"p0","#, "")).await;
+                sent += 1;
+            }
+            (agent, sent)
         }
-        agent
     });
     while world.metric("spoolway_relay_sender_waits_total").await == 0 {
         tokio::task::yield_now().await;
     }
-    for n in 0..FLOOD {
-        let frame = backend.json().await;
-        assert_eq!((&frame["t"], frame["body"]["n"].as_u64()), (&"events".into(), Some(n as u64)));
+    has_waited.store(true, Ordering::Relaxed);
+    let (mut frame, mut heard) = (Value::Null, 0);
+    while frame["t"] != "last" {
+        frame = backend.json().await;
+        assert_eq!(frame["body"]["n"].as_u64(), Some(heard as u64), "{}", frame["t"]);
+        heard += 1;
     }
-    drop(sender.await.unwrap());
+    let (agent, sent) = sender.await.unwrap();
+    assert_eq!(heard, sent);
+    drop(agent);
     assert_eq!(backend.json().await["body"]["state"], "down");
 }
 
