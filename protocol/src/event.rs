@@ -20,6 +20,7 @@ use crate::queue::JobUpdated;
 use crate::raw::{DecodeError, Extra, Raw};
 use crate::sensor::Sensor;
 pub use crate::start::{AgentStarted, PrevExit};
+use crate::telemetry::TelemMinutes;
 use crate::usage::{JobOverTime, JobUsage};
 
 pub use crate::disk::{AgentHealth, FileEvicted};
@@ -33,6 +34,8 @@ kinds!(
         AgentHealth(AgentHealth) = "agent.health",
         /// The agent is connected again.
         LinkSession(LinkSession) = "link.session",
+        /// Telemetry of a time without connection.
+        TelemMinutes(TelemMinutes) = "telem.minutes",
         /// A printer changed its state.
         PrinterState(PrinterStateChanged) = "printer.state",
         /// A printer or its connection has a fault.
@@ -83,9 +86,11 @@ impl EventData {
     #[must_use]
     pub const fn class(&self) -> EventClass {
         match self {
-            Self::AgentHealth(_) | Self::LinkSession(_) | Self::JobProgress(_) | Self::Sensor(_) => {
-                EventClass::Info
-            }
+            Self::AgentHealth(_)
+            | Self::LinkSession(_)
+            | Self::TelemMinutes(_)
+            | Self::JobProgress(_)
+            | Self::Sensor(_) => EventClass::Info,
             _ => EventClass::Critical,
         }
     }

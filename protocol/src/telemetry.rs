@@ -29,6 +29,34 @@ pub struct Telemetry {
     pub extra: Extra,
 }
 
+/// `telem.minutes`: telemetry of a time in which the agent had no connection, a row a minute, in order. Its first row is full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TelemMinutes {
+    /// The rows. A minute of which nobody measured anything has none.
+    pub rows: Vec<TelemMinute>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A minute, or what there was of it when the agent stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TelemMinute {
+    /// How long before the event's time it ended, in ms by the monotonic clock.
+    pub ago_ms: u64,
+    /// Whether `d` is everything and not only what changed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub full: bool,
+    /// The values at its end.
+    pub d: Readings,
+    /// Extremes within it, by heater, in degrees Celsius.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub agg: BTreeMap<String, Spread>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }

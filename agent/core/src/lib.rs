@@ -14,6 +14,7 @@ pub mod pairing;
 pub mod permit;
 pub mod preflight;
 pub mod prompt;
+pub mod readings;
 pub mod recovery;
 pub mod reply;
 pub mod rotation;

@@ -12,9 +12,9 @@ use serde::Serialize;
 use spoolway_agent_core::link::outbox::{Position, StoredEvent};
 use spoolway_agent_core::link::{Outbox, OutboxOptions, OutboxOutput};
 use spoolway_agent_core::moment::Moment;
-use spoolway_protocol::event::{EventAck, EventData, LinkSession};
+use spoolway_protocol::event::{EventAck, EventData};
 use spoolway_protocol::hello::Window;
-use spoolway_protocol::{Epoch, MsgId, Raw, Seq};
+use spoolway_protocol::{Epoch, MsgId, PrinterId, Raw, Seq};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -36,7 +36,6 @@ pub(super) enum EventsOutput {
 enum Done {
     Loaded(Vec<StoredEvent>),
     Acked,
-    Noted,
     Closed,
 }
 
@@ -47,6 +46,7 @@ pub(super) struct Events {
     outbox: Outbox,
     batches: VecDeque<MsgId>,
     chores: FuturesUnordered<BoxFuture<'static, Done>>,
+    notes: FuturesUnordered<BoxFuture<'static, ()>>,
     forget: Option<store::Position>,
     is_acking: bool,
 }
@@ -59,6 +59,7 @@ impl Events {
             outbox: Outbox::new(OutboxOptions::default(), seed),
             batches: VecDeque::new(),
             chores: FuturesUnordered::new(),
+            notes: FuturesUnordered::new(),
             forget: None,
             is_acking: false,
         }
@@ -117,30 +118,41 @@ impl Events {
     pub(super) async fn changed(&mut self) {
         tokio::select! {
             Some(done) = self.chores.next(), if !self.chores.is_empty() => self.settle(done),
+            Some(()) = self.notes.next(), if !self.notes.is_empty() => {}
             Ok(()) = self.committed.changed() => self.outbox.handle_appended(),
             else => std::future::pending().await,
         }
     }
 
-    /// Writes down that the connection is back; it goes out with the others.
-    pub(super) fn note_session(&self, clock: &Clock, session: LinkSession) {
-        let data = EventData::from(session);
+    /// Writes something down of the link's own; it goes out with the others.
+    pub(super) fn note(&mut self, clock: &Clock, printer: Option<&PrinterId>, data: EventData) {
         let event = NewEvent {
             cls: EventClass::Info,
             kind: data.kind().to_owned(),
-            printer_id: None,
+            printer_id: printer.map(ToString::to_string),
             job_id: None,
             attempt: None,
             ts_json: Raw::of(&clock.stamp()).get().to_owned(),
             data_json: data.encode().get().to_owned(),
         };
-        let store = self.store.clone();
-        self.chores.push(Box::pin(async move {
+        let (store, kind) = (self.store.clone(), event.kind.clone());
+        self.notes.push(Box::pin(async move {
             if let Err(error) = store.commit(vec![Write::Event(event)], Durability::Grouped).await {
-                tracing::warn!(%error, "the reconnection could not be written down");
+                tracing::warn!(%error, kind, "an event of the link could not be written down");
             }
-            Done::Noted
         }));
+    }
+
+    /// Resolves when one more note is written, and never while there is none. It may be dropped at any time.
+    pub(super) async fn written(&mut self) {
+        if self.notes.next().await.is_none() {
+            std::future::pending().await
+        }
+    }
+
+    /// Resolves when all notes are written.
+    pub(super) async fn all_written(&mut self) {
+        while self.notes.next().await.is_some() {}
     }
 
     fn settle(&mut self, done: Done) {
@@ -150,7 +162,7 @@ impl Events {
                 self.is_acking = false;
                 self.ack();
             }
-            Done::Noted | Done::Closed => {}
+            Done::Closed => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! hangs, breaks or is flooded holds up nobody but itself.
 
 mod address;
+mod away;
 mod client_cert;
 mod download;
 mod events;
@@ -45,9 +46,10 @@ use crate::identity::Identity;
 use crate::printer::EmergencyStop;
 use crate::store::Store;
 use crate::view::LinkView;
+use away::Away;
 use events::Events;
 use failure::Failure;
-use session::Session;
+use session::{FAREWELL, Lasting, Session};
 use socket::{Dialled, Socket};
 use standing::Standing;
 use stops::Stops;
@@ -191,6 +193,7 @@ pub async fn run(parts: UplinkParts, stop: CancellationToken) -> UplinkParts {
         standing: Standing::new(parts.clock.clone(), parts.relay.url.clone(), parts.view.clone()),
         events: Events::new(parts.store.clone(), jitter.draw()),
         stops: Stops::new(parts.stop.clone(), Seq(floor)),
+        away: Away::new(parts.clock.clone(), parts.printer_id.clone(), &parts.telemetered),
         redial: Redial::new(BackoffOptions::RECONNECT, jitter.draw(), parts.clock.now()),
         jitter,
         parts,
@@ -205,6 +208,7 @@ struct Uplink {
     standing: Standing,
     events: Events,
     stops: Stops,
+    away: Away,
     redial: Redial,
     jitter: Jitter,
 }
@@ -218,11 +222,18 @@ impl Uplink {
                 wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "waiting to reconnect"
             );
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
+            let slept = async {
+                tokio::select! {
+                    () = self.stop.cancelled() => false,
+                    () = tokio::time::sleep(wait) => true,
+                }
+            };
+            if !self.away.during(&mut self.events, slept).await {
+                break;
             }
         }
+        self.away.handle_stop(&mut self.events);
+        drop(tokio::time::timeout(FAREWELL, self.events.all_written()).await);
         self.standing.handle_stop();
         self.parts
     }
@@ -230,10 +241,13 @@ impl Uplink {
     /// One connection from its first packet to its last.
     async fn attempt(&mut self) -> End {
         self.standing.handle_attempt();
-        let entered = tokio::select! {
-            () = self.stop.cancelled() => return End::Stopped,
-            entered = enter(&self.parts) => entered,
+        let entering = async {
+            tokio::select! {
+                () = self.stop.cancelled() => None,
+                entered = enter(&self.parts) => Some(entered),
+            }
         };
+        let Some(entered) = self.away.during(&mut self.events, entering).await else { return End::Stopped };
         let began = self.parts.clock.now();
         if entered.as_ref().err().is_none_or(|failure| failure.stage.is_at_the_relay()) {
             self.redial.handle_reached(began);
@@ -252,13 +266,12 @@ impl Uplink {
             Err(failure) => return End::Lost(failure),
         }
         if let Some(outage) = self.standing.handle_up(welcome.session_id.as_str()) {
-            self.events.note_session(&self.parts.clock, outage);
+            self.events.note(&self.parts.clock, None, outage.into());
         }
         let seed = self.jitter.draw();
+        let lasting = Lasting { events: &mut self.events, stops: &mut self.stops, away: &mut self.away };
         let (end, has_served) =
-            Session::new(&mut self.parts, (&mut self.events, &mut self.stops), socket, *welcome, seed)
-                .run(&self.stop)
-                .await;
+            Session::new(&mut self.parts, lasting, socket, *welcome, seed).run(&self.stop).await;
         self.redial.handle_ended(self.parts.clock.now().since(began), has_served);
         end
     }

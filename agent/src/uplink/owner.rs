@@ -43,6 +43,7 @@ impl Uplink {
         }
         // What the desk still had to say was for the owner before: receipts, and words about its files.
         while self.parts.outbound.try_recv().is_ok() {}
+        self.away.forget();
         // The new owner counts its commands from the beginning.
         self.stops = Stops::new(self.parts.stop.clone(), Seq(0));
         End::Lost(Failure { retry: Retry::At(self.parts.clock.now()), ..failure })

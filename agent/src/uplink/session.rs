@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_util::sync::CancellationToken;
 
+use super::away::Away;
 use super::events::{Events, EventsOutput};
 use super::failure::{Failure, Retry, Stage};
 use super::incoming::{self, Arrival};
@@ -27,18 +28,27 @@ use super::socket::Socket;
 use super::stops::Stops;
 use super::telemetry::Coalescer;
 use super::{End, UplinkParts};
-use crate::bus::{Inbound, Outbound, Telemetered, Wishes};
+use crate::bus::{Inbound, Outbound, Wishes};
 use crate::clock::Clock;
 
 /// How long a goodbye may take.
-const FAREWELL: Duration = Duration::from_millis(500);
+pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The desk's ends of the channels.
 pub(super) struct Ports<'a> {
     inbound: &'a mpsc::Sender<Inbound>,
     outbound: &'a mut mpsc::Receiver<Outbound>,
-    telemetered: &'a mut watch::Receiver<Telemetered>,
     wishes: &'a mut watch::Receiver<Wishes>,
+}
+
+/// What outlives sessions.
+pub(super) struct Lasting<'a> {
+    /// On their way to the owner.
+    pub(super) events: &'a mut Events,
+    /// Those that have been carried out.
+    pub(super) stops: &'a mut Stops,
+    /// What is measured.
+    pub(super) away: &'a mut Away,
 }
 
 /// A session that stands.
@@ -47,6 +57,7 @@ pub(super) struct Session<'a> {
     clock: &'a Clock,
     events: &'a mut Events,
     stops: &'a mut Stops,
+    away: &'a mut Away,
     ports: Ports<'a>,
     mint: Mint,
     lanes: Lanes,
@@ -91,16 +102,16 @@ impl<'a> Session<'a> {
     /// A session begins with the relay's welcome.
     pub(super) fn new(
         parts: &'a mut UplinkParts,
-        (events, stops): (&'a mut Events, &'a mut Stops),
+        Lasting { events, stops, away }: Lasting<'a>,
         socket: Socket,
         welcome: Welcome,
         seed: u64,
     ) -> Self {
         let (sink, reader) = socket.split();
         let now = parts.clock.now();
-        let latest = parts.telemetered.borrow_and_update().clone();
         let pace = Pace::new(welcome.telem, parts.wishes.borrow_and_update().clone());
         events.handle_connected(welcome.window);
+        let telemetry = Coalescer::new(parts.printer_id.clone(), pace, away.handle_up(events));
         let mut session = Self {
             agent: parts.identity.agent_id(),
             mint: Mint::new(parts.clock.clone(), welcome.owner),
@@ -112,7 +123,8 @@ impl<'a> Session<'a> {
             reader,
             held: VecDeque::from([Inbound::Connected]),
             heartbeats: Heartbeats::new(now, welcome.hb_ms, welcome.dead_ms, seed),
-            telemetry: Coalescer::new(parts.printer_id.clone(), pace, latest),
+            telemetry,
+            away,
             jitter: Jitter::new(seed),
             dead: Duration::from_millis(welcome.dead_ms),
             leave: None,
@@ -120,7 +132,6 @@ impl<'a> Session<'a> {
             ports: Ports {
                 inbound: &parts.inbound,
                 outbound: &mut parts.outbound,
-                telemetered: &mut parts.telemetered,
                 wishes: &mut parts.wishes,
             },
         };
@@ -145,6 +156,8 @@ impl<'a> Session<'a> {
             End::Lost(_) | End::DeskGone => {}
         }
         self.events.handle_disconnected();
+        let (latest, untold) = self.telemetry.take_untold();
+        self.away.handle_down(latest, untold);
         // A desk that has not heard of the beginning need not hear of the end.
         if !self.held.iter().any(|held| matches!(held, Inbound::Connected)) {
             tokio::select! {
@@ -246,7 +259,7 @@ impl<'a> Session<'a> {
                 Happened::Delivered(is_there)
             }
             said = self.ports.outbound.recv(), if hears_desk => Happened::Said(said),
-            Ok(()) = self.ports.telemetered.changed() => Happened::Measured,
+            () = self.away.changed() => Happened::Measured,
             Ok(()) = self.ports.wishes.changed() => Happened::Wished,
             () = self.events.changed() => Happened::Changed,
             () = tokio::time::sleep(plan.wake.since(self.clock.now())) => Happened::Changed,
@@ -266,8 +279,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Happened::Measured => {
-                let latest = self.ports.telemetered.borrow_and_update().clone();
-                self.telemetry.handle_measured(latest);
+                self.telemetry.handle_measured(self.away.latest());
                 Ok(())
             }
             Happened::Wished => {

@@ -1,11 +1,11 @@
 //! Telemetry of one session: the latest wins, changes only, everything once a minute, and spikes are not lost.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use spoolway_agent_core::moment::Moment;
+use spoolway_agent_core::readings::{Spreads, changes};
 use spoolway_protocol::PrinterId;
-use spoolway_protocol::telemetry::{Readings, Spread, TelemWatch, Telemetry};
+use spoolway_protocol::telemetry::{Readings, TelemWatch, Telemetry};
 
 use super::pace::Pace;
 use crate::bus::{Telemetered, Wishes};
@@ -24,7 +24,7 @@ pub(super) struct Coalescer {
     latest: Telemetered,
     sent: Option<Sent>,
     n: u64,
-    held: BTreeMap<String, Held>,
+    held: Spreads,
 }
 
 #[derive(Debug)]
@@ -34,30 +34,21 @@ struct Sent {
     full_at: Moment,
 }
 
-/// A heater's temperatures since the last telemetry.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    min: f64,
-    max: f64,
-    sum: f64,
-    count: u32,
-}
-
 impl Coalescer {
-    /// A session begins with everything.
-    pub(super) fn new(printer: PrinterId, pace: Pace, latest: Telemetered) -> Self {
-        let mut machine =
-            Self { printer, pace, latest: Telemetered::default(), sent: None, n: 0, held: BTreeMap::new() };
-        machine.handle_measured(latest);
-        machine
+    /// A session begins with everything, and with what nobody was told of temperatures yet.
+    pub(super) fn new(printer: PrinterId, pace: Pace, (latest, held): (Telemetered, Spreads)) -> Self {
+        Self { printer, pace, latest, sent: None, n: 0, held }
     }
 
     /// The desk has new values.
     pub(super) fn handle_measured(&mut self, latest: Telemetered) {
-        for (heater, [actual, _]) in &latest.readings.t {
-            self.held.entry(heater.clone()).or_insert_with(|| Held::new(*actual)).add(*actual);
-        }
+        self.held.add(&latest.readings);
         self.latest = latest;
+    }
+
+    /// The session is over. What was measured last, and what was not told of temperatures.
+    pub(super) fn take_untold(&mut self) -> (Telemetered, Spreads) {
+        (std::mem::take(&mut self.latest), std::mem::take(&mut self.held))
     }
 
     /// The owner wishes other rates.
@@ -77,7 +68,7 @@ impl Coalescer {
         }
         let Some(sent) = &self.sent else { return Some(Moment::ZERO) };
         let next = self.pace.after(sent.at, self.latest.printing);
-        let is_news = sent.readings != self.latest.readings || self.held.values().any(Held::is_spread);
+        let is_news = sent.readings != self.latest.readings || self.held.is_spread();
         let full = (sent.full_at + FULL_EVERY).max(next);
         Some(if is_news { next } else { full })
     }
@@ -100,70 +91,22 @@ impl Coalescer {
         let readings = self.latest.readings.clone();
         self.sent = Some(Sent { readings: readings.clone(), at: now, full_at });
         self.n += 1;
-        let spread = |(heater, held): (String, Held)| held.is_spread().then(|| (heater, held.spread()));
         Some(Telemetry {
             printer_id: self.printer.clone(),
             n: self.n,
             full,
             d: delta.unwrap_or(readings),
-            agg: std::mem::take(&mut self.held).into_iter().filter_map(spread).collect(),
+            agg: self.held.take(),
             extra: Default::default(),
         })
     }
 }
 
-impl Held {
-    const fn new(actual: f64) -> Self {
-        Self { min: actual, max: actual, sum: 0.0, count: 0 }
-    }
-
-    fn add(&mut self, actual: f64) {
-        (self.min, self.max) = (self.min.min(actual), self.max.max(actual));
-        self.sum += actual;
-        self.count = self.count.saturating_add(1);
-    }
-
-    fn is_spread(&self) -> bool {
-        self.min < self.max
-    }
-
-    fn spread(&self) -> Spread {
-        Spread { min: self.min, max: self.max, mean: self.sum / f64::from(self.count.max(1)) }
-    }
-}
-
-/// What changed. `None` when a value is gone: a delta cannot say that, because absent means unchanged.
-fn changes(before: &Readings, now: &Readings) -> Option<Readings> {
-    let (mut delta, mut gone) = (Readings::default(), false);
-    macro_rules! compare {
-        ($($field:ident)*) => {
-            $(
-                if before.$field != now.$field {
-                    gone |= now.$field.is_none();
-                    delta.$field.clone_from(&now.$field);
-                }
-            )*
-        };
-    }
-    compare!(state bed_clear pct line layer z fan speed flow eta_s buf gap_ms_p99 gap_ms_p999 rtt_ms_p50 rtt_ms_p99);
-    compare!(starved_ms link_use lines_per_s resend_ratio window resend);
-    delta.t = changed_entries(&before.t, &now.t)?;
-    delta.extra.0 = changed_entries(&before.extra.0, &now.extra.0)?;
-    (!gone).then_some(delta)
-}
-
-fn changed_entries<V: Clone + PartialEq>(
-    before: &BTreeMap<String, V>,
-    now: &BTreeMap<String, V>,
-) -> Option<BTreeMap<String, V>> {
-    let all_here = before.keys().all(|name| now.contains_key(name));
-    let changed = now.iter().filter(|(name, value)| before.get(*name) != Some(*value));
-    all_here.then(|| changed.map(|(name, value)| (name.clone(), value.clone())).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use spoolway_protocol::telemetry::TelemConfig;
+    use std::collections::BTreeMap;
+
+    use spoolway_protocol::telemetry::{Spread, TelemConfig};
 
     use super::*;
 
@@ -177,7 +120,11 @@ mod tests {
     }
 
     fn coalescer(latest: Telemetered) -> Coalescer {
-        Coalescer::new("p0".parse().unwrap(), Pace::new(TelemConfig::default(), Wishes::default()), latest)
+        Coalescer::new(
+            "p0".parse().unwrap(),
+            Pace::new(TelemConfig::default(), Wishes::default()),
+            (latest, Spreads::default()),
+        )
     }
 
     const fn ms(ms: u64) -> Moment {

@@ -42,6 +42,11 @@ impl Rig {
     }
 
     pub(crate) fn start_with(relay: &FakeRelay, change: impl FnOnce(&mut RelaySettings)) -> Self {
+        Self::start_at(relay, Clock::start().unwrap(), change)
+    }
+
+    /// By this clock.
+    pub(crate) fn start_at(relay: &FakeRelay, clock: Clock, change: impl FnOnce(&mut RelaySettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, _) = Store::open(dir.path(), &options).unwrap();
@@ -67,7 +72,7 @@ impl Rig {
         let parts = UplinkParts {
             relay: settings,
             identity: Arc::clone(&identity),
-            clock: Clock::start().unwrap(),
+            clock,
             store: store.clone(),
             inbound: to_desk,
             stop: emergency.clone(),
