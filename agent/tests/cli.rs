@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The program with a home of its own and nothing of ours in its environment.
 fn agent(home: &Path, words: &[&str]) -> Output {
+    command(home, words).output().unwrap()
+}
+
+fn command(home: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-agent"));
     command.args(words).env_clear().env("HOME", home);
     // What systemd would say; so it is the same for root and for anybody else.
@@ -14,7 +18,7 @@ fn agent(home: &Path, words: &[&str]) -> Output {
     {
         command.env(name, home.join(folder));
     }
-    command.output().unwrap()
+    command
 }
 
 fn code(output: &Output) -> i32 {
@@ -80,6 +84,26 @@ fn without_an_agent_commands_say_how_to_start_one() {
         assert!(text.contains("none.sock") && text.contains("[agent.unreachable]"), "{text}");
         assert!(text.contains("  try: Start the agent"), "{text}");
         assert!(!text.contains('\x1b') && output.stdout.is_empty());
+    }
+}
+
+/// As cron, Ansible and `ssh -n` start it.
+#[test]
+fn pairing_where_nobody_can_answer_says_what_else_there_is_and_begins_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let empty = home.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let (input, output) = std::io::pipe().unwrap();
+    drop(output);
+    for ended in [Stdio::null(), Stdio::from(std::fs::File::open(&empty).unwrap()), Stdio::from(input)] {
+        let mut pair = command(home.path(), &["pair", "--relay", "wss://localhost:1"]);
+        let refused = pair.stdin(ended).output().unwrap();
+        let text = stderr(&refused).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!((code(&refused), stdout(&refused).as_str()), (64, ""), "{text}");
+        for part in ["nobody can be asked", "at its end", "ssh -t", "--yes", "spoolway-agent enrol"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(!home.path().join("state").exists(), "no key was made");
     }
 }
 

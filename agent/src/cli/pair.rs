@@ -1,6 +1,9 @@
 //! `pair` and `enrol`: this machine gets an owner, with a person who compares four words or by a token.
 
-use std::io::{self, IsTerminal, Write};
+mod ask;
+mod printer;
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,7 +15,7 @@ use spoolway_protocol::{BackendId, Fault};
 use super::paint::plain;
 use super::{Exit, Failure, Whereabouts};
 use crate::clock::Clock;
-use crate::config::{Flag, Loaded};
+use crate::config::{Flag, Loaded, Origin};
 use crate::identity::Identity;
 use crate::local::Client;
 use crate::pairing::{
@@ -41,6 +44,9 @@ pub(super) fn with_code(
     flags: PairFlags,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
+    if !flags.yes && ask::is_at_end(&mut io::stdin().lock(), io::stdin()) {
+        return Err(unanswered(Exit::Usage, "nobody can be asked whether the words are the same"));
+    }
     let given = flags.relay.map(|value| Flag { key: "relay.url".to_owned(), value });
     let mut here = Here::find(whereabouts, given.as_slice())?;
     let kept = Kept::read(&here.loaded.config.state_dir).unwrap_or_default();
@@ -120,8 +126,9 @@ impl Here {
     fn info(&mut self) -> PairInfo {
         let config = &self.loaded.config;
         let firmware = self.agent.as_mut().and_then(|agent| agent.status().ok()?.printer.firmware);
-        let name =
-            config.preflight.model.clone().or(firmware).unwrap_or_else(|| config.printer.port.to_string());
+        let is_set = *self.loaded.origin("printer.port") != Origin::Default;
+        let at_port = || printer::at(Path::new("/"), &config.printer.port, is_set);
+        let name = config.preflight.model.clone().or(firmware).unwrap_or_else(at_port);
         let this = this_agent();
         PairInfo {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -198,12 +205,13 @@ impl<W: Write> Scene for Screen<'_, W> {
         }
         write!(self.out, "Does the other end show the same words? [y/N] ")?;
         self.out.flush()?;
-        let asked = tokio::task::spawn_blocking(|| {
-            let mut answer = String::new();
-            io::stdin().read_line(&mut answer).map(|_| answer)
-        });
-        let answer = asked.await.map_err(io::Error::other)??;
-        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        let asked = tokio::task::spawn_blocking(|| ask::is_yes(&mut io::stdin().lock()));
+        let answer = asked.await.map_err(io::Error::other)?;
+        if answer.is_err() {
+            // Nobody has ended the line of the question.
+            writeln!(self.out)?;
+        }
+        answer
     }
 
     fn wait_for_other(&mut self) -> io::Result<()> {
@@ -212,11 +220,20 @@ impl<W: Write> Scene for Screen<'_, W> {
     }
 }
 
+/// There is nobody to compare the words.
+fn unanswered(exit: Exit, text: &str) -> Failure {
+    let help = "Say it where somebody can answer: at a terminal, or by `ssh -t HOST sudo spoolway-agent pair`. With --yes nothing is asked here, and the other end alone compares: only where nobody can be between this machine and the relay. Where there is nobody at all, `spoolway-agent enrol` takes a token.";
+    Failure::new(exit, format!("{text}:\nstandard input is at its end"), None, help)
+}
+
 impl From<PairError> for Failure {
     fn from(error: PairError) -> Self {
         let text = error.to_string();
         match error {
             PairError::Failed(failure) => Self::of(failure.fault, text),
+            PairError::Scene(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                unanswered(Exit::Runtime, "nobody has said whether the words are the same")
+            }
             PairError::Scene(error) => error.into(),
             PairError::Keep(_) => {
                 Self::new(Exit::Runtime, text, None, "Say it as the agent's own user, or as root.")

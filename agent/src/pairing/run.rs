@@ -23,7 +23,8 @@ pub trait Scene {
     /// Nobody sees it.
     fn show_code(&mut self, started: &PairStarted) -> std::io::Result<()>;
 
-    /// Shows the words and asks whether they are the same at the other end. It may be dropped before it is answered.
+    /// Shows the words and asks whether they are the same at the other end. It may be dropped before it is answered. An error stands for
+    /// nobody who could answer, and the other end hears a no.
     fn compare(
         &mut self,
         owner: &BackendId,
@@ -104,16 +105,22 @@ async fn carry(
         let is_same = {
             let asked = scene.compare(&owner, &organisation, words);
             tokio::select! {
-                same = asked => same?,
+                same = asked => same,
                 output = next(machine, &mut poster, clock) => match output {
                     PairingOutput::Failed(failure) => return Err(PairError::Failed(failure)),
                     _ => return Err(PairError::Failed(out_of_step())),
                 },
             }
         };
-        machine.handle_word(clock.now(), is_same);
-        if is_same {
-            scene.wait_for_other()?;
+        machine.handle_word(clock.now(), matches!(is_same, Ok(true)));
+        match is_same {
+            Ok(true) => scene.wait_for_other()?,
+            Ok(false) => {}
+            Err(error) => {
+                // Nobody can answer. The other end hears a no, and need not wait until the time is over.
+                drop(next(machine, &mut poster, clock).await);
+                return Err(error.into());
+            }
         }
     }
 }

@@ -7,12 +7,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spoolway_agent::clock::Clock;
+use spoolway_agent::clock::{Clock, wall_ms};
 use spoolway_agent::config::{self, Proxy};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, pair};
 use spoolway_agent::uplink::RelaySettings;
-use spoolway_protocol::pairing::{PairInfo, PairStarted};
+use spoolway_protocol::pairing::{PairInfo, PairStarted, PairState};
 use spoolway_protocol::{BackendId, Fault};
 use spoolway_relay_registry::{EnrolmentRecord, Pairings, Registry};
 use spoolway_relay_tools::certs;
@@ -65,7 +65,8 @@ impl Bench {
 struct Person {
     code: Option<oneshot::Sender<String>>,
     words: Arc<Mutex<Option<[&'static str; 4]>>>,
-    word: bool,
+    /// Nothing, where the input is at its end.
+    word: Option<bool>,
 }
 
 impl Scene for Person {
@@ -82,7 +83,7 @@ impl Scene for Person {
     ) -> io::Result<bool> {
         assert_eq!((owner.as_str(), organisation), ("farm", "lab"));
         *self.words.lock().unwrap() = Some(words);
-        Ok(self.word)
+        self.word.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn wait_for_other(&mut self) -> io::Result<()> {
@@ -91,7 +92,7 @@ impl Scene for Person {
 }
 
 /// Pairs in this process; what came of it, and whether the words were the same, unless the backend came too late to see any.
-async fn paired(bench: &Bench, word: bool, answer: &str) -> (Result<Kept, PairError>, Option<bool>) {
+async fn paired(bench: &Bench, word: Option<bool>, answer: &str) -> (Result<Kept, PairError>, Option<bool>) {
     let identity = Identity::open(&bench.agent()).unwrap();
     let clock = Clock::start().unwrap();
     let (code, given) = oneshot::channel();
@@ -117,7 +118,7 @@ async fn paired(bench: &Bench, word: bool, answer: &str) -> (Result<Kept, PairEr
 #[tokio::test]
 async fn both_ends_see_the_same_words_and_a_yes_of_both_pairs() {
     let bench = Bench::start().await;
-    let (kept, is_same) = paired(&bench, true, "approve").await;
+    let (kept, is_same) = paired(&bench, Some(true), "approve").await;
     let kept = kept.unwrap();
     assert_eq!(is_same, Some(true));
     assert_eq!((kept.owner.as_str(), kept.keys.as_slice()), ("farm", [KEY.into()].as_slice()));
@@ -133,10 +134,24 @@ async fn a_no_of_either_end_leaves_both_as_they_were() {
     for (word, answer, fault) in
         [(false, "approve", Fault::PairWordsDiffer), (true, "deny", Fault::PairDenied)]
     {
-        let (failed, _) = paired(&bench, word, answer).await;
+        let (failed, _) = paired(&bench, Some(word), answer).await;
         assert!(matches!(&failed, Err(PairError::Failed(failure)) if failure.fault == fault), "{failed:?}");
         assert_eq!(Kept::read(&bench.agent()).unwrap(), None);
     }
+    assert!(bench.registry().agents().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_input_that_ends_before_there_was_a_yes_is_a_no_to_the_other_end() {
+    let bench = Bench::start().await;
+    let (failed, _) = paired(&bench, None, "approve").await;
+    let is_told =
+        matches!(&failed, Err(PairError::Scene(error)) if error.kind() == io::ErrorKind::UnexpectedEof);
+    assert!(is_told, "{failed:?}");
+    assert_eq!(Kept::read(&bench.agent()).unwrap(), None);
+    let pairings = bench.registry().pairings().unwrap();
+    let states: Vec<_> = pairings.iter().map(|(_, pairing)| pairing.state(wall_ms())).collect();
+    assert_eq!(states, [PairState::Denied], "nobody waits until its time is over");
     assert!(bench.registry().agents().unwrap().is_empty());
 }
 
@@ -146,7 +161,7 @@ async fn a_relay_that_is_not_trusted_is_told_as_such() {
     let other = certs::init(&bench.dir.path().join("other"), &["localhost".into()]).unwrap();
     let identity = Identity::open(&bench.agent()).unwrap();
     let clock = Clock::start().unwrap();
-    let mut person = Person { code: None, words: Arc::default(), word: false };
+    let mut person = Person { code: None, words: Arc::default(), word: None };
     let settings = RelaySettings { ca_file: Some(other.ca), ..bench.settings() };
     let (state, info) = (bench.agent(), PairInfo::default());
     let failed = pair((&state, &identity, &clock), (settings, None), info, &mut person).await;
@@ -195,6 +210,7 @@ async fn an_agent_that_runs_connects_to_the_relay_it_was_paired_with() {
     let approver = bench.approver();
     let code = timeout(HANG, given).await.unwrap().unwrap();
     let mut claimed = approver.claim(&code, [4; 32]).await.unwrap();
+    assert_eq!(claimed.seen.info.printer, "none: /dev/nowhere is not there");
     let words = timeout(HANG, approver.words(&mut claimed)).await.unwrap().unwrap();
     approver.say(&claimed, "approve").await.unwrap();
     let ended = tokio::task::spawn_blocking(move || pairing.wait()).await.unwrap().unwrap();
