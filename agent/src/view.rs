@@ -238,6 +238,9 @@ pub struct JobView {
     pub size: u64,
     /// Why it stands where it stands.
     pub reason: Option<String>,
+    /// The stable code of that, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// What interrupted it, while it is interrupted.
     #[serde(default)]
     pub loss: Option<recovery::LossView>,

@@ -8,6 +8,7 @@ use spoolway_protocol::{Fault, JobId, JobState};
 use super::actions::JobsAction;
 use super::paint::{Paint, fit, plain, size, wrap};
 use super::{Failure, Whereabouts, act};
+use crate::explain;
 use crate::local::words::Request;
 use crate::view::JobView;
 
@@ -107,7 +108,10 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
         let copy = copy_of(job).map_or_else(String::new, |copy| format!("  {copy}"));
         text.push_str(&format!("  {}{copy}\n", paint.dim(job.job_id.as_str())));
         if let Some(reason) = &job.reason {
-            text.push_str(&format!("  {}\n", paint.yellow(&fit(reason, 76))));
+            // The code is whole: `explain` wants it.
+            let code = job.code.as_ref().map_or_else(String::new, |code| format!(" [{}]", fit(code, 40)));
+            let reason = fit(reason, 76 - code.chars().count());
+            text.push_str(&format!("  {}\n", paint.yellow(&format!("{reason}{code}"))));
         }
         if job.loss.is_some() {
             let hint = format!("`spoolway-agent recover {} --plan` says how it may go on", job.job_id);
@@ -122,6 +126,10 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
             let words = "mend the file, or accept this: `spoolway-agent jobs override JOB`";
             text.push_str(&format!("  {words}\n"));
         }
+    }
+    let shown = |job: &JobView| job.code.clone().filter(|code| explain::is_known(code));
+    if let Some(code) = jobs.iter().find_map(shown) {
+        text.push_str(&format!("`spoolway-agent explain {code}` says more of a code.\n"));
     }
     text
 }
@@ -148,6 +156,7 @@ pub(super) mod tests {
             bytes: 0,
             size: 734_003,
             reason: None,
+            code: None,
             loss: None,
             findings: Vec::new(),
             created_ms: 0,
@@ -164,12 +173,16 @@ pub(super) mod tests {
         let mut failed = job(&"j".repeat(64), JobState::AwaitingBedClear, 999);
         failed.reason =
             Some("The printer's port went away while it was in use, and nobody knows why.".repeat(2));
+        failed.code = Some("port.lost".to_owned());
         let fifth = JobView { copies: 5, copies_done: 4, ..job("j2", JobState::Queued, 0) };
         let text = table(&[job("j1", JobState::Printing, 470), failed, fifth], Paint::none());
         assert!(text.lines().all(|line| line.chars().count() <= 80 && !line.contains('\x1b')), "{text}");
         assert!(text.contains(" printing            47 %  716.8 KiB\n  j1\n"), "{text}");
         assert!(text.contains("\n  j2  copy 5 of 5\n"), "{text}");
         assert!(text.contains(" 99 %"), "{text}");
+        assert!(text.contains("… [port.lost]\n"), "{text}");
+        assert!(text.ends_with("\n`spoolway-agent explain port.lost` says more of a code.\n"), "{text}");
+        assert!(!table(&[job("j1", JobState::Printing, 470)], Paint::none()).contains("explain"));
     }
 
     #[test]

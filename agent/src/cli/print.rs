@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use spoolway_protocol::{JobId, JobState};
+use spoolway_protocol::{Fault, JobId, JobState};
 
 use super::jobs::{copy_of, percent, share};
 use super::paint::{bar, fit, plain};
@@ -89,9 +89,7 @@ fn look(agent: &mut Client, id: &JobId) -> Result<JobView, Failure> {
         return Ok(job);
     }
     let found = agent.jobs()?.into_iter().find(|job| job.job_id == *id);
-    found.ok_or_else(|| {
-        Failure::of(spoolway_protocol::Fault::JobUnknown, format!("the agent no longer knows job {id}"))
-    })
+    found.ok_or_else(|| Failure::of(Fault::JobUnknown, format!("the agent no longer knows job {id}")))
 }
 
 fn line(job: &JobView) -> String {
@@ -119,7 +117,9 @@ fn verdict(job: &JobView) -> Result<(), Failure> {
     }
     let reason = job.reason.as_deref().unwrap_or("no reason is known");
     let text = format!("{} ({}) is {}: {reason}", job.name, job.job_id, job.state);
-    Err(Failure::new(Exit::Runtime, text, None, "Look at `spoolway-agent status` and `spoolway-agent logs`."))
+    let fault = job.code.as_deref().and_then(Fault::from_code);
+    let help = fault.map_or("Look at `spoolway-agent status` and `spoolway-agent logs`.", Fault::help);
+    Err(Failure::new(Exit::Runtime, text, job.code.clone(), help))
 }
 
 #[cfg(test)]
@@ -142,5 +142,13 @@ mod tests {
             assert_eq!(verdict(&job("j1", state, 0)).is_ok(), state == JobState::Completed);
         }
         assert!(!is_over(JobState::Paused));
+        let mut failed = job("j1", JobState::Failed, 0);
+        assert_eq!(verdict(&failed).unwrap_err().code(), None);
+        failed.code = Some(Fault::JobFileCorrupt.code().to_owned());
+        let failure = verdict(&failed).unwrap_err();
+        assert_eq!(
+            (failure.code(), failure.help()),
+            (Some("job.file_corrupt"), Fault::JobFileCorrupt.help())
+        );
     }
 }

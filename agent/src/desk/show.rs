@@ -65,6 +65,7 @@ impl Clerk {
 
     fn view(&self, entry: &Entry) -> JobView {
         let detail = &entry.detail;
+        let (reason, code) = self.why(entry);
         JobView {
             job_id: entry.job.id().clone(),
             name: entry.offer.file.name.clone(),
@@ -78,7 +79,8 @@ impl Clerk {
             bytes: detail.bytes,
             size: entry.offer.file.size,
             loss: detail.lost.as_ref().filter(|_| entry.job.state() == JobState::Interrupted).map(Lost::view),
-            reason: self.why(entry),
+            reason,
+            code,
             findings: detail.findings.clone(),
             created_ms: entry.created_ms,
             rev: entry.job.rev(),
@@ -89,10 +91,14 @@ impl Clerk {
         }
     }
 
-    fn why(&self, entry: &Entry) -> Option<String> {
+    /// Why a job stands where it stands, and the code of that.
+    fn why(&self, entry: &Entry) -> (Option<String>, Option<String>) {
         // What a job waited for may have come about, and it waits on for something else.
         let is_past = entry.job.state() == JobState::AwaitingBedClear && self.check_bed().is_ok();
-        entry.detail.text.clone().filter(|_| !is_past).or_else(|| self.why_it_waits(entry))
+        match entry.detail.text.clone().filter(|_| !is_past) {
+            Some(text) => (Some(text), entry.detail.code.clone()),
+            None => (self.why_it_waits(entry), None),
+        }
     }
 
     /// A queued job that does not start shall not be a riddle.

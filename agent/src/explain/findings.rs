@@ -102,7 +102,7 @@ every! { all, Code:
         see: "docs/operate.md#before-a-print",
     }
     CheckFailed {
-        means: "An M862 line asks for another model, or for a feature that this firmware does not have; the firmware itself would stop at it.",
+        means: "An M862 line asks for another model, or for a feature that this firmware does not have; the firmware itself would ask or stop at it.",
         try: [
             "Choose the right printer in the slicer, and slice again.",
             "If the agent is wrong about the model, correct `printer.model`.",

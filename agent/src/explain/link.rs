@@ -138,7 +138,7 @@ every! { rejects, RejectCode, Unknown:
     }
     Draining {
         means: "The relay is about to go, and lets nobody in any more. Told here as relay.unreachable.",
-        done: "It comes back at a random time within the span that the relay has named.",
+        done: "It comes back when the relay says, or within a minute.",
         try: ["Wait: relays are restarted for updates."],
         see: "docs/relay-admin.md#install",
     }

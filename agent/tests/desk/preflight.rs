@@ -79,6 +79,7 @@ async fn a_file_that_cannot_be_printed_fails_and_warnings_hold_nobody_up() {
     let id = rig.print_text(dir.path(), "G28\n\u{1}\u{2}\n").await;
     let failed = rig.until_job(&id, JobState::Failed).await;
     assert!(failed.reason.unwrap().starts_with("line 2: "));
+    assert!(failed.code.as_deref().is_some_and(|code| code.starts_with("job.")), "{:?}", failed.code);
     assert_eq!(rig.told("job.preflight").await[0]["verdict"], "refused");
     let id = rig.print_text(dir.path(), "G28\nM4711\nG1 X300 Y1\n").await;
     rig.print_through(&id).await;

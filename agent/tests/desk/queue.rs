@@ -74,6 +74,7 @@ async fn a_job_that_is_held_makes_way_and_does_not_start() {
     let held = held.to_string();
     let waits = rig.until_job(&held, JobState::Queued).await;
     assert!(waits.held && waits.reason.unwrap().contains("jobs release"));
+    assert_eq!(waits.code, None, "nothing is wrong with it");
     let other = rig.print(dir.path()).await;
     rig.print_through(&other).await;
     let (status, code) = rig.result("job.start", json!({"job_id": held, "attempt": 1})).await;
@@ -180,6 +181,7 @@ async fn a_job_with_a_time_waits_for_it_and_ends_when_it_is_over() {
     rig.clock.learn_relay_time(now_ms);
     let over = rig.until_job("late", JobState::Failed).await;
     assert!(over.reason.unwrap().contains("time was over") && over.attempt == 0);
+    assert_eq!(over.code.as_deref(), Some("job.expired"));
     let results = rig.told("job.result").await;
     assert_eq!((&results[0]["outcome"], &results[0]["code"]), (&json!("failed"), &json!("job.expired")));
     rig.end_run().await;

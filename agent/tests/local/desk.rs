@@ -50,6 +50,7 @@ fn view(id: &str, state: JobState) -> JobView {
         bytes: 50,
         size: 100,
         reason: None,
+        code: None,
         loss: None,
         findings: Vec::new(),
         created_ms: 0,

@@ -102,7 +102,7 @@ rows! { Fault:
     }
     RelayBadSignature {
         means: "What was signed is tied to this TLS connection and to the relay's name: a proxy that ends TLS, another name for the relay, or an old copy of the key makes it fail.",
-        done: "It tries again, within a minute at first and within five minutes after an hour. Printing goes on.",
+        done: "It tries again, within a minute at first and within five minutes after an hour. If its key was ever changed it also shows the relay how one key has followed the other, in case that was forgotten there. Printing goes on.",
         try: [
             "See whose certificate answers: `sudo spoolway-agent doctor`.",
             "Have the relay's name excepted from TLS inspection.",

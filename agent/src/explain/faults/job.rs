@@ -138,7 +138,7 @@ rows! { Fault:
     }
     Cancelled {
         means: "Somebody at this machine, its owner, or whoever cleared the bed of an interrupted print has given it up.",
-        done: "No new line was sent; the profile's cancel script ran behind those on their way, mostly heaters, fan and motors off. The bed counts as used.",
+        done: "A print got no new line, and the profile's cancel script ran behind those on their way, mostly heaters, fan and motors off; its bed counts as used. A job that had not begun was only taken out of the queue.",
         try: [
             "Take the part off, then say so: `spoolway-agent bed clear`.",
             "To print it after all, have the backend start a new attempt, or print it anew: `spoolway-agent print part.gcode`.",

@@ -115,7 +115,7 @@ rows! { Fault:
     }
     CommUncertain {
         means: "No reply came for some lines, and this firmware does not check line numbers, so that nobody can ask it. Sent again, the lines might be carried out twice; left out, never.",
-        done: "The job is paused, with its heaters on, and nothing is sent. `status` names the lines. When their replies come late after all, the question is settled by itself.",
+        done: "The job is paused, with its heaters on, and nothing is sent. `status` names the lines. When their replies come late after all, the question is settled by itself. With no job under way the conversation was begun anew.",
         try: [
             "Look at the print, at the place where the nozzle stands.",
             "If it has carried the lines out: `spoolway-agent resume --doubt executed`.",
@@ -137,7 +137,7 @@ rows! { Fault:
     }
     CommSyncFailed {
         means: "Before a job's first line the agent sets the firmware's line counter and has it proven; this firmware never answered as its profile says.",
-        done: "It gave the conversation up; a job that was under way is interrupted. A new conversation begins by itself.",
+        done: "It gave the conversation up, and begins a new one by itself. A job of which no line had gone out has failed, any other is interrupted.",
         try: [
             "Reset the printer; the agent greets it by itself.",
             "See that the profile fits the firmware: `spoolway-agent status` names both, `spoolway-agent profiles` lists what there is. Set `printer.profile` if the wrong one was taken.",
