@@ -38,8 +38,6 @@ use crate::program::Program;
 
 /// Far longer than anything here takes; only a hang reaches it.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
-/// What the kernel takes in for a client that does not read: little, so that a flood has an end, and still more than one segment of loopback.
-const UNREAD_BYTES: u32 = 1 << 17;
 
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
@@ -158,7 +156,6 @@ impl World {
     pub(crate) async fn tcp_from(&self, address: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
-        socket.set_recv_buffer_size(UNREAD_BYTES).unwrap();
         socket.connect(self.bound.public).await.unwrap()
     }
 
