@@ -56,6 +56,8 @@ impl Line {
     /// Bytes as they are. What the other end does not want any more is lost without a word.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+        // TLS may have taken what the socket has not.
+        let _ = self.stream.flush().await;
     }
 
     /// The next line of a head, without its end.
