@@ -156,8 +156,11 @@ impl<'a> Session<'a> {
             End::Lost(_) | End::DeskGone => {}
         }
         self.events.handle_disconnected();
-        let (latest, untold) = self.telemetry.take_untold();
-        self.away.handle_down(latest, untold);
+        // What follows a stop is no outage.
+        if !matches!(end, End::Stopped) {
+            let (latest, untold) = self.telemetry.take_untold();
+            self.away.handle_down(latest, untold);
+        }
         // A desk that has not heard of the beginning need not hear of the end.
         if !self.held.iter().any(|held| matches!(held, Inbound::Connected)) {
             tokio::select! {

@@ -120,6 +120,23 @@ async fn an_hour_is_written_down_when_it_is_over_and_the_rest_when_the_agent_sto
 }
 
 #[tokio::test]
+async fn an_agent_that_is_stopped_in_a_session_has_told_everything() {
+    let relay = FakeRelay::start().await;
+    let mut away = Away::start(&relay).await;
+    let mut peer = relay.welcome(&away.rig.key()).await;
+    away.rig.until_up().await;
+    for bed in [60.0, 75.0, 60.0] {
+        away.measure(1, bed).await;
+    }
+    away.rig.event(1).await;
+    peer.events(1).await;
+    let store = away.rig.store.clone();
+    away.rig.stopped().await;
+    let events = store.events_after(Position::default(), 100, 1 << 20).await.unwrap();
+    assert_eq!(events.iter().map(|stored| stored.event.kind.as_str()).collect::<Vec<_>>(), ["job.state"]);
+}
+
+#[tokio::test]
 async fn what_was_gathered_for_one_owner_is_not_told_to_the_next() {
     let relay = FakeRelay::start().await;
     let mut away = Away::start(&relay).await;
