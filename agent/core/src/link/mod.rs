@@ -8,6 +8,8 @@ pub mod judge;
 pub mod lanes;
 pub mod outbox;
 pub mod redial;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{Handshake, HandshakeFailure, HandshakeOptions, HandshakeOutput};
 pub use heartbeat::{Heartbeats, HeartbeatsOutput};

@@ -1,26 +1,5 @@
-use spoolway_protocol::command::Actor;
-use spoolway_protocol::raw::Raw;
-
 use super::*;
-
-fn command(seq: u64, kind: &str, args: &str) -> Command {
-    Command {
-        cmd_id: id(seq),
-        seq: Seq(seq),
-        printer_id: None,
-        kind: kind.to_owned(),
-        args: Raw::parse(args.to_owned()).unwrap(),
-        actor: Actor { id: "u".to_owned(), role: "r".to_owned(), decision: None, extra: Extra::default() },
-        must: Vec::new(),
-        precondition: None,
-        extra: Extra::default(),
-        sig: None,
-    }
-}
-
-fn id(seq: u64) -> CmdId {
-    CmdId::from_parts(seq, &[0; 10])
-}
+use crate::link::tests::{command, id};
 
 fn start(seq: u64) -> Command {
     command(seq, "job.start", r#"{"job_id":"j","attempt":1}"#)

@@ -1,25 +1,8 @@
-use spoolway_protocol::command::Actor;
-use spoolway_protocol::raw::{Extra, Raw};
-
 use super::*;
-
-fn id(seq: u64) -> CmdId {
-    CmdId::from_parts(seq, &[0; 10])
-}
+use crate::link::tests::{command, id};
 
 fn waiting(seq: u64, kind: &str, args: &str) -> Waiting {
-    let command = Command {
-        cmd_id: id(seq),
-        seq: Seq(seq),
-        printer_id: None,
-        kind: kind.to_owned(),
-        args: Raw::parse(args.to_owned()).unwrap(),
-        actor: Actor { id: "u".to_owned(), role: "r".to_owned(), decision: None, extra: Extra::default() },
-        must: Vec::new(),
-        precondition: None,
-        extra: Extra::default(),
-        sig: None,
-    };
+    let command = command(seq, kind, args);
     let args = command.decode().unwrap();
     Waiting { command, args, printer: None, ttl_ms: None, age_ms: 0, since: Moment::ZERO }
 }
