@@ -18,6 +18,7 @@ pub mod printer;
 pub mod rotation;
 pub mod run;
 mod service;
+pub mod setup;
 pub mod spool;
 pub mod store;
 pub mod telemetry;

@@ -262,7 +262,7 @@ fn unknown(key: &str, given: &Given, origin: Origin) -> LoadConfigError {
 
 /// Every value of a table with the offset of its key and its dotted name. Sections are one deep; what lies deeper is
 /// no setting and is refused by its name.
-fn flatten(above: &str, table: &DeTable<'_>, entries: &mut Vec<(usize, String, Given)>) {
+pub(super) fn flatten(above: &str, table: &DeTable<'_>, entries: &mut Vec<(usize, String, Given)>) {
     for (name, value) in table {
         let key =
             if above.is_empty() { name.get_ref().to_string() } else { format!("{above}.{}", name.get_ref()) };

@@ -8,6 +8,7 @@ mod preflight;
 mod proxy;
 mod relay;
 mod remote;
+mod rewrite;
 mod settings;
 mod transfer;
 
@@ -23,6 +24,7 @@ pub(crate) use proxy::ProxyAddress;
 pub use proxy::{Proxy, ProxyChoice, ProxyUrl, ProxyUrlError};
 pub use relay::{Relay, RelayUrl, RelayUrlError};
 pub use remote::{REMOTE_KEYS, with_remote};
+pub use rewrite::{Change, RewriteError, Wanted, rewrite};
 pub use settings::keys;
 pub use transfer::Transfer;
 
