@@ -12,6 +12,7 @@ use super::maintenance::WindowAction;
 use super::pair::PairFlags;
 use super::recover::{parse_from, parse_height};
 use super::run_flags::RunFlags;
+use super::setup::SetupFlags;
 use crate::telemetry::Level;
 
 /// The agent of one 3D printer.
@@ -44,6 +45,11 @@ pub(super) enum Command {
     /// Run the agent in the foreground, until it is told to stop.
     #[command(after_help = "Example:\n  spoolway-agent run --port /dev/ttyACM0 --baud 250000")]
     Run(RunFlags),
+    /// Set this machine up: find the printer, write the configuration, pair with a backend, try it out.
+    #[command(
+        after_help = "Nothing is written, opened or moved before you say yes, and nothing is heated unless you ask for it. A run that was broken\noff is started again: it does what is left. With --yes nothing is asked; FILE says in TOML what the flags say.\n\nExample:\n  sudo spoolway-agent setup\n  sudo spoolway-agent setup --yes --relay none\n  sudo spoolway-agent setup --yes --answers /boot/firmware/spoolway-setup.toml"
+    )]
+    Setup(SetupFlags),
     /// Show the agent's id and public key, and how the relay gets to know them; or replace the key.
     #[command(
         visible_alias = "identity",

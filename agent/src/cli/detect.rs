@@ -110,7 +110,7 @@ pub(super) fn detect(
 }
 
 /// A port that was named; a pseudo-terminal is as good as any.
-fn of_path(path: &Path) -> Result<FoundPort, Failure> {
+pub(super) fn of_path(path: &Path) -> Result<FoundPort, Failure> {
     let device = std::fs::canonicalize(path)
         .map_err(|error| Failure::of(Fault::PortMissing, format!("{}: {error}", path.display())))?;
     Ok(discover::find(Path::new("/"), &device).unwrap_or_else(|| FoundPort {
@@ -123,7 +123,7 @@ fn of_path(path: &Path) -> Result<FoundPort, Failure> {
 }
 
 /// The built-in profiles and those of the configured folder, as far as this user may read them.
-fn registry(whereabouts: &Whereabouts) -> Registry {
+pub(super) fn registry(whereabouts: &Whereabouts) -> Registry {
     match whereabouts.load(&[]) {
         Ok(loaded) => Registry::load(loaded.config.profiles.folder.as_deref()).0,
         Err(_) => Registry::built_in(),

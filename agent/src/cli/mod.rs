@@ -26,6 +26,7 @@ mod recover;
 mod run;
 mod run_flags;
 mod settings;
+mod setup;
 mod status;
 
 use std::ffi::OsString;
@@ -85,6 +86,7 @@ where
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
         Command::Id { json, action: None } => id::id(&whereabouts, json, &mut out),
         Command::Id { json, action: Some(IdAction::Rotate) } => id::rotate(&whereabouts, json, &mut out),
+        Command::Setup(flags) => setup::setup(&whereabouts, flags, &mut out),
         Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
         Command::Forget { yes } => forget::forget(&whereabouts, yes, &mut out),

@@ -38,6 +38,13 @@ pub(super) struct PairFlags {
     yes: bool,
 }
 
+impl PairFlags {
+    /// As another command means it; `yes` skips the words.
+    pub(super) fn new(relay: String, ca: Option<PathBuf>, yes: bool) -> Self {
+        Self { relay: Some(relay), ca, yes }
+    }
+}
+
 /// Pairs, with a person at either end.
 pub(super) fn with_code(
     whereabouts: &Whereabouts,

@@ -193,6 +193,12 @@ impl Setup {
         }
     }
 
+    /// Whether an agent is stopped that has to be started again, whatever happens.
+    #[must_use]
+    pub fn has_stopped_agent(&self) -> bool {
+        self.is_stopped
+    }
+
     /// What was seen.
     pub fn handle_survey(&mut self, survey: Survey) {
         if let Err(why) = &survey.config {

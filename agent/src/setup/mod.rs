@@ -13,7 +13,9 @@ mod plan;
 mod question;
 mod test_print;
 
-pub use answers::{Answers, AnswersError, PrinterAnswer, RelayAnswer, Words};
+pub use answers::{
+    Answers, AnswersError, PrinterAnswer, RelayAnswer, Words, read_printer, read_relay, read_test, read_words,
+};
 pub use facts::{
     Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Port, Ready, Service, Standing, Survey,
 };
@@ -22,4 +24,4 @@ pub use machine::{Ask, Do, Ending, Output, Setup, Summary};
 pub use next::next_steps;
 pub use plan::{Chosen, changes};
 pub use question::{Answer, Question, Typed};
-pub use test_print::{Test, TestError, Ground, gcode};
+pub use test_print::{Ground, Test, TestError, gcode};

@@ -16,12 +16,12 @@ pub enum Test {
 }
 
 /// What a test has to know of the printer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ground {
-    /// Size in X and Y, in mm.
-    pub size_mm: (u32, u32),
-    /// Whether X and Y are zero in the middle.
-    pub is_centred: bool,
+    /// Least X and Y of the bed, in mm.
+    pub least: (f64, f64),
+    /// Greatest X and Y, in mm.
+    pub most: (f64, f64),
 }
 
 /// Why there is no file for it.
@@ -38,7 +38,7 @@ pub enum TestError {
 /// Commands of the line test.
 const LINE_COMMANDS: u32 = 400;
 /// Least width of a bed, in mm.
-const LEAST_MM: u32 = 60;
+const LEAST_MM: f64 = 60.0;
 /// Side of the square, in mm.
 const SIDE_MM: f64 = 30.0;
 /// Filament for a mm of a line of 0.45 by 0.2 mm, in mm of 1.75 mm filament.
@@ -104,12 +104,12 @@ fn line() -> String {
 
 /// Front left of the square, which lies in the middle of the bed.
 fn corner(ground: Option<Ground>) -> Result<(f64, f64), TestError> {
-    let Ground { size_mm: (x, y), is_centred } = ground.ok_or(TestError::NoSize)?;
-    if x.min(y) < LEAST_MM {
+    let Ground { least, most } = ground.ok_or(TestError::NoSize)?;
+    if (most.0 - least.0).min(most.1 - least.1) < LEAST_MM {
         return Err(TestError::TooSmall);
     }
-    let middle = |size: u32| if is_centred { 0.0 } else { f64::from(size) / 2.0 };
-    Ok((middle(x) - SIDE_MM / 2.0, middle(y) - SIDE_MM / 2.0))
+    let front_left = |least: f64, most: f64| (least + most - SIDE_MM) / 2.0;
+    Ok((front_left(least.0, most.0), front_left(least.1, most.1)))
 }
 
 fn square((x, y): (f64, f64), is_hot: bool) -> String {
@@ -143,8 +143,8 @@ fn square((x, y): (f64, f64), is_hot: bool) -> String {
 mod tests {
     use super::*;
 
-    const CORNER: Ground = Ground { size_mm: (220, 200), is_centred: false };
-    const DELTA: Ground = Ground { size_mm: (180, 180), is_centred: true };
+    const CORNER: Ground = Ground { least: (0.0, 0.0), most: (220.0, 200.0) };
+    const DELTA: Ground = Ground { least: (-90.0, -90.0), most: (90.0, 90.0) };
     const HEAT: [&str; 8] = ["M104", "M109", "M140", "M190", "M141", "M191", "M303", "M106"];
 
     fn words(text: &str) -> Vec<&str> {
@@ -176,10 +176,8 @@ mod tests {
                     let parts = text.lines().filter(|line| line.starts_with("G1 ")).flat_map(|line| line.split(' '));
                     parts.filter_map(|part| part.strip_prefix(letter)?.parse().ok()).collect()
                 };
-                let (x, y) = ground.size_mm;
-                for (found, size) in [(values('X'), x), (values('Y'), y)] {
-                    let size = f64::from(size);
-                    let (least, most) = if ground.is_centred { (-size / 2.0, size / 2.0) } else { (0.0, size) };
+                let bounds = [(ground.least.0, ground.most.0), (ground.least.1, ground.most.1)];
+                for (found, (least, most)) in [values('X'), values('Y')].into_iter().zip(bounds) {
                     assert!(found.len() >= 4 && found.iter().all(|at| (least..=most).contains(at)), "{found:?}");
                 }
                 assert!(values('Z').iter().all(|&z| z > 0.1));
@@ -194,7 +192,7 @@ mod tests {
     fn where_the_bed_is_not_known_only_the_line_is_tested() {
         for (ground, error) in [
             (None, TestError::NoSize),
-            (Some(Ground { size_mm: (300, 50), is_centred: false }), TestError::TooSmall),
+            (Some(Ground { least: (0.0, 0.0), most: (300.0, 50.0) }), TestError::TooSmall),
         ] {
             assert_eq!(gcode(Test::Move, ground), Err(error));
             assert_eq!(gcode(Test::Print, ground), Err(error));

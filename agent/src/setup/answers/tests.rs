@@ -79,7 +79,7 @@ fn what_does_not_fit_is_named_and_nothing_secret_is_repeated() {
     for (text, said) in [
         ("open = \"yes\"", "line 1: "),
         ("\nopne = true", "line 2: there is no such answer"),
-        ("opne = true", "did you mean `open`?"),
+        ("opens = true", "did you mean `open`?"),
         ("relay = \"http://a\"", "relay: must begin with wss://"),
         ("printer = \"ttyUSB0\"", "printer: must be an absolute path, or \"none\""),
         ("test = \"hot\"", "test: must be no, line, move or print"),
