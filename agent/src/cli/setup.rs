@@ -7,7 +7,7 @@ mod unit;
 mod words;
 
 use std::fs::File;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -39,10 +39,8 @@ pub(super) fn setup(
     if !answers.yes {
         writeln!(out, "Nothing is written, opened or moved before you say yes.")?;
     }
-    let mut input = io::stdin().lock();
     let machine = Setup::new(answers);
-    let ending = Run { whereabouts, here: &mut here, paint, out }.carry(machine, &mut input)?;
-    drop(input);
+    let ending = Run { whereabouts, here: &mut here, paint, out }.carry(machine)?;
     end(&ending, paint, out)
 }
 
@@ -69,11 +67,11 @@ struct Run<'a, W> {
 }
 
 impl<W: Write> Run<'_, W> {
-    fn carry(&mut self, mut machine: Setup, input: &mut impl BufRead) -> Result<Ending, Failure> {
+    fn carry(&mut self, mut machine: Setup) -> Result<Ending, Failure> {
         loop {
             match machine.poll_output() {
                 Output::Over(ending) => return Ok(ending),
-                Output::Ask(question) => match self.ask(&question, input)? {
+                Output::Ask(question) => match self.ask(&question)? {
                     Some(Typed::Answer(answer)) => machine.handle_answer(answer),
                     _ => machine.handle_end_of_input(),
                 },
@@ -91,14 +89,15 @@ impl<W: Write> Run<'_, W> {
     }
 
     /// An answer; nothing where the input has ended, or none of many lines was one.
-    fn ask(&mut self, question: &Question, input: &mut impl BufRead) -> Result<Option<Typed>, Failure> {
+    fn ask(&mut self, question: &Question) -> Result<Option<Typed>, Failure> {
         writeln!(self.out)?;
         self.say(&words::question(question))?;
         for _ in 0..UNCLEAR_MAX {
             write!(self.out, "{} ", words::prompt(question))?;
             self.out.flush()?;
             let mut line = String::new();
-            if input.read_line(&mut line)? == 0 {
+            // Not held from one question to the next: a pairing asks at the same input.
+            if io::stdin().read_line(&mut line)? == 0 {
                 writeln!(self.out)?;
                 return Ok(None);
             }

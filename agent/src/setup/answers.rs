@@ -10,6 +10,8 @@ use super::test_print::Test;
 use crate::config::RelayUrl;
 use crate::config::nearest::nearest;
 
+/// Where a file of answers may lie on a card that was written for a machine, on a Raspberry Pi of today and of before.
+pub const ANSWER_FILES: [&str; 2] = ["/boot/firmware/spoolway-setup.toml", "/boot/spoolway-setup.toml"];
 /// Keys of a file of answers; flags are called the same.
 const KEYS: [&str; 9] = ["open", "printer", "token", "relay", "ca", "words", "apply", "again", "test"];
 

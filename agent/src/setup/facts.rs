@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use spoolway_protocol::Fault;
 
-use crate::config::{BaudChoice, PortChoice, ProfileChoice, RelayUrl};
+use crate::config::{BaudChoice, PortChoice, RelayUrl};
 
 /// Everything that can be seen without touching anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +21,13 @@ pub struct Survey {
     pub token: Option<PathBuf>,
 }
 
-/// What the configuration says of what is set up here.
+/// What the configuration says of what is set up here. What it leaves to a default is "auto" here, so that it is written out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// `printer.port`.
     pub port: PortChoice,
     /// `printer.baud`.
     pub baud: BaudChoice,
-    /// `printer.profile`.
-    pub profile: ProfileChoice,
     /// `relay.url`.
     pub relay: Option<RelayUrl>,
 }

@@ -1,7 +1,7 @@
 //! What has to be written so that the agent uses what was chosen: the difference to what the configuration says, and no more.
 
 use super::facts::{Answering, Standing};
-use crate::config::{BaudChoice, Change, PortChoice, ProfileChoice, RelayUrl, Wanted};
+use crate::config::{BaudChoice, Change, PortChoice, RelayUrl, Wanted};
 
 /// What was chosen.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +14,9 @@ pub struct Chosen<'a> {
 
 /// The keys that have to change.
 ///
-/// A profile that an administrator has named stays: it may be one of his own that fits better than what the firmware says. The relay stands
-/// in the pairing; only where the configuration names another one does that have to give way, because it would go first.
+/// The profile is left as it is: "auto" asks the firmware each time, which outlives a new firmware, and one that an administrator has named
+/// may be his own. The relay stands in the pairing; only where the configuration names another one does that have to give way, because it
+/// would go first.
 #[must_use]
 pub fn changes(standing: &Standing, chosen: Chosen<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -26,9 +27,6 @@ pub fn changes(standing: &Standing, chosen: Chosen<'_>) -> Vec<Change> {
         }
         if standing.baud != BaudChoice::Rate(printer.baud) {
             set("printer.baud", Wanted::Number(printer.baud));
-        }
-        if standing.profile == ProfileChoice::Auto {
-            set("printer.profile", Wanted::Text(printer.profile.clone()));
         }
     }
     if let (Some(said), Some(relay)) = (&standing.relay, chosen.relay)
@@ -58,7 +56,6 @@ mod tests {
         Standing {
             port: PortChoice::Path("/dev/b".into()),
             baud: BaudChoice::Rate(250_000),
-            profile: ProfileChoice::Id("mine".into()),
             relay: None,
         }
     }
@@ -68,17 +65,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_so_already_is_not_written_and_a_profile_that_was_named_stays() {
+    fn what_is_so_already_is_not_written_and_a_profile_never_is() {
         let printer = printer();
         let chosen = Chosen { printer: Some(&printer), relay: None };
         assert_eq!(keys(&standing(), chosen), [""; 0]);
         let fresh = Standing {
             port: PortChoice::Auto,
             baud: BaudChoice::Auto,
-            profile: ProfileChoice::Auto,
             relay: None,
         };
-        assert_eq!(keys(&fresh, chosen), ["printer.port", "printer.baud", "printer.profile"]);
+        assert_eq!(keys(&fresh, chosen), ["printer.port", "printer.baud"]);
         assert_eq!(keys(&fresh, Chosen { printer: None, relay: None }), [""; 0]);
     }
 

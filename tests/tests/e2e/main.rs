@@ -13,6 +13,7 @@ mod doubt;
 mod farm;
 mod faults;
 mod files;
+mod first_run;
 mod forget;
 mod full_disk;
 mod grbl;

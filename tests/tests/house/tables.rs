@@ -70,6 +70,24 @@ fn the_page_on_recovery_names_what_happened_in_the_programs_words() {
 }
 
 #[test]
+fn the_operators_page_has_every_answer_of_a_first_run() {
+    let tree = spoolway_agent::cli::tree();
+    let setup = tree.find_subcommand("setup").unwrap();
+    // What says how it is answered, and not what.
+    let about = ["yes", "answers", "boot", "config", "socket", "help"];
+    let flags: Vec<_> = setup.get_arguments().filter_map(|flag| flag.get_long()).collect();
+    let flags: Vec<_> = flags.into_iter().filter(|flag| !about.contains(flag)).collect();
+    let rows = table(&read(PAGE), "answer");
+    let listed: Vec<_> = rows.iter().skip(1).map(|row| quoted(&row[0]).remove(0)).collect();
+    assert_eq!(listed, ["open", "printer", "token", "relay", "ca", "words", "apply", "again", "test"]);
+    let sorted = |mut words: Vec<String>| {
+        words.sort();
+        words
+    };
+    assert_eq!(sorted(listed), sorted(flags.into_iter().map(str::to_owned).collect()));
+}
+
+#[test]
 fn the_operators_page_has_every_setting_with_its_default() {
     let defaults: toml::Table = DEFAULT_TOML.parse().unwrap();
     let rows = table(&read(PAGE), "key");

@@ -56,8 +56,13 @@ fn programs() -> BTreeSet<String> {
 fn every_unit_can_be_read_and_starts_a_program_of_ours() {
     let programs = programs();
     let units = files("systemd", ".service");
-    let once = "systemd/spoolway-enrol.service";
-    assert_eq!(units, ["systemd/spoolway-agent.service", once, "systemd/spoolway-relay.service"]);
+    // What runs once, as root, and what it says.
+    let once = [
+        ("systemd/spoolway-enrol.service", "enrol"),
+        ("systemd/spoolway-setup.service", "setup --yes --boot"),
+    ];
+    let [(enrol, _), (setup, _)] = once;
+    assert_eq!(units, ["systemd/spoolway-agent.service", enrol, "systemd/spoolway-relay.service", setup]);
     for path in units {
         let unit = parse(&path);
         assert_eq!(unit.keys().collect::<Vec<_>>(), ["Install", "Service", "Unit"], "{path}");
@@ -71,8 +76,8 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
         let name = program.strip_prefix("/usr/bin/").unwrap();
         assert_eq!(value(service, "NoNewPrivileges"), Some("yes"), "{path}");
         assert_eq!(value(service, "ProtectSystem"), Some("strict"), "{path}");
-        if path == once {
-            assert!(programs.contains(name) && arguments == "enrol", "{path}: {started}");
+        if let Some((_, words)) = once.iter().find(|(unit, _)| *unit == path) {
+            assert!(programs.contains(name) && arguments == *words, "{path}: {started}");
             continue;
         }
         assert!(programs.contains(name) && path.contains(name) && arguments == "run", "{path}: {started}");
@@ -90,6 +95,22 @@ fn a_token_is_looked_for_where_the_unit_waits_for_it() {
     assert_eq!(paths, spoolway_agent::pairing::TOKEN_FILES);
     // What is refused is not tried again; the program says so with this code.
     assert_eq!(value(&unit["Service"], "RestartPreventExitStatus"), Some("64 78"));
+}
+
+#[test]
+fn answers_are_looked_for_where_the_unit_waits_for_them_and_the_ports_are_those_of_the_agent() {
+    let unit = parse("systemd/spoolway-setup.service");
+    let conditions = unit["Unit"].iter().filter(|(key, _)| key == "ConditionPathExists");
+    let paths: Vec<_> = conditions.filter_map(|(_, path)| path.strip_prefix('|')).collect();
+    assert_eq!(paths, spoolway_agent::setup::ANSWER_FILES);
+    let done = value(&unit["Service"], "ExecStartPost").unwrap().rsplit(' ').next().unwrap();
+    assert!(unit["Unit"].iter().any(|(_, path)| path.strip_prefix('!') == Some(done)), "{done}");
+    assert_eq!(value(&unit["Service"], "RestartPreventExitStatus"), Some("64 78"));
+    let devices = |unit: &str| -> Vec<String> {
+        let service = parse(unit).remove("Service").unwrap();
+        service.into_iter().filter(|(key, _)| key == "DeviceAllow").map(|(_, value)| value).collect()
+    };
+    assert_eq!(devices("systemd/spoolway-setup.service"), devices("systemd/spoolway-agent.service"));
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub(super) fn test(whereabouts: &Whereabouts, test: Test, out: &mut impl Write) 
     let config = whereabouts.load(&[]).map_err(told)?.config;
     let profile = agent.status().map_err(talk)?.printer.profile;
     let ground = profile.and_then(|profile| ground(&config, &profile));
-    let text = gcode(test, ground).map_err(|error| Complaint::of(Fault::ConfigBroken, error.to_string()))?;
+    let text = gcode(test, ground).map_err(|error| Complaint::of(Fault::MotionOutside, error.to_string()))?;
     let file = place(&text).map_err(|error| Complaint::of(Fault::DiskFull, error.to_string()))?;
     if test.moves() {
         // The person has said so with the test.

@@ -14,7 +14,7 @@ use super::super::pair::{block_on, refuse_for_the_systems};
 use super::super::{Exit, Failure, Whereabouts};
 use super::unit;
 use crate::clock::Clock;
-use crate::config::{Change, Loaded, Origin, PortChoice, Wanted, rewrite};
+use crate::config::{BaudChoice, Change, Loaded, Origin, PortChoice, Wanted, rewrite};
 use crate::local::Client;
 use crate::pairing::{Kept, TOKEN_FILES};
 use crate::paths::{Paths, SYSTEM_SOCKET};
@@ -175,12 +175,10 @@ impl Here {
 
 fn standing(loaded: &Loaded) -> Standing {
     let printer = &loaded.config.printer;
-    // What is only a default was chosen by nobody: it is written out, so that it says what holds.
-    let is_said = *loaded.origin("printer.port") != Origin::Default;
+    let is_said = |key| *loaded.origin(key) != Origin::Default;
     Standing {
-        port: if is_said { printer.port.clone() } else { PortChoice::Auto },
-        baud: printer.baud,
-        profile: printer.profile.clone(),
+        port: if is_said("printer.port") { printer.port.clone() } else { PortChoice::Auto },
+        baud: if is_said("printer.baud") { printer.baud } else { BaudChoice::Auto },
         relay: loaded.config.relay.url.clone(),
     }
 }

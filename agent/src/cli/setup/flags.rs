@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::super::{Exit, Failure, absolute};
 use crate::setup::{
-    Answers, PrinterAnswer, RelayAnswer, Test, Words, read_printer, read_relay, read_test, read_words,
+    ANSWER_FILES, Answers, PrinterAnswer, RelayAnswer, Test, Words, read_printer, read_relay, read_test, read_words,
 };
 
 /// Largest file of answers that is read.
@@ -23,6 +23,9 @@ pub(in crate::cli) struct SetupFlags {
     /// File of answers (TOML): the other flags by their names, such as `relay = "wss://relay.example.org"`.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
+    /// Take the file of answers that lies on the boot partition.
+    #[arg(long, conflicts_with = "answers")]
+    boot: bool,
     /// Whether ports may be opened to ask who is there, and the agent stopped for it. Opening resets many boards.
     #[arg(long, value_name = "yes|no", value_parser = parse_switch)]
     open: Option<bool>,
@@ -55,7 +58,13 @@ pub(in crate::cli) struct SetupFlags {
 impl SetupFlags {
     /// What the flags say, and where they say nothing the file.
     pub(in crate::cli) fn answers(self) -> Result<Answers, Failure> {
-        let file = self.answers.as_deref().map(read).transpose()?;
+        let at_boot = ANSWER_FILES.iter().map(PathBuf::from).find(|path| self.boot && path.exists());
+        if self.boot && at_boot.is_none() {
+            let text = format!("there are no answers: neither {}", ANSWER_FILES.join(" nor "));
+            let help = "Write them there, or name another file with --answers.";
+            return Err(Failure::new(Exit::Usage, text, None, help));
+        }
+        let file = self.answers.or(at_boot).as_deref().map(read).transpose()?;
         let ca = self.ca.as_deref().map(absolute).transpose()?.map(PathBuf::from);
         let said = Answers {
             yes: self.yes,

@@ -120,7 +120,8 @@ pub(super) fn question(question: &Question) -> Vec<String> {
             "  line   400 commands that neither move nor heat",
             "  move   homes, then draws a square in the air; nothing is heated",
             "  print  heats bed and nozzle for PLA, and prints a square of one layer",
-            "For move and print the bed has to be clear. You say so with it.",
+            "For move and print the bed has to be clear, which you say with it, and its",
+            "size known (printer.volume_mm).",
         ]
         .map(str::to_owned)
         .into(),

@@ -1,7 +1,7 @@
 //! A walk over every combination of what can be found, answered and done, and what holds on each way.
 
 use super::*;
-use crate::config::{BaudChoice, PortChoice, ProfileChoice};
+use crate::config::{BaudChoice, PortChoice};
 use crate::setup::facts::Port;
 
 /// Far more than any way is long.
@@ -41,13 +41,11 @@ fn surveys() -> Vec<Survey> {
     let fresh = Standing {
         port: PortChoice::Auto,
         baud: BaudChoice::Auto,
-        profile: ProfileChoice::Auto,
         relay: Some("wss://old.example".parse().unwrap()),
     };
     let done = Standing {
         port: PortChoice::Path("/dev/a".into()),
         baud: BaudChoice::Rate(250_000),
-        profile: ProfileChoice::Id("marlin".into()),
         relay: None,
     };
     let mut agents = vec![Agent::Stopped(Service::Unit), Agent::Stopped(Service::Hand)];
@@ -379,7 +377,7 @@ fn an_agent_at_the_wrong_rate_is_stopped_asked_beside_and_started_again() {
     assert_eq!(names, ["Survey", "StopAgent", "Probe", "Write", "StartAgent", "Await"]);
     let Ending::Done(summary) = end else { panic!("{end:?}") };
     let keys: Vec<_> = summary.written.iter().map(|change| change.key).collect();
-    assert_eq!(keys, ["printer.port", "printer.baud", "printer.profile"]);
+    assert_eq!(keys, ["printer.port", "printer.baud"]);
 }
 
 #[test]
