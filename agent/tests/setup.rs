@@ -134,11 +134,18 @@ fn a_person_is_asked_and_what_an_administrator_wrote_stays() {
     let text = said(&output);
     assert_eq!(code(&output), 0, "{text}");
     board.join().unwrap();
-    for part in ["Type y or n.", "Open them? [Y/n]", "Relay? [none]", "printer.baud = 115200", "Do that? [Y/n]"] {
+    for part in
+        ["Type y or n.", "Open them? [Y/n]", "Relay? [none]", "printer.baud = 115200", "Do that? [Y/n]"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let now = fs::read_to_string(home.config()).unwrap();
-    for kept in ["# The left one, beside the window.", "# to be found out", "nozzle_mm = 0.6", "level = \"warn\" # quiet"] {
+    for kept in [
+        "# The left one, beside the window.",
+        "# to be found out",
+        "nozzle_mm = 0.6",
+        "level = \"warn\" # quiet",
+    ] {
         assert!(now.contains(kept), "{kept} is not in\n{now}");
     }
     assert!(now.contains("baud = 115200 # to be found out"), "{now}");

@@ -15,7 +15,6 @@ use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wrap};
 use super::{Exit, Failure, Whereabouts};
-use crate::explain::program::ALREADY_RUNNING;
 use crate::setup::{Do, Ending, Heard, Output, Question, Ready, Setup, Summary, Typed, next_steps};
 pub(super) use flags::SetupFlags;
 
@@ -51,7 +50,7 @@ fn lock(file: &Path) -> Result<Option<File>, Failure> {
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let text = format!("another setup is at work on {}", file.display());
             let help = "Go on with the other one, or end it first.";
-            Err(Failure::new(Exit::Runtime, text, Some(ALREADY_RUNNING.to_owned()), help))
+            Err(Failure::new(Exit::Runtime, text, None, help))
         }
         // A file system without locks is no reason to refuse.
         _ => Ok(Some(folder)),
@@ -69,21 +68,20 @@ struct Run<'a, W> {
 impl<W: Write> Run<'_, W> {
     fn carry(&mut self, mut machine: Setup) -> Result<Ending, Failure> {
         loop {
-            match machine.poll_output() {
+            let done = match machine.poll_output() {
                 Output::Over(ending) => return Ok(ending),
-                Output::Ask(question) => match self.ask(&question)? {
+                Output::Ask(question) => self.ask(&question).map(|typed| match typed {
                     Some(Typed::Answer(answer)) => machine.handle_answer(answer),
                     _ => machine.handle_end_of_input(),
-                },
-                Output::Do(step) => {
-                    // Whoever reads along is gone: the agent is not left stopped for that.
-                    if let Err(failure) = self.act(&mut machine, step) {
-                        if machine.has_stopped_agent() {
-                            let _ = unit::start();
-                        }
-                        return Err(failure);
-                    }
+                }),
+                Output::Do(step) => self.act(&mut machine, step),
+            };
+            // Whoever reads along is gone: the agent is not left stopped for that.
+            if let Err(failure) = done {
+                if machine.has_stopped_agent() {
+                    let _ = self.here.systemd.start();
                 }
+                return Err(failure);
             }
         }
     }
@@ -127,7 +125,10 @@ impl<W: Write> Run<'_, W> {
             }
             Do::StopAgent => {
                 let minutes = unit::GUARD_MINUTES;
-                writeln!(self.out, "The agent is stopped; it is started again, within {minutes} min in any case.")?;
+                writeln!(
+                    self.out,
+                    "The agent is stopped; it is started again, within {minutes} min in any case."
+                )?;
                 machine.handle_stopped(self.here.stop_agent());
             }
             Do::Probe(ports) => {
@@ -143,7 +144,7 @@ impl<W: Write> Run<'_, W> {
             }
             Do::StartAgent => {
                 writeln!(self.out, "Starting the agent ...")?;
-                machine.handle_started(unit::start());
+                machine.handle_started(self.here.systemd.start());
             }
             Do::Await => {
                 writeln!(self.out, "Waiting until the agent has its printer ...")?;
@@ -169,8 +170,7 @@ impl<W: Write> Run<'_, W> {
     fn probe(&mut self, ports: &[PathBuf]) -> Result<Vec<Heard>, Failure> {
         let mut all = Vec::new();
         for port in ports {
-            writeln!(self.out, "Asking at {} (up to half a minute) ...", port.display())?;
-            self.out.flush()?;
+            self.say(&wrap(&format!("Asking at {} (up to half a minute) ...", port.display()), COLUMNS))?;
             let heard = self.here.probe(port)?;
             self.say(&words::heard(&heard, self.paint))?;
             all.push(heard);
@@ -260,7 +260,7 @@ mod tests {
         let first = lock(&file).unwrap();
         assert!(first.is_some());
         let second = lock(&file).unwrap_err();
-        assert_eq!(second.code(), Some(ALREADY_RUNNING));
+        assert!(second.text().contains("another setup is at work on"), "{}", second.text());
         drop(first);
         assert!(lock(&file).unwrap().is_some());
         assert!(lock(&dir.path().join("not/there.toml")).unwrap().is_none());

@@ -185,7 +185,11 @@ fn told(error: &toml::de::Error, text: &str) -> String {
     let word = error.span().and_then(|span| text.get(span)).unwrap_or_default().trim();
     if error.message().contains("unknown field") {
         let known = nearest(word, KEYS.into_iter()).map(|near| format!("; did you mean `{near}`?"));
-        return format!("there is no such answer; there are {}{}", KEYS.join(", "), known.unwrap_or_default());
+        return format!(
+            "there is no such answer; there are {}{}",
+            KEYS.join(", "),
+            known.unwrap_or_default()
+        );
     }
     error.message().lines().next().unwrap_or_default().to_owned()
 }

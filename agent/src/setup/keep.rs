@@ -65,7 +65,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let done = fill(&new, path, text).and_then(|()| fs::rename(&new, path)).and_then(|()| sync_folder(folder));
+    let done =
+        fill(&new, path, text).and_then(|()| fs::rename(&new, path)).and_then(|()| sync_folder(folder));
     if done.is_err() {
         // Whatever is left of it is in nobody's way.
         let _ = fs::remove_file(&new);

@@ -204,6 +204,8 @@ impl Setup {
         if let Err(why) = &survey.config {
             self.end = Some(Ending::Failed(Complaint::of(Fault::ConfigBroken, why.clone())));
         }
+        // Somebody has started it meanwhile: what was allowed before is asked anew.
+        self.is_stopped &= matches!(survey.agent, Agent::Stopped(_));
         self.survey = Some(survey);
     }
 

@@ -14,8 +14,8 @@ mod question;
 mod test_print;
 
 pub use answers::{
-    ANSWER_FILES, Answers, AnswersError, PrinterAnswer, RelayAnswer, Words, read_printer, read_relay, read_test,
-    read_words,
+    ANSWER_FILES, Answers, AnswersError, PrinterAnswer, RelayAnswer, Words, read_printer, read_relay,
+    read_test, read_words,
 };
 pub use facts::{
     Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Port, Ready, Service, Standing, Survey,

@@ -53,11 +53,7 @@ mod tests {
     }
 
     fn standing() -> Standing {
-        Standing {
-            port: PortChoice::Path("/dev/b".into()),
-            baud: BaudChoice::Rate(250_000),
-            relay: None,
-        }
+        Standing { port: PortChoice::Path("/dev/b".into()), baud: BaudChoice::Rate(250_000), relay: None }
     }
 
     fn keys(standing: &Standing, chosen: Chosen<'_>) -> Vec<&'static str> {
@@ -69,11 +65,7 @@ mod tests {
         let printer = printer();
         let chosen = Chosen { printer: Some(&printer), relay: None };
         assert_eq!(keys(&standing(), chosen), [""; 0]);
-        let fresh = Standing {
-            port: PortChoice::Auto,
-            baud: BaudChoice::Auto,
-            relay: None,
-        };
+        let fresh = Standing { port: PortChoice::Auto, baud: BaudChoice::Auto, relay: None };
         assert_eq!(keys(&fresh, chosen), ["printer.port", "printer.baud"]);
         assert_eq!(keys(&fresh, Chosen { printer: None, relay: None }), [""; 0]);
     }

@@ -208,11 +208,14 @@ mod tests {
     #[test]
     fn whatever_is_typed_is_an_answer_that_fits_or_is_told_what_would_be() {
         for question in all() {
-            for line in
-                ["", "y", "N", "yes ", "1", "2", "3", "0", "r", "c", "q", "none", "wss://a", "http://a", "print", "?"]
-            {
+            for line in [
+                "", "y", "N", "yes ", "1", "2", "3", "0", "r", "c", "q", "none", "wss://a", "http://a",
+                "print", "?",
+            ] {
                 match question.read(line) {
-                    Typed::Answer(answer) => assert!(question.takes(&answer), "{question:?} {line:?} {answer:?}"),
+                    Typed::Answer(answer) => {
+                        assert!(question.takes(&answer), "{question:?} {line:?} {answer:?}")
+                    }
                     Typed::Unclear(hint) => assert!(hint.ends_with('.'), "{hint}"),
                 }
             }

@@ -93,11 +93,11 @@ pub fn gcode(test: Test, ground: Option<Ground>) -> Result<String, TestError> {
     }
 }
 
-/// A wait of one millisecond moves nothing and is answered; 400 of them show whether lines get through.
+/// A wait for no time moves nothing and is answered; 400 of them show whether lines get through. What `P` counts differs: seconds in grbl.
 fn line() -> String {
     let mut text = "; Spoolway: the line test. Nothing moves, nothing is heated.\n".to_owned();
     for _ in 0..LINE_COMMANDS {
-        text.push_str("G4 P1\n");
+        text.push_str("G4 P0\n");
     }
     text
 }
@@ -173,12 +173,16 @@ mod tests {
             for test in [Test::Move, Test::Print] {
                 let text = gcode(test, Some(ground)).unwrap();
                 let values = |letter: char| -> Vec<f64> {
-                    let parts = text.lines().filter(|line| line.starts_with("G1 ")).flat_map(|line| line.split(' '));
+                    let parts =
+                        text.lines().filter(|line| line.starts_with("G1 ")).flat_map(|line| line.split(' '));
                     parts.filter_map(|part| part.strip_prefix(letter)?.parse().ok()).collect()
                 };
                 let bounds = [(ground.least.0, ground.most.0), (ground.least.1, ground.most.1)];
                 for (found, (least, most)) in [values('X'), values('Y')].into_iter().zip(bounds) {
-                    assert!(found.len() >= 4 && found.iter().all(|at| (least..=most).contains(at)), "{found:?}");
+                    assert!(
+                        found.len() >= 4 && found.iter().all(|at| (least..=most).contains(at)),
+                        "{found:?}"
+                    );
                 }
                 assert!(values('Z').iter().all(|&z| z > 0.1));
             }

@@ -68,7 +68,7 @@ async fn a_printer_that_the_agent_has_is_taken_at_its_word_and_the_line_is_tried
     assert_eq!(std::fs::read_to_string(folder.join("agent.toml")).unwrap(), before);
     agent.finish().unwrap();
     let executed = commands(printer.finish().unwrap().printer.executed());
-    let waits = executed.iter().filter(|line| *line == "G4 P1").count();
+    let waits = executed.iter().filter(|line| *line == "G4 P0").count();
     assert_eq!(waits, 400);
     let busy = executed.iter().find(|line| BUSY.contains(&line.split(' ').next().unwrap_or_default()));
     assert_eq!(busy, None, "{executed:?}");
@@ -109,7 +109,8 @@ async fn a_relay_pairs_in_the_same_run_and_the_next_run_leaves_the_owner_alone()
         }
         text
     });
-    let approver = Approver::new("localhost", relay.bound.public.port(), "farm.secret", &ca, vec![[9; 32]]).unwrap();
+    let approver =
+        Approver::new("localhost", relay.bound.public.port(), "farm.secret", &ca, vec![[9; 32]]).unwrap();
     let code = timeout(HANG, given).await.unwrap().unwrap();
     let mut claimed = approver.claim(&code, [4; 32]).await.unwrap();
     timeout(HANG, approver.words(&mut claimed)).await.unwrap().unwrap();

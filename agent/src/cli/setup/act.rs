@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn the_file_of_a_test_is_not_laid_over_another() {
-        let path = place("G4 P1\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "G4 P1\n");
-        assert!(place("G4 P1\n").is_err());
+        let path = place("G4 P0\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "G4 P0\n");
+        assert!(place("G4 P0\n").is_err());
         fs::remove_file(&path).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use super::super::detect;
 use super::super::paint::plain;
 use super::super::pair::{block_on, refuse_for_the_systems};
 use super::super::{Exit, Failure, Whereabouts};
-use super::unit;
+use super::unit::Systemd;
 use crate::clock::Clock;
 use crate::config::{BaudChoice, Change, Loaded, Origin, PortChoice, Wanted, rewrite};
 use crate::local::Client;
@@ -21,8 +21,8 @@ use crate::paths::{Paths, SYSTEM_SOCKET};
 use crate::printer::discover::{self, FoundPort};
 use crate::printer::{Holder as Process, ProbeError, holders, probe};
 use crate::setup::{
-    Agent, Answering, Answers, Attempt, Complaint, Heard, Holder, Port, PrinterAnswer, Service, Standing, Survey,
-    keep,
+    Agent, Answering, Answers, Attempt, Complaint, Heard, Holder, Port, PrinterAnswer, Service, Standing,
+    Survey, keep,
 };
 use crate::view::Status;
 
@@ -40,20 +40,28 @@ pub(super) struct Here {
     /// What the file was when it was looked at.
     text: Option<String>,
     registry: Arc<Registry>,
+    /// Who starts and stops the agent, where it is a unit.
+    pub(super) systemd: Systemd,
 }
 
 impl Here {
     /// Finds out whose agent is meant, and whether that may be set up from here.
     pub(super) fn find(whereabouts: &Whereabouts) -> Result<Self, Failure> {
         let paths = Paths::of_this_process().ok_or_else(Failure::homeless)?;
+        let systemd = Systemd::default();
         let is_default = whereabouts.file.is_none() && whereabouts.socket.is_none();
         let is_root = rustix::process::geteuid().is_root();
-        let is_loaded = is_default && paths.socket() == Path::new(SYSTEM_SOCKET) && unit::is_loaded();
+        let is_loaded = is_default && paths.socket() == Path::new(SYSTEM_SOCKET) && systemd.is_loaded();
         // Whoever says where the agent's files are means that agent, as systemd does.
         let is_told = std::env::var_os("CONFIGURATION_DIRECTORY").is_some();
-        if is_default && !is_root && !is_told && unit::is_loaded() {
+        if is_default && !is_root && !is_told && systemd.is_loaded() {
             let text = "this machine's agent belongs to the system";
-            return Err(Failure::new(Exit::Runtime, text, None, "Say it as root: `sudo spoolway-agent setup`."));
+            return Err(Failure::new(
+                Exit::Runtime,
+                text,
+                None,
+                "Say it as root: `sudo spoolway-agent setup`.",
+            ));
         }
         let socket = match whereabouts.load(&[]) {
             // A configuration that is broken is told by the survey, with its file and line.
@@ -71,6 +79,7 @@ impl Here {
             named: None,
             text: None,
             registry: Arc::new(detect::registry(whereabouts)),
+            systemd,
         })
     }
 
@@ -90,10 +99,12 @@ impl Here {
         });
         let status = Client::connect(&self.socket).and_then(|mut agent| agent.status()).ok();
         let agent = agent(status.as_ref(), self.service);
-        let kept = loaded.as_ref().ok().and_then(|loaded| Kept::read(&loaded.config.state_dir).ok().flatten());
+        let kept =
+            loaded.as_ref().ok().and_then(|loaded| Kept::read(&loaded.config.state_dir).ok().flatten());
         let owner = kept.map(|kept| format!("{} ({})", kept.owner, plain(&kept.organisation)));
         // A relay that lets it in knows it, though nobody has paired it here.
-        let known = status.as_ref().filter(|status| status.link.up).and_then(|status| status.link.relay.clone());
+        let known =
+            status.as_ref().filter(|status| status.link.up).and_then(|status| status.link.relay.clone());
         Survey {
             ports: self.ports(loaded.as_ref().ok(), &agent),
             config: loaded.map(|loaded| standing(&loaded)),
@@ -149,7 +160,7 @@ impl Here {
         if status.is_ok_and(|status| status.job.is_some()) {
             return Err(Complaint::of(Fault::PortBusy, "a job has begun meanwhile; the agent is left alone"));
         }
-        unit::stop()
+        self.systemd.stop()
     }
 
     /// Writes what was shown, and reads it back as the agent will.
@@ -165,7 +176,10 @@ impl Here {
             match loaded.origin(change.key) {
                 Origin::File { .. } => {}
                 other => {
-                    return Err(failed(format!("{} is written, but {other} says otherwise and goes first", change.key)));
+                    return Err(failed(format!(
+                        "{} is written, but {other} says otherwise and goes first",
+                        change.key
+                    )));
                 }
             }
         }

@@ -8,7 +8,8 @@ use clap::Args;
 
 use super::super::{Exit, Failure, absolute};
 use crate::setup::{
-    ANSWER_FILES, Answers, PrinterAnswer, RelayAnswer, Test, Words, read_printer, read_relay, read_test, read_words,
+    ANSWER_FILES, Answers, PrinterAnswer, RelayAnswer, Test, Words, read_printer, read_relay, read_test,
+    read_words,
 };
 
 /// Largest file of answers that is read.
@@ -123,7 +124,9 @@ mod tests {
 
     fn flags(words: &[&str]) -> SetupFlags {
         let words = [&["spoolway-agent", "setup"], words].concat();
-        let Command::Setup(flags) = Arguments::try_parse_from(words).unwrap().command else { panic!("setup") };
+        let Command::Setup(flags) = Arguments::try_parse_from(words).unwrap().command else {
+            panic!("setup")
+        };
         flags
     }
 
@@ -133,8 +136,16 @@ mod tests {
         let file = dir.path().join("answers.toml");
         std::fs::write(&file, "test = \"line\"\nrelay = \"none\"\nopen = false\n").unwrap();
         let words = [
-            "--yes", "--open=yes", "--printer=/dev/ttyUSB0", "--relay=wss://relay.example.org", "--ca=/ca.pem",
-            "--token=no", "--words=unseen", "--apply=yes", "--again=no", "--test=move",
+            "--yes",
+            "--open=yes",
+            "--printer=/dev/ttyUSB0",
+            "--relay=wss://relay.example.org",
+            "--ca=/ca.pem",
+            "--token=no",
+            "--words=unseen",
+            "--apply=yes",
+            "--again=no",
+            "--test=move",
         ];
         let all = flags(&words).answers().unwrap();
         let said = |answers: &Answers| {
@@ -160,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_used_is_named() {
-        for (text, said) in [(None, "No such file"), (Some("relay = 1"), "line 1"), (Some("a = 1"), "no such answer")]
+        for (text, said) in
+            [(None, "No such file"), (Some("relay = 1"), "line 1"), (Some("a = 1"), "no such answer")]
         {
             let dir = tempfile::tempdir().unwrap();
             let file = dir.path().join("answers.toml");
@@ -168,7 +180,11 @@ mod tests {
                 std::fs::write(&file, text).unwrap();
             }
             let failed = flags(&["--answers", file.to_str().unwrap()]).answers().unwrap_err();
-            assert!(failed.text().contains("answers.toml") && failed.text().contains(said), "{}", failed.text());
+            assert!(
+                failed.text().contains("answers.toml") && failed.text().contains(said),
+                "{}",
+                failed.text()
+            );
             assert_eq!(failed.exit(), Exit::Usage);
         }
     }

@@ -83,9 +83,10 @@ pub(super) fn heard(heard: &Heard, paint: Paint) -> Vec<String> {
 pub(super) fn question(question: &Question) -> Vec<String> {
     match question {
         Question::Open { ports, stops_agent } => open(ports, *stops_agent),
-        Question::Nobody => {
-            item("", "No printer was found. Switch it on, plug it in, or stop the program that holds its port.")
-        }
+        Question::Nobody => item(
+            "",
+            "No printer was found. Switch it on, plug it in, or stop the program that holds its port.",
+        ),
         Question::Which(list) => {
             let mut lines = vec!["Several printers answer; this agent serves one.".to_owned()];
             for (place, printer) in list.iter().enumerate() {
@@ -95,7 +96,10 @@ pub(super) fn question(question: &Question) -> Vec<String> {
         }
         Question::Token(token) => item(
             "",
-            &format!("A token lies at {}. It gives this agent the owner that it names, and is erased.", token.display()),
+            &format!(
+                "A token lies at {}. It gives this agent the owner that it names, and is erased.",
+                token.display()
+            ),
         ),
         Question::Relay(_) => item(
             "",
@@ -133,7 +137,10 @@ fn open(ports: &[impl AsRef<Path>], stops_agent: bool) -> Vec<String> {
     for port in ports {
         lines.push(format!("  {}", port.as_ref().display()));
     }
-    lines.extend(item("", "Many boards are reset by that: not while one of them prints, also from its own card."));
+    lines.extend(item(
+        "",
+        "Many boards are reset by that: not while one of them prints, also from its own card.",
+    ));
     if stops_agent {
         lines.extend(item("", "The agent, which has no printer, is stopped for it and then started again."));
     }
@@ -176,7 +183,10 @@ pub(super) fn summary(summary: &Summary, steps: &[String], paint: Paint) -> Vec<
     };
     lines.extend(item("  owner    ", &owner));
     if let Some((test, came)) = &summary.test {
-        lines.extend(item("  test     ", &tested(*test, came.as_ref().err().map(|complaint| &*complaint.text))));
+        lines.extend(item(
+            "  test     ",
+            &tested(*test, came.as_ref().err().map(|complaint| &*complaint.text)),
+        ));
     }
     lines.extend([String::new(), paint.bold("What to do next")]);
     for step in steps {
@@ -285,13 +295,18 @@ mod tests {
             lines.join("\n")
         };
         let said = text(&end);
-        for part in ["none: it is gone [port.missing]", "nobody: nobody came [pair.expired]", "What to do next"] {
+        for part in
+            ["none: it is gone [port.missing]", "nobody: nobody came [pair.expired]", "What to do next"]
+        {
             assert!(said.contains(part), "{part} is not in {said}");
         }
         end.ready = Ready::Yes;
         end.unpaired = None;
         end.test = Some((Test::Line, Ok(())));
         let said = text(&end);
-        assert!(said.contains("line: every command was acknowledged") && said.contains("this machine only"), "{said}");
+        assert!(
+            said.contains("line: every command was acknowledged") && said.contains("this machine only"),
+            "{said}"
+        );
     }
 }

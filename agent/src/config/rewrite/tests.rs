@@ -76,7 +76,8 @@ fn each_way_to_write_a_section_is_kept() {
 #[test]
 fn what_cannot_be_changed_in_its_place_is_refused() {
     let port = [Change { key: "printer.port", value: Wanted::Text("/dev/b".to_owned()) }];
-    for text in ["printer = 1\n", "[[printer]]\nport = '/dev/a'\n", "[printer.port]\n", "[printer.port]\nx = 1\n"]
+    for text in
+        ["printer = 1\n", "[[printer]]\nport = '/dev/a'\n", "[printer.port]\n", "[printer.port]\nx = 1\n"]
     {
         assert_eq!(rewrite(text, &port), Err(RewriteError::Place("printer.port")), "{text}");
     }
@@ -88,8 +89,14 @@ fn what_cannot_be_changed_in_its_place_is_refused() {
 /// A line that an administrator may have written, of the section with this place.
 fn line(section: usize) -> impl Strategy<Value = String> {
     let settings: &'static [&'static str] = match section {
-        0 => &["port = '/dev/ttyACM7'", "baud = 0x2580", "profile = \"prusa-mk\"", "nozzle_mm = 0.4",
-               "volume_mm = [\n  220, 220, # X and Y\n  250,\n]", "model = \"\"\"Ender \\\n  3 # no comment\"\"\""],
+        0 => &[
+            "port = '/dev/ttyACM7'",
+            "baud = 0x2580",
+            "profile = \"prusa-mk\"",
+            "nozzle_mm = 0.4",
+            "volume_mm = [\n  220, 220, # X and Y\n  250,\n]",
+            "model = \"\"\"Ender \\\n  3 # no comment\"\"\"",
+        ],
         1 => &["level = 'info'", "format = \"json\""],
         _ => &["url = \"wss://relay.example\"", "ca_only = true"],
     };

@@ -164,7 +164,9 @@ impl Setup {
                     return Err(Output::Do(Do::StartAgent));
                 }
                 // It goes by what was written when somebody starts it anew.
-                Agent::Running { service: Service::Hand, .. } if !written.is_empty() => return Ok(Ready::NoAgent),
+                Agent::Running { service: Service::Hand, .. } if !written.is_empty() => {
+                    return Ok(Ready::NoAgent);
+                }
                 Agent::Running { printer: Some(_), .. } => return Ok(Ready::Yes),
                 Agent::Running { complaint, .. } if printer.is_none() => {
                     let silent = || Complaint::of(Fault::FirmwareSilent, "the agent has no printer yet");
@@ -257,7 +259,9 @@ impl Setup {
         let ports = self.survey.iter().flat_map(|survey| &survey.ports);
         let held = ports.clone().find_map(|port| match &port.holder {
             Holder::Other(who) => Some(format!("{} is held by {who}", port.device.display())),
-            Holder::Agent => Some(format!("{} is held by an agent that was started by hand", port.device.display())),
+            Holder::Agent => {
+                Some(format!("{} is held by an agent that was started by hand", port.device.display()))
+            }
             Holder::Nobody => None,
         });
         match held {

@@ -43,11 +43,8 @@ fn surveys() -> Vec<Survey> {
         baud: BaudChoice::Auto,
         relay: Some("wss://old.example".parse().unwrap()),
     };
-    let done = Standing {
-        port: PortChoice::Path("/dev/a".into()),
-        baud: BaudChoice::Rate(250_000),
-        relay: None,
-    };
+    let done =
+        Standing { port: PortChoice::Path("/dev/a".into()), baud: BaudChoice::Rate(250_000), relay: None };
     let mut agents = vec![Agent::Stopped(Service::Unit), Agent::Stopped(Service::Hand)];
     for service in [Service::Unit, Service::Hand] {
         for (has_printer, has_job) in [(false, false), (true, false), (true, true), (false, true)] {
@@ -193,8 +190,8 @@ fn may_be_done(done: &Do, answers: &Answers, survey: &Survey, story: &Story) {
             assert!(by(answers.open == Some(true), said(opens)) && !ports.is_empty());
             for port in ports {
                 let found = survey.ports.iter().find(|found| found.stable == *port).unwrap();
-                let free = found.holder == Holder::Nobody
-                    || (found.holder == Holder::Agent && story.is_stopped);
+                let free =
+                    found.holder == Holder::Nobody || (found.holder == Holder::Agent && story.is_stopped);
                 assert!(free, "{port:?} is somebody else's");
             }
         }
@@ -337,8 +334,12 @@ fn play(survey: &Survey, words: &[Answer]) -> (Vec<Do>, Ending) {
             Output::Do(next) => {
                 story.is_stopped = story.is_stopped || next == Do::StopAgent;
                 let outcomes = outcomes(&machine, &next, survey, &story);
-                machine = if matches!(next, Do::Probe(_)) { outcomes.into_iter().nth(1) } else { outcomes.into_iter().next() }
-                    .unwrap();
+                machine = if matches!(next, Do::Probe(_)) {
+                    outcomes.into_iter().nth(1)
+                } else {
+                    outcomes.into_iter().next()
+                }
+                .unwrap();
                 done.push(next);
                 assert!(done.len() < STEPS_MAX * 4);
             }
@@ -373,7 +374,8 @@ fn an_agent_at_the_wrong_rate_is_stopped_asked_beside_and_started_again() {
         })
         .unwrap();
     let (done, end) = play(&survey, &[Answer::Alone]);
-    let names: Vec<_> = done.iter().map(|done| format!("{done:?}").split(['(', ' ']).next().unwrap().to_owned()).collect();
+    let names: Vec<_> =
+        done.iter().map(|done| format!("{done:?}").split(['(', ' ']).next().unwrap().to_owned()).collect();
     assert_eq!(names, ["Survey", "StopAgent", "Probe", "Write", "StartAgent", "Await"]);
     let Ending::Done(summary) = end else { panic!("{end:?}") };
     let keys: Vec<_> = summary.written.iter().map(|change| change.key).collect();
@@ -382,10 +384,32 @@ fn an_agent_at_the_wrong_rate_is_stopped_asked_beside_and_started_again() {
 
 #[test]
 fn somebody_who_says_again_for_ever_is_heard_out_some_day() {
-    let survey = surveys().into_iter().find(|survey| survey.config.is_ok() && survey.ports.is_empty()).unwrap();
+    let survey =
+        surveys().into_iter().find(|survey| survey.config.is_ok() && survey.ports.is_empty()).unwrap();
     let (done, end) = play(&survey, &[Answer::Again]);
     assert_eq!(done.len(), 1 + LOOKS_MAX as usize);
     assert!(matches!(end, Ending::Failed(complaint) if complaint.code == "port.missing"));
+}
+
+#[test]
+fn an_agent_that_somebody_has_started_meanwhile_is_not_stopped_again_unasked() {
+    let holds = |survey: &&Survey| {
+        survey.agent == running(Service::Unit, false, false)
+            && survey.ports == [port("/dev/a", Holder::Agent)]
+    };
+    let surveys = surveys();
+    let survey = surveys.iter().find(holds).unwrap();
+    let mut machine = Setup::new(Answers::default());
+    machine.handle_survey(survey.clone());
+    machine.handle_answer(Answer::Yes);
+    assert_eq!(machine.poll_output(), Output::Do(Do::StopAgent));
+    machine.handle_stopped(Ok(()));
+    machine.handle_heard(Vec::new());
+    machine.handle_answer(Answer::Again);
+    assert!(machine.has_stopped_agent());
+    machine.handle_survey(survey.clone());
+    assert!(!machine.has_stopped_agent());
+    assert!(matches!(machine.poll_output(), Output::Ask(Question::Open { stops_agent: true, .. })));
 }
 
 #[test]
