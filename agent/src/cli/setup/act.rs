@@ -90,8 +90,9 @@ pub(super) fn test(whereabouts: &Whereabouts, test: Test, out: &mut impl Write) 
     let talk = |error: TalkError| complaint(&error.into());
     let mut agent = whereabouts.agent().map_err(told)?;
     let config = whereabouts.load(&[]).map_err(told)?.config;
-    let profile = agent.status().map_err(talk)?.printer.profile;
-    let ground = profile.and_then(|profile| ground(&config, &profile));
+    let status = agent.status().map_err(talk)?;
+    may_begin(&status)?;
+    let ground = status.printer.profile.and_then(|profile| ground(&config, &profile));
     let text = gcode(test, ground).map_err(|error| Complaint::of(Fault::MotionOutside, error.to_string()))?;
     let file = place(&text).map_err(|error| Complaint::of(Fault::DiskFull, error.to_string()))?;
     if test.moves() {
@@ -107,6 +108,18 @@ pub(super) fn test(whereabouts: &Whereabouts, test: Test, out: &mut impl Write) 
     let _ = writeln!(out, "The test is job {}.", job.job_id);
     let _ = out.flush();
     follow(&mut agent, job)
+}
+
+/// A part that may be gone on with is not given up for the sake of a test.
+fn may_begin(status: &Status) -> Attempt<()> {
+    let interrupted = status.bed.iter().flat_map(|bed| &bed.interrupted).next();
+    match interrupted {
+        Some(job) => {
+            let text = format!("job {job} was interrupted and is on the bed; see `spoolway-agent jobs`");
+            Err(Complaint::of(Fault::BedNotClear, text))
+        }
+        None => Ok(()),
+    }
 }
 
 fn follow(agent: &mut Client, mut job: JobView) -> Attempt<()> {
