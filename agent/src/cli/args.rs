@@ -47,7 +47,7 @@ pub(super) enum Command {
     Run(RunFlags),
     /// Set this machine up: find the printer, write the configuration, pair with a backend, try it out.
     #[command(
-        after_help = "Nothing is written, opened or moved before you say yes, and nothing is heated unless you ask for it. A run that was broken\noff is started again: it does what is left. With --yes nothing is asked; FILE says in TOML what the flags say.\n\nExample:\n  sudo spoolway-agent setup\n  sudo spoolway-agent setup --yes --relay none\n  sudo spoolway-agent setup --yes --answers /boot/firmware/spoolway-setup.toml"
+        after_help = "Nothing is written, opened or moved before you say yes, and nothing is heated unless you ask for it. A run that was broken off is started again: it does what is left. With --yes nothing is asked; FILE says in TOML what the flags say.\n\nExample:\n  sudo spoolway-agent setup\n  sudo spoolway-agent setup --yes --relay none\n  sudo spoolway-agent setup --yes --answers /boot/firmware/spoolway-setup.toml"
     )]
     Setup(SetupFlags),
     /// Show the agent's id and public key, and how the relay gets to know them; or replace the key.

@@ -191,7 +191,10 @@ fn told(error: &toml::de::Error, text: &str) -> String {
             known.unwrap_or_default()
         );
     }
-    error.message().lines().next().unwrap_or_default().to_owned()
+    match error.message().split_once(", expected ") {
+        Some((_, expected)) => format!("must be {expected}"),
+        None => error.message().lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// Reads `none` or the path of a port.
