@@ -189,6 +189,28 @@ mod tests {
         assert_eq!(ended(&failed).code, "firmware.reset");
     }
 
+    /// Otherwise it would wait for a person, for whom it was meant to be the first easy thing.
+    #[test]
+    fn no_test_is_held_up_by_what_is_found_in_its_own_file() {
+        use spoolway_agent_core::preflight::Severity;
+        let said = crate::config::Preflight { volume_mm: Some([220, 220, 250]), ..Default::default() };
+        let ground = Some(Ground { least: (0.0, 0.0), most: (220.0, 220.0) });
+        for known in Registry::built_in().iter() {
+            let is_marlin = known.profile.id == "marlin";
+            for (_, test) in Test::WORDS.into_iter().filter(|(_, test)| !test.moves() || is_marlin) {
+                let printer = preflight::printer(&known.profile, Some(115_200), None, &said);
+                // Without a line there is no file.
+                let Some(text) = Some(gcode(test, ground).unwrap()).filter(|text| !text.is_empty()) else {
+                    continue;
+                };
+                let report = preflight::read(text.as_bytes(), printer).unwrap();
+                let findings = preflight::findings(&report);
+                let is_held = matches!(report.worst(), Some(Severity::Fatal | Severity::Error));
+                assert!(!is_held, "{} {test:?}: {findings:?}", known.profile.id);
+            }
+        }
+    }
+
     #[test]
     fn the_file_of_a_test_is_not_laid_over_another() {
         let path = place("G4 P0\n").unwrap();
