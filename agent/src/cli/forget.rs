@@ -5,7 +5,7 @@ use std::io::{self, BufRead, ErrorKind, Write};
 use spoolway_protocol::{Fault, JobState};
 
 use super::paint::plain;
-use super::pair::{block_on, refuse_for_the_systems};
+use super::pair::{ask, block_on, refuse_for_the_systems};
 use super::{Exit, Failure, Whereabouts};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
@@ -48,9 +48,15 @@ fn is_meant(config: &Config, input: &mut impl BufRead, out: &mut impl Write) -> 
     )?;
     write!(out, "Forget all of it? [y/N] ")?;
     out.flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    ask::is_yes(input).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            // Nobody has ended the line of the question.
+            let _ = writeln!(out);
+            let help = "Say it where somebody can answer: at a terminal, or by `ssh -t HOST sudo spoolway-agent forget`. Where nobody is to be asked, say --yes.";
+            Failure::new(Exit::Usage, "nobody has answered; nothing was changed", None, help)
+        }
+        _ => error.into(),
+    })
 }
 
 /// Forgets in the place of an agent that does not run.
@@ -129,12 +135,23 @@ mod tests {
             ca_file: None,
         };
         kept.keep(dir.path(), None).unwrap();
-        for (typed, meant) in [("y\n", true), ("YES\n", true), ("n\n", false), ("\n", false), ("", false)] {
+        for (typed, meant) in [("y\n", true), ("YES\n", true), ("n\n", false), ("\n", false)] {
             let mut out = Vec::new();
             assert_eq!(is_meant(&config, &mut typed.as_bytes(), &mut out).unwrap(), meant, "{typed:?}");
             let said = String::from_utf8(out).unwrap();
             assert!(said.contains("(owner: farm)") && said.contains("[y/N]"), "{said}");
         }
+    }
+
+    #[test]
+    fn an_input_that_ends_is_no_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = || dir.path().to_owned();
+        let config = Config::new(&Paths { config: folder(), state: folder(), runtime: folder() });
+        let unanswered = is_meant(&config, &mut io::empty(), &mut Vec::new()).unwrap_err();
+        assert_eq!(unanswered.exit(), Exit::Usage);
+        assert!(unanswered.text().contains("nothing was changed"), "{}", unanswered.text());
+        assert!(unanswered.help().contains("--yes"), "{}", unanswered.help());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `pair` and `enrol`: this machine gets an owner, with a person who compares four words or by a token.
 
-mod ask;
+pub(super) mod ask;
 mod printer;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};

@@ -184,7 +184,7 @@ fn value<T>(
 fn told(error: &toml::de::Error, text: &str) -> String {
     let word = error.span().and_then(|span| text.get(span)).unwrap_or_default().trim();
     if error.message().contains("unknown field") {
-        let known = nearest(word, KEYS.into_iter()).map(|near| format!("; did you mean `{near}`?"));
+        let known = nearest(word, KEYS).map(|near| format!("; did you mean `{near}`?"));
         return format!(
             "there is no such answer; there are {}{}",
             KEYS.join(", "),

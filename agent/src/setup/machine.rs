@@ -51,16 +51,13 @@ pub enum Do {
     Test(Test),
 }
 
-/// A question for a person; answered by [`Setup::handle_answer`] or [`Setup::handle_end_of_input`].
-pub type Ask = Question;
-
 /// What is next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Do this.
     Do(Do),
-    /// Ask this.
-    Ask(Ask),
+    /// Ask a person this; answered by [`Setup::handle_answer`] or [`Setup::handle_end_of_input`].
+    Ask(Question),
     /// It is over, and stays so.
     Over(Ending),
 }
@@ -69,7 +66,7 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// Brought to its end.
-    Done(Summary),
+    Done(Box<Summary>),
     /// A person has said no; nothing was written.
     Declined,
     /// A question had nobody to answer it.
@@ -177,7 +174,7 @@ impl Setup {
                 Some(_) if self.is_stopped => Output::Do(Do::StartAgent),
                 Some(end) => Output::Over(end.clone()),
                 None => match self.walk() {
-                    Ok(summary) => Output::Over(Ending::Done(summary)),
+                    Ok(summary) => Output::Over(Ending::Done(Box::new(summary))),
                     Err(output) => output,
                 },
             };

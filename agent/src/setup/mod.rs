@@ -21,7 +21,7 @@ pub use facts::{
     Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Port, Ready, Service, Standing, Survey,
 };
 pub use keep::{KeepError, keep};
-pub use machine::{Ask, Do, Ending, Output, Setup, Summary};
+pub use machine::{Do, Ending, Output, Setup, Summary};
 pub use next::next_steps;
 pub use plan::{Chosen, changes};
 pub use question::{Answer, Question, Typed};

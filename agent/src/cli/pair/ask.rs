@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Whether the input is at its end before anything is asked, as with cron, `ssh -n` or `< /dev/null`. What is open may be answered: a
 /// terminal, but also a pipe with somebody behind it. Nothing is taken out.
-pub(super) fn is_at_end<I: BufRead>(input: &mut I, fd: impl AsFd) -> bool {
+pub(in crate::cli) fn is_at_end<I: BufRead>(input: &mut I, fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let is_ready = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
     is_ready && input.fill_buf().is_ok_and(<[u8]>::is_empty)
@@ -17,7 +17,7 @@ pub(super) fn is_at_end<I: BufRead>(input: &mut I, fd: impl AsFd) -> bool {
 ///
 /// # Errors
 /// The input has ended, which is no answer; or it cannot be read.
-pub(super) fn is_yes(input: &mut impl BufRead) -> io::Result<bool> {
+pub(in crate::cli) fn is_yes(input: &mut impl BufRead) -> io::Result<bool> {
     let mut answer = String::new();
     match input.read_line(&mut answer)? {
         0 => Err(ErrorKind::UnexpectedEof.into()),

@@ -23,7 +23,9 @@ pub(super) fn survey(survey: &Survey) -> Vec<String> {
         Agent::Running { printer: Some(printer), .. } => format!("runs with {}", name(printer)),
         Agent::Running { complaint, port, .. } => {
             let why = complaint.as_ref().map_or("no printer answers it", |complaint| complaint.text.as_str());
-            format!("runs at {}: {why}", port.display())
+            // Many complaints begin with the port themselves.
+            let port = port.display().to_string();
+            if why.starts_with(&port) { format!("runs; {why}") } else { format!("runs at {port}: {why}") }
         }
     };
     lines.extend(item("  agent   ", &agent));

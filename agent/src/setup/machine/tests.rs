@@ -359,7 +359,7 @@ fn a_printer_that_the_agent_knows_is_not_asked_again_and_what_is_so_is_not_writt
         .unwrap();
     let (done, end) = play(&survey, &[]);
     assert_eq!(done, [Do::Survey], "a second run repeats nothing");
-    assert!(matches!(end, Ending::Done(Summary { ready: Ready::Yes, .. })), "{end:?}");
+    assert!(matches!(&end, Ending::Done(summary) if summary.ready == Ready::Yes), "{end:?}");
 }
 
 #[test]
