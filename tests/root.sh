@@ -1,0 +1,262 @@
+#!/usr/bin/env bash
+# The packages as an administrator meets them, each time in a fresh Debian under a real systemd as PID 1: both are installed, a printer on a
+# pseudo-terminal prints, and in the middle of the print a second version comes while the configuration has been changed. The simulated
+# printer's own account has to be that of an undisturbed print. Then they are removed and purged, and nothing may be left. lintian finds no
+# error, and each unit is exposed by 1.5 at most.
+# Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
+#
+#   tests/root.sh [SUITE...]        bookworm, trixie; bookworm when none is named
+#
+# Packages come from the folder SPOOLWAY_DEBS, else `packaging/build` makes them; `spoolway-demo` comes from SPOOLWAY_BIN, else it is built in
+# release. The Debian is kept in SPOOLWAY_CI_CACHE, or in the user's cache, and each run begins with a copy.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ "$(id -u)" -eq 0 ] || { echo 'FAILED: this needs root: it boots a systemd in namespaces of its own' >&2; exit 1; }
+if ! command -v debootstrap unshare nsenter systemd-analyze lintian dpkg-deb >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev
+fi
+. tests/systemd/parts.sh
+
+cache=${SPOOLWAY_CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/spoolway-ci}
+arch=$(dpkg --print-architecture)
+suites=("$@")
+[ "${#suites[@]}" -gt 0 ] || suites=(bookworm)
+
+if [ -n "${SPOOLWAY_DEBS:-}" ]; then
+    debs=$(realpath "$SPOOLWAY_DEBS")
+else
+    debs=$cache/debs
+    rm -rf "$debs"
+    packaging/build --out "$debs" "$arch"
+fi
+if [ -n "${SPOOLWAY_BIN:-}" ]; then
+    programs=$(realpath "$SPOOLWAY_BIN")
+else
+    cargo build --release --locked --bin spoolway-demo
+    programs=$(realpath "${CARGO_TARGET_DIR:-target}/release")
+fi
+
+# The one package of that name.
+package_of() {
+    local found
+    found=$(find "$debs" -name "$1_*_$arch.deb")
+    [ -n "$found" ] && [ "$(wc -l <<<"$found")" = 1 ] || fail "$debs has not one package of $1 for $arch: $found"
+    echo "$found"
+}
+
+# later PACKAGE FROM: the next version of a package, made of the one that is there: program, unit and example are other files.
+later() {
+    local name=$1 from=$2 folder=$work/later-$1
+    rm -rf "$folder"
+    dpkg-deb -R "$from" "$folder"
+    sed -i 's/^Version: .*/&+later/' "$folder/DEBIAN/control"
+    rm -f "$folder/DEBIAN/md5sums"
+    sed -i 's/^Description=.*/& (later)/' "$folder/usr/lib/systemd/system/$name.service"
+    sed -i '1s/^/# Changed by the later version.\n/' "$folder/usr/share/doc/$name/examples/"*.toml
+    dpkg-deb --root-owner-group -b "$folder" "$work/$name-later.deb" >/dev/null
+}
+
+# What stands in the root, but for logs, caches and what package manager and systemd keep for themselves.
+listing() {
+    local path keep=()
+    for path in dev proc run sys tmp srv var/tmp var/log var/cache var/backups var/lib/apt var/lib/dpkg var/lib/systemd \
+        etc/.pwd.lock 'etc/*-' root; do
+        keep+=(-path "$root/$path" -prune -o)
+    done
+    find "$root" -xdev -mindepth 1 "${keep[@]}" -printf '%P %y %m %U %G %l\n' | sort
+    for path in passwd group shadow gshadow; do
+        sed "s/^/etc\/$path: /" "$root/etc/$path"
+    done
+}
+
+# Whatever bears our name, wherever it is; logs and the administrator's own folder are let be.
+traces() {
+    find "$root" -xdev \( -path "$root/srv" -o -path "$root/var/log" -o -path "$root/tmp" -o -path "$root/run" \) -prune -o -name '*spoolway*' -print
+    find "$root/run" -maxdepth 1 -name '*spoolway*' 2>/dev/null || true
+    inside sh -c "ls -d /run/*spoolway* 2>/dev/null; systemctl list-units --all --plain --no-legend '*spoolway*'" || true
+}
+
+# Nobody answers a question: standard input is empty. Whoever asks all the same has failed.
+apt() { inside DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@" </dev/null; }
+version_of() { inside dpkg-query -W -f '${Version} ${db:Status-Abbrev}' "$1"; }
+relay() { inside CONFIGURATION_DIRECTORY=/etc/spoolway-relay STATE_DIRECTORY=/var/lib/spoolway-relay spoolway-relay "$@"; }
+is() { [ "$(inside systemctl "is-$1" "$2" 2>/dev/null || true)" = "$3" ] || { inside systemctl status --no-pager "$2" >&2 || true; fail "$2 is not $3"; }; }
+nothing_has_failed() {
+    local failed
+    failed=$(inside systemctl list-units --failed --plain --no-legend '*spoolway*')
+    [ -z "$failed" ] || fail "$failed"
+}
+
+fresh_root() {
+    local suite=$1 kept=$cache/package-root-$1
+    mkdir -p "$cache"
+    debian "$kept" "$suite" systemd,systemd-sysv,dbus,udev,iproute2
+    root=$work/root
+    rm -rf --one-file-system "$root"
+    cp -a --reflink=auto "$kept" "$root"
+    install -D -m 755 "$programs/spoolway-demo" "$root/srv/spoolway-demo"
+    ln -s /srv/spoolway-demo "$root/usr/local/bin/spoolway-demo"
+    install -m 644 tests/gcode/gear.gcode "$root/srv/job.gcode"
+    install -m 644 "$agent_deb" "$root/srv/agent.deb"
+    install -m 644 "$relay_deb" "$root/srv/relay.deb"
+    install -m 644 "$work/spoolway-agent-later.deb" "$root/srv/agent-later.deb"
+    install -m 644 "$work/spoolway-relay-later.deb" "$root/srv/relay-later.deb"
+    # The administrator's, from the beginning: a pseudo-terminal stands for the port.
+    allow_pseudo_terminals
+}
+
+installed() {
+    apt install /srv/agent.deb /srv/relay.deb
+    is active spoolway-agent active
+    is enabled spoolway-agent enabled
+    is enabled spoolway-enrol enabled
+    # It has no certificate yet.
+    is active spoolway-relay inactive
+    is enabled spoolway-relay disabled
+    nothing_has_failed
+    [ -z "$(inside dpkg-query -W -f '${Conffiles}' spoolway-agent spoolway-relay)" ] || fail 'a conffile: dpkg would ask when it was changed'
+    [ "$(inside id -nG spoolway-agent | tr ' ' '\n' | sort | tr '\n' ' ')" = 'dialout spoolway spoolway-agent ' ] || fail "$(inside id spoolway-agent)"
+    [ "$(inside stat -c '%a %U:%G' /etc/spoolway /etc/spoolway-relay/tls /var/lib/spoolway | tr '\n' ' ')" = \
+        '750 root:spoolway 750 root:spoolway-relay 750 spoolway-agent:spoolway ' ] || fail 'folders belong to others'
+    local file
+    for file in man/man1/spoolway-agent.1.gz man/man1/spoolway-agent-bed-clear.1.gz man/man1/spoolway-relay.1.gz \
+        bash-completion/completions/spoolway-agent bash-completion/completions/spoolway-relay doc/spoolway-agent/copyright \
+        doc/spoolway-agent/changelog.Debian.gz; do
+        inside test -s "/usr/share/$file" || fail "no $file"
+    done
+    for unit in spoolway-agent spoolway-relay spoolway-enrol; do
+        inside systemd-analyze security --no-pager --threshold=15 "$unit.service" >"$work/exposure" ||
+            { cat "$work/exposure" >&2; fail "$unit is exposed too much"; }
+        say "$unit: $(tail -n 1 "$work/exposure")"
+    done
+    say 'installed: the agent runs, the relay waits for its certificate'
+}
+
+# A board that the program cannot run on is refused with a sentence, before anything is unpacked.
+refuses_an_armv6() {
+    mkdir -p "$work/armv6" "$work/control"
+    printf '#!/bin/sh\necho armv6l\n' >"$work/armv6/uname"
+    chmod 755 "$work/armv6/uname"
+    dpkg-deb -e "$agent_deb" "$work/control"
+    if PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=armhf sh "$work/control/preinst" install 2>"$work/refused"; then
+        fail 'an ARMv6 board is let in'
+    fi
+    grep -q 'needs an ARMv7 processor' "$work/refused" || fail "$(cat "$work/refused")"
+    PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=arm64 sh "$work/control/preinst" install || fail 'another architecture is refused'
+}
+
+relay_runs() {
+    relay certs init >/dev/null
+    inside chgrp spoolway-relay /etc/spoolway-relay/tls/server.key
+    inside chmod 640 /etc/spoolway-relay/tls/server.key
+    inside systemctl enable --now spoolway-relay
+    is active spoolway-relay active
+}
+
+configured() {
+    printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway/agent.toml"
+    inside chgrp spoolway /etc/spoolway/agent.toml
+    inside chmod 640 /etc/spoolway/agent.toml
+}
+about_configuration() { inside sh -c 'stat -c "%a %U:%G %Y" /etc/spoolway/agent.toml && cat /etc/spoolway/agent.toml'; }
+
+# Both get their next version in the middle of the print, with a configuration that has been changed since the first.
+upgraded_in_a_print() {
+    local before last relay_before about
+    agent print /srv/job.gcode >/dev/null
+    until_ 'the first lines' beyond 200
+    echo '# Changed in the middle of the print.' >>"$root/etc/spoolway/agent.toml"
+    about=$(about_configuration)
+    before=$(pid)
+    inside DEBIAN_FRONTEND=noninteractive dpkg --unpack /srv/agent-later.deb </dev/null
+    last=$(acked)
+    until_ 'new lines while files are replaced' beyond "$((last + 50))"
+    [ "$(pid)" = "$before" ] || fail 'the agent was stopped before all was in its place'
+    last=$(acked)
+    inside DEBIAN_FRONTEND=noninteractive dpkg --configure spoolway-agent </dev/null
+    went_on 'an upgrade' "$before" "$last"
+    [ "$(show NFileDescriptorStore)" = 1 ] || fail 'systemd keeps no descriptor'
+    show Description | grep -q later || fail 'the unit of the first version is still in force'
+    before=$(pid) last=$(acked)
+    relay_before=$(inside systemctl show --value -p MainPID spoolway-relay)
+    apt install /srv/relay-later.deb
+    is active spoolway-relay active
+    [ "$(inside systemctl show --value -p MainPID spoolway-relay)" != "$relay_before" ] || fail 'the relay of the first version still runs'
+    # The same version once more, by apt: a restart as well.
+    apt install --reinstall /srv/agent-later.deb
+    went_on 'an installation anew' "$before" "$last"
+    [ "$(about_configuration)" = "$about" ] || fail "the configuration is another: $(about_configuration)"
+    case "$(version_of spoolway-agent) $(version_of spoolway-relay)" in
+    *'+later ii '*'+later ii '*) ;;
+    *) fail "$(version_of spoolway-agent), $(version_of spoolway-relay)" ;;
+    esac
+    nothing_has_failed
+    until_ 'the end of the print' is_over
+    agent jobs
+    printer_was_told_the_file
+    did_not_panic
+    ! inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' || fail 'the print was given up'
+    say 'one print over an upgrade'
+}
+
+removed() {
+    apt remove spoolway-agent spoolway-relay
+    ! inside pgrep spoolway- || fail 'a program of ours still runs'
+    inside test -e /etc/spoolway/agent.toml -a -e /var/lib/spoolway || fail 'removing has taken more than the program'
+    ! inside test -e /usr/bin/spoolway-agent || fail 'the program is still there'
+    say 'removed: configuration and state are kept'
+}
+
+# What the administrator has made stays, and nothing else.
+purged() {
+    local left before=$work/before after=$work/after
+    apt purge spoolway-agent spoolway-relay
+    left=$(inside find /etc/spoolway /etc/spoolway-relay -type f 2>/dev/null | sort | tr '\n' ' ') || true
+    [ "$left" = '/etc/spoolway-relay/tls/ca.key /etc/spoolway-relay/tls/ca.pem /etc/spoolway-relay/tls/server.key /etc/spoolway-relay/tls/server.pem ' ] ||
+        fail "a purge leaves: $left"
+    inside rm -r /etc/spoolway-relay
+    listing >"$after"
+    diff "$before" "$after" || fail 'a purge leaves or takes more than that'
+    left=$(traces | grep -v -e /usr/local/bin/spoolway-demo -e '/etc/systemd/system/spoolway-agent.service.d$' || true)
+    [ -z "$left" ] || fail "a purge leaves: $left"
+    say 'purged: nothing is left'
+}
+
+# An image's maker puts the configuration there before the package: nothing is asked, and it stays as it is.
+configured_before_it_is_installed() {
+    inside mkdir -p /etc/spoolway
+    printf '[printer]\nport = "/dev/ttyACM0"\n' >"$root/etc/spoolway/agent.toml"
+    apt install /srv/agent.deb
+    grep -q ttyACM0 "$root/etc/spoolway/agent.toml" || fail 'the configuration is another'
+    is active spoolway-agent active
+    apt purge spoolway-agent
+    ! inside test -e /etc/spoolway || fail 'a purge leaves /etc/spoolway'
+}
+
+agent_deb=$(package_of spoolway-agent)
+relay_deb=$(package_of spoolway-relay)
+# Only errors end it; the rest is shown.
+lintian --fail-on error "$agent_deb" "$relay_deb" || fail 'lintian finds errors'
+later spoolway-agent "$agent_deb"
+later spoolway-relay "$relay_deb"
+refuses_an_armv6
+for suite in "${suites[@]}"; do
+    say "== $suite"
+    fresh_root "$suite"
+    boot
+    listing >"$work/before"
+    installed
+    relay_runs
+    printer /srv/job.gcode 24
+    configured
+    inside systemctl restart spoolway-agent
+    until_ 'a printer that is ready' is_idle
+    upgraded_in_a_print
+    removed
+    purged
+    configured_before_it_is_installed
+    shut_down
+done
+say 'passed: installed, upgraded in the middle of a print, removed, purged'
