@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ "$(id -u)" -eq 0 ] || { echo 'FAILED: this needs root: it boots a systemd in namespaces of its own' >&2; exit 1; }
-if ! command -v debootstrap unshare nsenter systemd-analyze lintian dpkg-deb >/dev/null; then
+if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev
 fi
