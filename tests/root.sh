@@ -96,8 +96,7 @@ fresh_root() {
     root=$work/root
     rm -rf --one-file-system "$root"
     cp -a --reflink=auto "$kept" "$root"
-    install -D -m 755 "$programs/spoolway-demo" "$root/srv/spoolway-demo"
-    ln -s /srv/spoolway-demo "$root/usr/local/bin/spoolway-demo"
+    install -m 755 "$programs/spoolway-demo" "$root/usr/bin/"
     install -m 644 tests/gcode/gear.gcode "$root/srv/job.gcode"
     install -m 644 "$agent_deb" "$root/srv/agent.deb"
     install -m 644 "$relay_deb" "$root/srv/relay.deb"
@@ -202,8 +201,10 @@ upgraded_in_a_print() {
 }
 
 removed() {
+    local running
     apt remove spoolway-agent spoolway-relay
-    ! inside pgrep spoolway- || fail 'a program of ours still runs'
+    running=$(inside sh -c 'for program in /proc/[0-9]*/exe; do readlink "$program"; done' | grep '^/usr/bin/spoolway-' || true)
+    [ -z "$running" ] || fail "still runs: $running"
     inside test -e /etc/spoolway/agent.toml -a -e /var/lib/spoolway || fail 'removing has taken more than the program'
     ! inside test -e /usr/bin/spoolway-agent || fail 'the program is still there'
     say 'removed: configuration and state are kept'
@@ -219,7 +220,7 @@ purged() {
     inside rm -r /etc/spoolway-relay
     listing >"$after"
     diff "$before" "$after" || fail 'a purge leaves or takes more than that'
-    left=$(traces | grep -v -e /usr/local/bin/spoolway-demo -e '/etc/systemd/system/spoolway-agent.service.d$' || true)
+    left=$(traces | grep -v -e '/usr/bin/spoolway-demo$' -e '/etc/systemd/system/spoolway-agent.service.d$' || true)
     [ -z "$left" ] || fail "a purge leaves: $left"
     say 'purged: nothing is left'
 }
@@ -249,7 +250,7 @@ for suite in "${suites[@]}"; do
     listing >"$work/before"
     installed
     relay_runs
-    printer /srv/job.gcode 24
+    printer /srv/job.gcode 12
     configured
     inside systemctl restart spoolway-agent
     until_ 'a printer that is ready' is_idle

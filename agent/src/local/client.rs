@@ -1,12 +1,13 @@
 //! The other end of the local socket: one connection, a request at a time, blocking as a command may.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spoolway_protocol::{AgentId, JobId, PromptId};
 
+use super::held_out;
 use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status};
@@ -239,11 +240,16 @@ impl Client {
         let mut line = serde_json::to_vec(request)
             .map_err(|error| TalkError::Strange { path: self.path.clone(), detail: error.to_string() })?;
         line.push(b'\n');
-        let stream = self.stream.get_mut();
+        // The agent may be shut off from where the file lies.
+        let file = match request {
+            Request::Print { path, .. } | Request::Enqueue { path, .. } => held_out::open(path),
+            _ => None,
+        };
+        let stream = self.stream.get_ref();
         let sent = stream
             .set_read_timeout(patience)
             .and_then(|()| stream.set_write_timeout(Some(ANSWER)))
-            .and_then(|()| stream.write_all(&line));
+            .and_then(|()| held_out::send(stream, &line, file.as_ref()));
         sent.map_err(|source| self.broken(source))?;
         self.read()
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod counter;
+mod held_out;
 mod listen;
 mod lock;
 mod serve;

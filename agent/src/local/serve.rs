@@ -1,6 +1,7 @@
 //! The server on the local socket: few connections, short lines, and nobody who reads slowly holds up the rest.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use futures_util::{FutureExt, StreamExt};
 use spoolway_protocol::{AgentId, Fault};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::counter::Counter;
+use super::held_out::Hearing;
 use super::listen::Doorway;
 use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request};
 use crate::printer::{Speaker, Watched, Watcher, WireLine};
@@ -77,7 +79,7 @@ async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, fo
     let uid = stream.peer_cred().map(|user| user.uid()).ok();
     let who = uid.map_or_else(|| "unknown".to_owned(), |uid| format!("uid {uid}"));
     let (reader, writer) = stream.into_split();
-    let mut guest = Guest { reader: BufReader::new(reader), writer, uid, who };
+    let mut guest = Guest { reader: BufReader::new(Hearing::new(reader)), writer, held_out: None, uid, who };
     while let Ok(Ok(Some(line))) = timeout(IDLE, guest.read_line()).await {
         let told = match serde_json::from_slice::<Request>(&line) {
             Err(error) => guest.refuse(Fault::CommandBadArgs, format!("not a request: {error}")).await,
@@ -113,11 +115,12 @@ fn owns_files(uid: Option<u32>, own: u32) -> bool {
     uid.is_some_and(|uid| uid == 0 || uid == own)
 }
 
-/// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words.
-async fn check_readable(path: PathBuf) -> Result<PathBuf, FaultView> {
+/// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words, and of the name that
+/// the person knows.
+async fn check_readable(path: PathBuf, named: PathBuf) -> Result<PathBuf, FaultView> {
     let checked = tokio::task::spawn_blocking(move || match open_regular(&path) {
         Ok(()) => Ok(path),
-        Err(error) => Err(unreadable(&path, &error)),
+        Err(error) => Err(unreadable(&named, &error)),
     });
     checked.await.expect("the check does not panic, and the runtime outlives its connections")
 }
@@ -139,11 +142,9 @@ fn unreadable(path: &Path, error: &io::Error) -> FaultView {
     let user = rustix::process::geteuid().as_raw();
     fault.help = match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            "The agent runs as user {user} and needs to read the file and to enter its folders: `chmod o+r` the file, or copy it to /var/tmp."
+            "The agent runs as user {user} and needs to read the file: `chmod o+r` it, or a copy of it."
         ),
-        io::ErrorKind::NotFound => {
-            "Check the name; a service may also be shut off from /home and /tmp, so copy the file to /var/tmp.".to_owned()
-        }
+        io::ErrorKind::NotFound => "Check the name, and whether you may read the file yourself.".to_owned(),
         _ => "Name a G-code file by its absolute path.".to_owned(),
     };
     fault
@@ -155,8 +156,10 @@ fn view_of(line: WireLine) -> WireLineView {
 }
 
 struct Guest {
-    reader: BufReader<OwnedReadHalf>,
+    reader: BufReader<Hearing>,
     writer: OwnedWriteHalf,
+    /// The file that came with the last line.
+    held_out: Option<OwnedFd>,
     /// The user of this machine at the other end.
     uid: Option<u32>,
     /// The same for the record.
@@ -169,6 +172,7 @@ impl Guest {
         let mut line = Vec::new();
         let most = MAX_LINE_BYTES as u64 + 1;
         (&mut self.reader).take(most).read_until(b'\n', &mut line).await?;
+        self.held_out = self.reader.get_mut().take_file();
         if line.pop_if(|last| *last == b'\n').is_some() {
             return Ok(Some(line));
         }
@@ -208,16 +212,15 @@ impl Guest {
                 let (agent_id, public_key) = (counterpart.agent_id, (counterpart.public_key)());
                 rotated.map_or_else(refused, |()| Answer::Identity { agent_id, public_key })
             }
-            Request::Print { path, name } => match check_readable(path).await {
-                Err(fault) => Answer::Refused { fault },
-                Ok(path) => {
-                    let wishes = PrintWishes { name, ..PrintWishes::default() };
-                    job(counter.print_file(path, wishes).await)
+            Request::Print { path, name } => {
+                match self.find(path, PrintWishes { name, ..PrintWishes::default() }).await {
+                    Err(fault) => Answer::Refused { fault },
+                    Ok((path, wishes)) => job(counter.print_file(path, wishes).await),
                 }
-            },
-            Request::Enqueue { path, wishes } => match check_readable(path).await {
+            }
+            Request::Enqueue { path, wishes } => match self.find(path, wishes).await {
                 Err(fault) => Answer::Refused { fault },
-                Ok(path) => job(counter.print_file(path, wishes).await),
+                Ok((path, wishes)) => job(counter.print_file(path, wishes).await),
             },
             Request::Place { job_id, at } => job(counter.place(job_id, at.into()).await),
             Request::Hold { job_id } => job(counter.hold(job_id).await),
@@ -260,6 +263,20 @@ impl Guest {
             Request::Estop => counter.emergency_stop().await.map_or_else(refused, |()| Answer::Done),
         };
         self.say(&answer).await
+    }
+
+    /// Where the agent reads the file: at its path, or, where it is shut off from that, through the descriptor that was held out. Opening
+    /// that one anew asks for the agent's own rights to the file, so nobody gets in here what the agent may not read.
+    async fn find(&self, path: PathBuf, wishes: PrintWishes) -> Result<(PathBuf, PrintWishes), FaultView> {
+        let fault = match check_readable(path.clone(), path.clone()).await {
+            Ok(path) => return Ok((path, wishes)),
+            Err(fault) => fault,
+        };
+        let Some(file) = &self.held_out else { return Err(fault) };
+        let held_out = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let path = check_readable(held_out, path).await?;
+        Ok((path, PrintWishes { name: wishes.name.or(name), ..wishes }))
     }
 
     async fn say(&mut self, answer: &Answer) -> io::Result<()> {

@@ -67,7 +67,7 @@ pub enum Request {
     Identity,
     /// Takes a file of this machine into the spool and queues it; [`Answer::Job`].
     Print {
-        /// Absolute path; the agent reads the file itself.
+        /// Absolute path. The agent reads the file itself, or, where it is shut off from it, from the descriptor that came with this.
         path: PathBuf,
         /// Name of the job; else that of the file.
         #[serde(default)]
@@ -75,7 +75,7 @@ pub enum Request {
     },
     /// The same with more words; [`Answer::Job`].
     Enqueue {
-        /// Absolute path; the agent reads the file itself.
+        /// Absolute path. The agent reads the file itself, or, where it is shut off from it, from the descriptor that came with this.
         path: PathBuf,
         /// How it shall be printed.
         wishes: PrintWishes,

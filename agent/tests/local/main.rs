@@ -3,11 +3,14 @@
 
 mod desk;
 
-use std::io::Write;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request, Spot};
 use spoolway_agent::local::{Client, Counterpart, TalkError, bind, serve};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
@@ -130,6 +133,39 @@ async fn files_that_the_agent_cannot_read_never_reach_the_desk() {
     })
     .await;
     assert!(asked.lock().unwrap().is_empty());
+}
+
+/// A service may be shut off from where the file lies; here its folder is gone as soon as the person has opened it.
+#[tokio::test]
+async fn a_file_that_is_held_out_is_printed_where_its_path_leads_nowhere() {
+    let desk = FakeDesk::default();
+    let asked = Arc::clone(&desk.asked);
+    with_server(desk, LogRing::default(), |socket| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part.gcode");
+        std::fs::write(&path, "G28\n").unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        let line = format!("{{\"ask\":\"print\",\"path\":\"{}\"}}\n", path.display());
+        let stream = UnixStream::connect(socket).unwrap();
+        let files = [file.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&files)));
+        let words = [IoSlice::new(line.as_bytes())];
+        let sent = rustix::net::sendmsg(&stream, &words, &mut control, SendFlags::empty()).unwrap();
+        assert_eq!(sent, line.len());
+        let answer = read_lines(&stream, 1).concat();
+        assert!(answer.contains("\"queued\""), "{answer}");
+        // It goes with one line, and not with the next.
+        (&stream).write_all(line.as_bytes()).unwrap();
+        let answer = read_lines(&stream, 1).concat();
+        assert!(answer.contains("job.file_unavailable") && answer.contains("part.gcode"), "{answer}");
+    })
+    .await;
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() == 1 && asked[0].starts_with("print /proc/self/fd/"), "{asked:?}");
+    assert!(asked[0].ends_with("as Some(\"part.gcode\") 1 times"), "{asked:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 pub(crate) fn write(mut program: Command, folder: &Path) -> anyhow::Result<()> {
     let name = program.get_name().to_owned();
     for shell in SHELLS {
-        generate_to(shell, &mut program, &name, folder).with_context(|| format!("completions for {shell}"))?;
+        generate_to(shell, &mut program, &name, folder)
+            .with_context(|| format!("completions for {shell}"))?;
     }
     Ok(())
 }
