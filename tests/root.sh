@@ -81,7 +81,7 @@ traces() {
 # Nobody answers a question: standard input is empty. Whoever asks all the same has failed.
 apt() { inside DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@" </dev/null; }
 version_of() { inside dpkg-query -W -f '${Version} ${db:Status-Abbrev}' "$1"; }
-relay() { inside CONFIGURATION_DIRECTORY=/etc/spoolway-relay STATE_DIRECTORY=/var/lib/spoolway-relay spoolway-relay "$@"; }
+relay() { inside HOME=/root spoolway-relay "$@"; }
 is() { [ "$(inside systemctl "is-$1" "$2" 2>/dev/null || true)" = "$3" ] || { inside systemctl status --no-pager "$2" >&2 || true; fail "$2 is not $3"; }; }
 nothing_has_failed() {
     local failed
@@ -152,6 +152,9 @@ relay_runs() {
     inside chmod 640 /etc/spoolway-relay/tls/server.key
     inside systemctl enable --now spoolway-relay
     is active spoolway-relay active
+    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >/dev/null
+    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | grep -q farm || fail 'the backend that was added is nowhere'
+    relay status >/dev/null
 }
 
 configured() {

@@ -4,5 +4,6 @@
 pub mod certs;
 pub mod cli;
 mod log;
+mod places;
 pub mod serve;
 pub mod settings;

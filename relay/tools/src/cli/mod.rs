@@ -259,7 +259,7 @@ impl Settings {
     fn directories(&self) -> Result<Directories, Failed> {
         let found = match &self.folder {
             Some(folder) => Some(Directories::at(folder)),
-            None => Directories::find(|name| std::env::var_os(name)),
+            None => crate::places::usual(),
         };
         found.context("no home directory; name a folder with --folder").map_err(Failed::with(CONFIG))
     }
