@@ -2,12 +2,12 @@
 # The packages as an administrator meets them, each time in a fresh Debian under a real systemd as PID 1: both are installed, a printer on a
 # pseudo-terminal prints, and in the middle of the print a second version comes while the configuration has been changed. The simulated
 # printer's own account has to be that of an undisturbed print. Then they are removed and purged, and nothing may be left. lintian finds no
-# error, and each unit is exposed by 1.5 at most.
+# error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu.
 # Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
 #
 #   tests/root.sh [SUITE...]        bookworm, trixie; bookworm when none is named
 #
-# Packages come from the folder SPOOLWAY_DEBS, else `packaging/build` makes them; `spoolway-demo` comes from SPOOLWAY_BIN, else it is built in
+# Packages come from the folder SPOOLWAY_DEBS, else `packaging/build` makes them for amd64 and arm64; `spoolway-demo` comes from SPOOLWAY_BIN, else it is built in
 # release. The Debian is kept in SPOOLWAY_CI_CACHE, or in the user's cache, and each run begins with a copy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +16,10 @@ cd "$(dirname "$0")/.."
 if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev
+fi
+if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc qemu-aarch64-static 2>/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q && apt-get install -y -q --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 fi
 . tests/systemd/parts.sh
 
@@ -29,7 +33,7 @@ if [ -n "${SPOOLWAY_DEBS:-}" ]; then
 else
     debs=$cache/debs
     rm -rf "$debs"
-    packaging/build --out "$debs" "$arch"
+    packaging/build --out "$debs" amd64 arm64
 fi
 if [ -n "${SPOOLWAY_BIN:-}" ]; then
     programs=$(realpath "$SPOOLWAY_BIN")
@@ -239,6 +243,28 @@ configured_before_it_is_installed() {
     ! inside test -e /etc/spoolway || fail 'a purge leaves /etc/spoolway'
 }
 
+# In a shell of its own, because agent and printer are here and not in a root.
+prints_on_arm64() (
+    qemu() {
+        env CONFIGURATION_DIRECTORY="$work/arm64/etc" STATE_DIRECTORY="$work/arm64/state" RUNTIME_DIRECTORY="$work/arm64/run" \
+            qemu-aarch64-static -L /usr/aarch64-linux-gnu "$work/arm64/usr/bin/spoolway-agent" "$@"
+    }
+    inside() { PATH=$programs:$PATH "$@"; }
+    agent() { qemu "$@"; }
+    log() { tail -n 40 "$work/arm64.log" >&2; }
+    dpkg-deb -x "$1" "$work/arm64"
+    mkdir -p "$work/arm64/etc" "$work/arm64/state" "$work/arm64/run"
+    printer "$PWD/tests/gcode/gear.gcode" 24
+    qemu run --port "$device" --baud 1000000 >"$work/arm64.log" 2>&1 6>&- 7>&- &
+    running=$!
+    trap 'kill "$running" 2>/dev/null || true' EXIT
+    until_ 'a printer that is ready, under qemu' is_idle
+    agent print "$PWD/tests/gcode/gear.gcode" >/dev/null
+    until_ 'the end of the print under qemu' is_over
+    printer_was_told_the_file
+    say 'arm64: one print under qemu'
+)
+
 agent_deb=$(package_of spoolway-agent)
 relay_deb=$(package_of spoolway-relay)
 # Only errors end it; the rest is shown.
@@ -246,6 +272,14 @@ lintian --fail-on error "$agent_deb" "$relay_deb" || fail 'lintian finds errors'
 later spoolway-agent "$agent_deb"
 later spoolway-relay "$relay_deb"
 refuses_an_armv6
+arm64_deb=$(find "$debs" -name 'spoolway-agent_*_arm64.deb')
+if [ -n "$arm64_deb" ]; then
+    lintian --fail-on error "$arm64_deb" || fail 'lintian finds errors in what a Pi gets'
+    prints_on_arm64 "$arm64_deb"
+else
+    [ -n "${SPOOLWAY_DEBS:-}" ] || fail 'no package for arm64 was made'
+    say "NOTE: $debs has no package for arm64"
+fi
 for suite in "${suites[@]}"; do
     say "== $suite"
     fresh_root "$suite"
