@@ -245,17 +245,15 @@ configured_before_it_is_installed() {
 
 # In a shell of its own, because agent and printer are here and not in a root.
 prints_on_arm64() (
-    qemu() {
-        env CONFIGURATION_DIRECTORY="$work/arm64/etc" STATE_DIRECTORY="$work/arm64/state" RUNTIME_DIRECTORY="$work/arm64/run" \
-            qemu-aarch64-static -L /usr/aarch64-linux-gnu "$work/arm64/usr/bin/spoolway-agent" "$@"
-    }
+    qemu=(env CONFIGURATION_DIRECTORY="$work/arm64/etc" STATE_DIRECTORY="$work/arm64/state" RUNTIME_DIRECTORY="$work/arm64/run"
+        qemu-aarch64-static -L /usr/aarch64-linux-gnu "$work/arm64/usr/bin/spoolway-agent")
     inside() { PATH=$programs:$PATH "$@"; }
-    agent() { qemu "$@"; }
+    agent() { "${qemu[@]}" "$@"; }
     log() { tail -n 40 "$work/arm64.log" >&2; }
     dpkg-deb -x "$1" "$work/arm64"
     mkdir -p "$work/arm64/etc" "$work/arm64/state" "$work/arm64/run"
     printer "$PWD/tests/gcode/gear.gcode" 24
-    qemu run --port "$device" --baud 1000000 >"$work/arm64.log" 2>&1 6>&- 7>&- &
+    "${qemu[@]}" run --port "$device" --baud 1000000 >"$work/arm64.log" 2>&1 6>&- 7>&- &
     running=$!
     trap 'kill "$running" 2>/dev/null || true' EXIT
     until_ 'a printer that is ready, under qemu' is_idle

@@ -230,7 +230,7 @@ fn seconds(value: u32) -> Option<Duration> {
 /// The log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// A level, or a list of levels by module, as `tracing_subscriber::EnvFilter` reads it.
+    /// A level, or a list of levels by module, as `tracing_subscriber::filter::Targets` reads it.
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,

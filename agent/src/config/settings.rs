@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::{
     BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice,
@@ -336,7 +336,7 @@ fn level(given: &Given) -> Result<String, String> {
         |part: &str| part.contains(['=', '[']) || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
     if text.is_empty()
         || !text.split(',').all(|part| is_part(part.trim()))
-        || EnvFilter::try_new(text).is_err()
+        || text.parse::<Targets>().is_err()
     {
         return Err(refused.to_owned());
     }

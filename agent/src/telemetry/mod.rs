@@ -13,7 +13,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -39,7 +39,7 @@ pub enum StartLogError {
         /// What it holds.
         level: String,
         /// Why it is none.
-        source: tracing_subscriber::filter::ParseError,
+        source: ParseError,
     },
     /// The thread or the journal's socket is not to be had.
     #[error("the log cannot be started: {0}")]
@@ -65,8 +65,8 @@ impl Drop for Telemetry {
 /// # Errors
 /// The level is none, a thread or socket is missing, or there is a log already.
 pub fn start(log: &Log, clock: &Clock) -> Result<Telemetry, StartLogError> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|source| StartLogError::Level { level: log.level.clone(), source })?;
+    let filter: Targets =
+        log.level.parse().map_err(|source| StartLogError::Level { level: log.level.clone(), source })?;
     let sink = Sink::start(output_of(log.format)?)?;
     let layer = RingLayer::new(clock.clone(), ring(), Some(sink.clone()));
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;

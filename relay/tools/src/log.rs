@@ -5,17 +5,17 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use spoolway_relay::config::{Log, LogFormat};
 use spoolway_relay::tail::Tail;
-use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{Targets, dynamic_filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 /// Installs the process-wide subscriber.
 ///
 /// # Errors
 /// The filter is not one, the journal cannot be reached, or a subscriber is installed already.
 pub(crate) fn init(log: &Log, tail: &Tail) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?}", log.level))?;
+    let filter: Targets = log.level.parse().with_context(|| format!("log.level = {:?}", log.level))?;
     let (lines, watched) = (tail.clone(), tail.clone());
     let tailed = tracing_subscriber::fmt::layer().json().with_writer(move || lines.clone());
     let tailed = tailed.with_filter(dynamic_filter_fn(move |_, _| watched.is_watched()));
