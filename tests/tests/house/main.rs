@@ -6,6 +6,7 @@ mod bounds;
 mod examples;
 mod explain;
 mod kinds;
+mod packages;
 mod prose;
 mod refusals;
 mod rooms;
