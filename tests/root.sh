@@ -59,7 +59,7 @@ later() {
     rm -f "$folder/DEBIAN/md5sums"
     sed -i 's/^Description=.*/& (later)/' "$folder/usr/lib/systemd/system/$name.service"
     sed -i '1s/^/# Changed by the later version.\n/' "$folder/usr/share/doc/$name/examples/"*.toml
-    dpkg-deb --root-owner-group -b "$folder" "$work/$name-later.deb" >/dev/null
+    dpkg-deb --root-owner-group -Zgzip -z1 -b "$folder" "$work/$name-later.deb" >/dev/null
 }
 
 # What stands in the root, but for logs, caches and what package manager and systemd keep for themselves.
@@ -154,7 +154,8 @@ relay_runs() {
     relay certs init >/dev/null
     inside chgrp spoolway-relay /etc/spoolway-relay/tls/server.key
     inside chmod 640 /etc/spoolway-relay/tls/server.key
-    inside systemctl enable --now spoolway-relay
+    inside systemctl enable --now spoolway-relay ||
+        { inside journalctl -u spoolway-relay --no-pager -n 40 >&2; fail 'the relay does not start'; }
     is active spoolway-relay active
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >/dev/null
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | grep -q farm || fail 'the backend that was added is nowhere'

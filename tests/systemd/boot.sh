@@ -22,4 +22,8 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 hostname spoolway-test
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C chroot "$root" /sbin/init
+# Not chroot: the kernel makes no user namespace (PrivateUsers=) for whoever sits in one.
+cd "$root"
+pivot_root . .
+umount -l .
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /sbin/init
