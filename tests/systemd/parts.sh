@@ -34,6 +34,8 @@ finish() {
     rm -rf --one-file-system "$work"
 }
 trap finish EXIT
+# Whoever ends the script leaves no system behind either.
+trap 'exit 143' INT TERM
 
 # debian ROOT SUITE PACKAGES: a small Debian, unless it is there.
 debian() {

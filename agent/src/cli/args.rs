@@ -20,7 +20,6 @@ use crate::telemetry::Level;
 #[command(
     name = "spoolway-agent",
     version,
-    about,
     after_help = "\
 Example:
   spoolway-agent print benchy.gcode --follow
