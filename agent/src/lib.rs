@@ -8,6 +8,7 @@ pub mod config;
 pub mod desk;
 pub mod explain;
 pub mod forget;
+pub mod health;
 pub mod identity;
 pub mod line_journal;
 pub mod local;

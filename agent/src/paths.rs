@@ -2,11 +2,32 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where the socket of the system's own agent is, for people who are not that agent's user.
 pub const SYSTEM_SOCKET: &str = "/run/spoolway/agent.sock";
 /// Where the configuration of the system's own agent is.
 pub const SYSTEM_CONFIG: &str = "/etc/spoolway/agent.toml";
+
+/// The name of one of several agents of the system, as it stands behind the `@` of its unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance(String);
+
+/// Why a word is no name of an instance.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no unit: 1 to 32 of the letters a-z, A-Z, 0-9, `_` and `.`, as in spoolway-agent@left")]
+pub struct InstanceError(String);
+
+impl FromStr for Instance {
+    type Err = InstanceError;
+
+    /// A `-` is let be: in the name of a unit it stands for a slash (systemd.unit(5)).
+    fn from_str(word: &str) -> Result<Self, InstanceError> {
+        let is_lawful = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
+        let is_name = (1..=32).contains(&word.len()) && word.bytes().all(is_lawful) && !word.starts_with('.');
+        if is_name { Ok(Self(word.to_owned())) } else { Err(InstanceError(word.to_owned())) }
+    }
+}
 
 /// The three folders of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +64,17 @@ impl Paths {
     #[must_use]
     pub fn of_this_process() -> Option<Self> {
         Self::find(|name| std::env::var_os(name), rustix::process::geteuid().is_root())
+    }
+
+    /// Those of one of several agents of the system: of the unit `spoolway-agent@NAME`.
+    #[must_use]
+    pub fn of_instance(name: &Instance) -> Self {
+        let Instance(name) = name;
+        Self {
+            config: format!("/etc/spoolway@{name}").into(),
+            state: format!("/var/lib/spoolway@{name}").into(),
+            runtime: format!("/run/spoolway@{name}").into(),
+        }
     }
 
     fn of_system() -> Self {
@@ -96,6 +128,17 @@ mod tests {
         assert_eq!(found.config_file(), Path::new("/etc/a/agent.toml"));
         assert_eq!(found.state, Path::new("/var/lib/a"));
         assert_eq!(found.socket(), Path::new(SYSTEM_SOCKET));
+    }
+
+    #[test]
+    fn each_of_several_agents_has_folders_of_its_own() {
+        let folders = Paths::of_instance(&"left".parse().unwrap());
+        assert_eq!(folders.config_file(), Path::new("/etc/spoolway@left/agent.toml"));
+        assert_eq!(folders.state, Path::new("/var/lib/spoolway@left"));
+        assert_eq!(folders.socket(), Path::new("/run/spoolway@left/agent.sock"));
+        for wrong in ["", "a/b", "..", "a b", "left-hand", "spoolway-agent@left", &"x".repeat(33)] {
+            assert_eq!(wrong.parse::<Instance>(), Err(InstanceError(wrong.to_owned())));
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk, ForgetAnswer};
 use crate::forget;
+use crate::health;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
@@ -89,9 +90,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let others = CancellationToken::new();
     let shut = CancellationToken::new();
     let serve = tokio::spawn(local::serve(door, counterpart, shut.clone()));
+    let promise = health::Promise::default();
     let make = {
         let (identity, clock, store) = (Arc::clone(&identity), clock.clone(), store.clone());
         let (stop, seed) = (printer.stop.clone(), clock.now().as_micros());
+        let promise = promise.clone();
         move |relay| UplinkParts {
             relay,
             identity,
@@ -106,6 +109,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             view: seams.link_out,
             printer_id: PrinterId::new(desk::PRINTER_ID).expect("the name is a constant"),
             agent: this_agent(),
+            promise,
             seed,
         }
     };
@@ -120,6 +124,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let uplink = tokio::spawn(uplink::follow(make, relay, others.clone()));
     tokio::spawn(others.clone().run_until_cancelled_owned(follower.follow()));
     let link = seams.link.clone();
+    let watched = health::Parts { printer: printer.runtime.clone(), store: store.clone(), uplink: promise };
     let parts = desk::Parts {
         clock: clock.clone(),
         identity,
@@ -142,6 +147,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         link: seams.link,
         rotator,
     };
+    if let Some(interval) = service::watchdog_interval() {
+        tokio::spawn(others.clone().run_until_cancelled_owned(health::watch(watched, interval, service::alive)));
+    }
     service::ready();
     let ended = desk::run(parts, asks, stop).await;
     service::stopping();

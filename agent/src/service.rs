@@ -21,6 +21,18 @@ pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
+/// How often the service manager wants to hear that the agent is alive, if it does: twice within its patience, and once more.
+pub(crate) fn watchdog_interval() -> Option<Duration> {
+    let mut patience_us = 0;
+    let is_watched = sd_notify::watchdog_enabled(false, &mut patience_us);
+    is_watched.then(|| Duration::from_micros(patience_us) / 3).filter(|interval| !interval.is_zero())
+}
+
+/// The agent is alive.
+pub(crate) fn alive() {
+    notify(&[NotifyState::Watchdog]);
+}
+
 /// From now on it only tidies up.
 pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -247,6 +247,8 @@ faults! {
         "Look at the print; resume it if it was held and may go on.";
     AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",
         "Look at the printer before you go on; what was half done is never repeated by itself.";
+    AgentStuck = "agent.stuck", "A part of the agent stands still.",
+        "Let the service manager start it anew: `sudo systemctl restart spoolway-agent`; a print goes on.";
     Busy = "printer.busy", "A job is running on this printer.",
         "Wait for the job to end, or cancel it first.";
     Cancelled = "job.cancelled", "The job was cancelled.",

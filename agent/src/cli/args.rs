@@ -13,6 +13,7 @@ use super::pair::PairFlags;
 use super::recover::{parse_from, parse_height};
 use super::run_flags::RunFlags;
 use super::setup::SetupFlags;
+use crate::paths::Instance;
 use crate::telemetry::Level;
 
 /// The agent of one 3D printer.
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
     /// Socket of the agent.
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
+    /// One of several agents of this machine: that of the unit spoolway-agent@NAME.
+    #[arg(long, global = true, value_name = "NAME", env = "SPOOLWAY_AGENT_INSTANCE", hide_env_values = true)]
+    pub(super) instance: Option<Instance>,
     /// What to do.
     #[command(subcommand)]
     pub(super) command: Command,

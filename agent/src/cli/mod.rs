@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Flag, Loaded, Origin, load};
 use crate::local::words::Request;
 use crate::local::{Client, PrintWishes};
-use crate::paths::{Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
+use crate::paths::{Instance, Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
 use crate::view::recovery::RecoverHow;
 
 pub use fail::{Exit, Failure};
@@ -80,7 +80,7 @@ where
     R: FnOnce(Config, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let whereabouts = Whereabouts { file: arguments.config, socket: arguments.socket };
+    let whereabouts = Whereabouts { file: arguments.config, socket: arguments.socket, instance: arguments.instance };
     let mut out = io::stdout();
     match arguments.command {
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
@@ -153,16 +153,20 @@ where
     }
 }
 
-/// What every command needs to find its agent: the two global flags.
+/// What every command needs to find its agent: the global flags.
 struct Whereabouts {
     file: Option<PathBuf>,
     socket: Option<PathBuf>,
+    instance: Option<Instance>,
 }
 
 impl Whereabouts {
     /// The configuration as this command sees it.
     fn load(&self, flags: &[Flag]) -> Result<Loaded, Failure> {
-        let paths = Paths::of_this_process().ok_or_else(Failure::homeless)?;
+        let paths = match &self.instance {
+            Some(instance) => Paths::of_instance(instance),
+            None => Paths::of_this_process().ok_or_else(Failure::homeless)?,
+        };
         let mut flags = flags.to_vec();
         if let Some(socket) = &self.socket {
             flags.push(Flag { key: "socket".to_owned(), value: absolute(socket)? });
@@ -179,6 +183,10 @@ impl Whereabouts {
     fn find_socket(&self) -> Result<PathBuf, Failure> {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
+        }
+        if let Some(instance) = &self.instance {
+            // As below: speaking to it needs no right to read its configuration.
+            return Ok(self.load(&[]).map_or_else(|_| Paths::of_instance(instance).socket(), |it| it.config.socket));
         }
         let loaded = match self.load(&[]) {
             // Somebody who speaks to the system's agent needs no right to read its configuration.

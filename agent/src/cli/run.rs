@@ -21,6 +21,7 @@ where
     R: FnOnce(Config, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
+    a_panic_ends_the_process();
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
     let _telemetry = telemetry::start(&config.log, &clock).map_err(no_log)?;
@@ -41,6 +42,16 @@ where
     // A thread that hangs in a dead file system does not keep the agent from ending.
     runtime.shutdown_background();
     Ok(ended?)
+}
+
+/// An agent of which a part is gone would look alive and, say, never again reach its relay. The next process takes the print over,
+/// as it does behind a `kill -9`.
+fn a_panic_ends_the_process() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 /// Anybody may make a thread nicer; one that cannot be works all the same.

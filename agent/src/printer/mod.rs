@@ -307,6 +307,8 @@ pub struct Printer {
     pub snapshot: watch::Receiver<Snapshot>,
     /// The job whose run was taken over from the process before, or that ended there.
     pub taken: Option<Ticket>,
+    /// Of its thread, to see whether it still turns. None where somebody else plays the printer.
+    pub runtime: Option<tokio::runtime::Handle>,
     /// None where somebody else plays the printer.
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -326,17 +328,21 @@ impl Printer {
         let seams = task::Seams { orders: inbox, stop: stop.clone(), publish, tap: tap.clone() };
         let dump = dump::Dump::start(options.dump_folder.as_deref())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new()
             .name("printer".to_owned())
-            .spawn(move || runtime.block_on(task::run(options, clock, seams, dump, parts)))?;
-        Ok(Self { orders, stop, tap, snapshot, taken, thread: Some(thread) })
+            .spawn(move || {
+                go_before_others();
+                runtime.block_on(task::run(options, clock, seams, dump, parts));
+            })?;
+        Ok(Self { orders, stop, tap, snapshot, taken, runtime: Some(handle), thread: Some(thread) })
     }
 
     /// A printer that somebody else plays, who takes its orders and says how it does.
     #[must_use]
     pub fn played(orders: mpsc::Sender<Order>, snapshot: watch::Receiver<Snapshot>) -> Self {
         let (stop, tap) = (EmergencyStop::default(), Tap::default());
-        Self { orders, stop, tap, snapshot, taken: None, thread: None }
+        Self { orders, stop, tap, snapshot, taken: None, runtime: None, thread: None }
     }
 
     /// Waits until the thread has let go of the port; it must have been told to leave.
@@ -345,5 +351,15 @@ impl Printer {
         if let Some(thread) = self.thread {
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
+    }
+}
+
+/// Where the service manager allows it (`LimitRTPRIO=`), the printer's thread never waits for a processor.
+fn go_before_others() {
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Rtprio).current.unwrap_or(REAL_TIME);
+    let Some(priority) = i32::try_from(allowed.min(REAL_TIME)).ok().filter(|&priority| priority > 0) else { return };
+    match sys::run_in_real_time(priority) {
+        Ok(()) => info!(priority, "the printer's thread runs in real time"),
+        Err(error) => warn!(priority, %error, "the printer's thread may not run in real time"),
     }
 }

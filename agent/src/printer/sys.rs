@@ -49,6 +49,16 @@ pub(super) fn watch_reading(descriptor: OwnedFd) -> std::io::Result<AsyncFd<Owne
     unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(std::io::Error::from)
 }
 
+/// From now on this thread, and none that it starts, goes before all that are not real-time (sched(7)).
+pub(super) fn run_in_real_time(priority: c_int) -> std::io::Result<()> {
+    let how = libc::sched_param { sched_priority: priority };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    #[expect(unsafe_code, reason = "rustix has no function for it")]
+    // SAFETY: the call reads one structure behind the pointer and keeps nothing; 0 is the calling thread.
+    let done = unsafe { libc::sched_setscheduler(0, policy, &raw const how) };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
 /// Raises or drops the line "data terminal ready" (ioctl_tty(2)).
 pub(super) fn set_dtr(line: impl AsFd, up: bool) -> Result<(), Errno> {
     let dtr: c_int = libc::TIOCM_DTR;

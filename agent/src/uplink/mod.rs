@@ -31,6 +31,7 @@ mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use spoolway_agent_core::backoff::{BackoffOptions, Jitter};
 use spoolway_agent_core::link::Redial;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::config::{ClientCert, Proxy, Relay, RelayUrl};
+use crate::health::Promise;
 use crate::identity::Identity;
 use crate::printer::EmergencyStop;
 use crate::store::Store;
@@ -121,6 +123,8 @@ pub struct UplinkParts {
     pub printer_id: PrinterId,
     /// Program and machine; see [`this_agent`].
     pub agent: AgentInfo,
+    /// By when it moves again.
+    pub promise: Promise,
     /// Of every random wait.
     pub seed: u64,
 }
@@ -154,6 +158,7 @@ pub async fn follow(
                 running.await
             }
         };
+        parts.promise.rest();
         parts.view.send_replace(LinkView::default());
         let Some(next) = named(&mut relay, &stop).await else { return };
         parts.relay = next;
@@ -222,6 +227,7 @@ impl Uplink {
                 wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 "waiting to reconnect"
             );
+            self.parts.promise.within(wait);
             let slept = async {
                 tokio::select! {
                     () = self.stop.cancelled() => false,
@@ -241,6 +247,7 @@ impl Uplink {
     /// One connection from its first packet to its last.
     async fn attempt(&mut self) -> End {
         self.standing.handle_attempt();
+        self.parts.promise.within(Duration::ZERO);
         let entering = async {
             tokio::select! {
                 () = self.stop.cancelled() => None,

@@ -142,6 +142,7 @@ impl<'a> Session<'a> {
     /// Carries until the session ends, then tells the desk. Returns as well whether the owner was heard.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> (End, bool) {
         let end = loop {
+            self.ports.promise.within(self.dead);
             let happened = match self.plan() {
                 Ok(plan) => self.next(stop, &plan).await,
                 Err(end) => break end,

@@ -6,6 +6,7 @@ use serde_json::json;
 use spoolway_agent::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered, Wishes};
 use spoolway_agent::clock::Clock;
 use spoolway_agent::config::{ClientCert, Proxy};
+use spoolway_agent::health::Promise;
 use spoolway_agent::identity::Identity;
 use spoolway_agent::printer::EmergencyStop;
 use spoolway_agent::store::{
@@ -83,6 +84,7 @@ impl Rig {
             view: shows,
             printer_id: "p0".parse().unwrap(),
             agent: this_agent(),
+            promise: Promise::default(),
             seed: 7,
         };
         let uplink = tokio::spawn({

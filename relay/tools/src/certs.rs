@@ -1,8 +1,8 @@
 //! A private certificate authority and one server certificate, for relays without a public name.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ pub struct CertificateFiles {
     pub ca_key: PathBuf,
     /// Server certificate.
     pub server: PathBuf,
-    /// Server key, mode 0600.
+    /// Server key, mode 0600; made by root in a folder of another group, 0640 and of that group.
     pub server_key: PathBuf,
 }
 
@@ -80,7 +80,18 @@ pub fn init(dir: &Path, hosts: &[String]) -> Result<CertificateFiles, InitCertsE
     write_new(&files.ca, &ca.pem(), 0o644)?;
     write_new(&files.server_key, &server_key.serialize_pem(), 0o600)?;
     write_new(&files.server, &server.pem(), 0o644)?;
+    let folder = dir.metadata().map_err(write_dir)?;
+    if rustix::process::geteuid().is_root() && folder.gid() != 0 {
+        share(&files.server_key, folder.gid())?;
+    }
     Ok(files)
+}
+
+/// Root makes the key for a relay that runs as somebody else: the folder's group may read it.
+fn share(file: &Path, group: u32) -> Result<(), InitCertsError> {
+    let write = |source| InitCertsError::Write { file: file.to_owned(), source };
+    std::os::unix::fs::chown(file, None, Some(group)).map_err(write)?;
+    std::fs::set_permissions(file, Permissions::from_mode(0o640)).map_err(write)
 }
 
 fn ca_params() -> CertificateParams {
@@ -125,8 +136,6 @@ fn write_new(file: &Path, text: &str, mode: u32) -> Result<(), InitCertsError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -16,6 +16,9 @@ const UNIT: [&str; 7] = [
 ];
 const INSTALL: [&str; 1] = ["WantedBy"];
 
+/// One of several agents.
+const INSTANCE: &str = "systemd/spoolway-agent@.service";
+
 /// Keys with their values, by section. A key may stand several times.
 fn parse(path: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let mut sections: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
@@ -62,7 +65,8 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
         ("systemd/spoolway-setup.service", "setup --yes --boot"),
     ];
     let [(enrol, _), (setup, _)] = once;
-    assert_eq!(units, ["systemd/spoolway-agent.service", enrol, "systemd/spoolway-relay.service", setup]);
+    let (agent, relay) = ("systemd/spoolway-agent.service", "systemd/spoolway-relay.service");
+    assert_eq!(units, [agent, INSTANCE, enrol, relay, setup]);
     for path in units {
         let unit = parse(&path);
         assert_eq!(unit.keys().collect::<Vec<_>>(), ["Install", "Service", "Unit"], "{path}");
@@ -85,6 +89,24 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
             assert!(value(service, key).is_some(), "{path} has no {key}");
         }
     }
+}
+
+/// What is mended in one of the two has to be mended in the other.
+#[test]
+fn one_of_several_agents_differs_by_its_folders_only() {
+    let of_one = read("systemd/spoolway-agent.service");
+    let settings = |unit: &str| -> Vec<String> {
+        unit.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let mut expected = of_one.replace("print agent\n", "print agent (%i)\n");
+    for folder in ["ConfigurationDirectory", "StateDirectory", "RuntimeDirectory"] {
+        expected = expected.replace(&format!("{folder}=spoolway\n"), &format!("{folder}=spoolway@%i\n"));
+    }
+    // The folder of the first agent is given to its group by tmpfiles.d, which cannot know the names of the others.
+    expected = expected.replace("ConfigurationDirectoryMode=0750", "ConfigurationDirectoryMode=0755");
+    assert_eq!(settings(&read(INSTANCE)), settings(&expected));
+    let folders = spoolway_agent::paths::Paths::of_instance(&"left".parse().unwrap());
+    assert_eq!(folders.socket().to_str(), Some("/run/spoolway@left/agent.sock"));
 }
 
 #[test]

@@ -177,6 +177,16 @@ rows! { Fault:
         ],
         see: "docs/recovery.md#case-by-case",
     }
+    AgentStuck {
+        means: "The printer's thread, the database or the link has not moved for longer than anything that it does may take: a driver or a disk hangs, or there is a fault in the agent.",
+        done: "It stopped telling systemd that it is alive. Within half a minute systemd ends it and starts it again; a print goes on, as behind a crash. Where nobody watches over it this line in the log is all that happens.",
+        try: [
+            "See which part it was: `journalctl -u spoolway-agent -g agent.stuck`.",
+            "With `store`: look for errors of the card, `journalctl -k -n 50`. With `printer`: unplug the cable and plug it in again.",
+            "Tell its makers, with that part of the log, if it comes again.",
+        ],
+        see: "docs/operate.md#what-happens-when",
+    }
     Busy {
         means: "One job, plan, import or single command at a time: something else is under way, the printer is still being asked who it is, or the queue is full.",
         done: "It did nothing of what was asked for.",
