@@ -66,7 +66,13 @@ impl Part {
         match (late, self.is_late) {
             (Some(late), false) => {
                 let fault = Fault::AgentStuck;
-                error!(code = fault.code(), part = self.name, late_s = late.as_secs(), help = fault.help(), "a part of the agent stands still");
+                error!(
+                    code = fault.code(),
+                    part = self.name,
+                    late_s = late.as_secs(),
+                    help = fault.help(),
+                    "a part of the agent stands still"
+                );
             }
             (None, true) => info!(part = self.name, "it moves again"),
             _ => {}

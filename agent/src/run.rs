@@ -148,7 +148,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         rotator,
     };
     if let Some(interval) = service::watchdog_interval() {
-        tokio::spawn(others.clone().run_until_cancelled_owned(health::watch(watched, interval, service::alive)));
+        tokio::spawn(others.clone().run_until_cancelled_owned(health::watch(
+            watched,
+            interval,
+            service::alive,
+        )));
     }
     service::ready();
     let ended = desk::run(parts, asks, stop).await;

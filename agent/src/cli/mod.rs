@@ -80,7 +80,8 @@ where
     R: FnOnce(Config, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let whereabouts = Whereabouts { file: arguments.config, socket: arguments.socket, instance: arguments.instance };
+    let whereabouts =
+        Whereabouts { file: arguments.config, socket: arguments.socket, instance: arguments.instance };
     let mut out = io::stdout();
     match arguments.command {
         Command::Run(flags) => run::run(&whereabouts.load(&flags.flags()?)?.config, run),
@@ -186,7 +187,9 @@ impl Whereabouts {
         }
         if let Some(instance) = &self.instance {
             // As below: speaking to it needs no right to read its configuration.
-            return Ok(self.load(&[]).map_or_else(|_| Paths::of_instance(instance).socket(), |it| it.config.socket));
+            return Ok(self
+                .load(&[])
+                .map_or_else(|_| Paths::of_instance(instance).socket(), |it| it.config.socket));
         }
         let loaded = match self.load(&[]) {
             // Somebody who speaks to the system's agent needs no right to read its configuration.

@@ -44,6 +44,7 @@ use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
 
 use crate::bus::ORDERS;
 use crate::clock::Clock;
@@ -329,12 +330,10 @@ impl Printer {
         let dump = dump::Dump::start(options.dump_folder.as_deref())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
-        let thread = std::thread::Builder::new()
-            .name("printer".to_owned())
-            .spawn(move || {
-                go_before_others();
-                runtime.block_on(task::run(options, clock, seams, dump, parts));
-            })?;
+        let thread = std::thread::Builder::new().name("printer".to_owned()).spawn(move || {
+            go_before_others();
+            runtime.block_on(task::run(options, clock, seams, dump, parts));
+        })?;
         Ok(Self { orders, stop, tap, snapshot, taken, runtime: Some(handle), thread: Some(thread) })
     }
 
@@ -354,10 +353,15 @@ impl Printer {
     }
 }
 
+/// The real-time priority of the printer's thread: above what a desktop takes, below what the kernel has.
+const REAL_TIME: u64 = 10;
+
 /// Where the service manager allows it (`LimitRTPRIO=`), the printer's thread never waits for a processor.
 fn go_before_others() {
     let allowed = rustix::process::getrlimit(rustix::process::Resource::Rtprio).current.unwrap_or(REAL_TIME);
-    let Some(priority) = i32::try_from(allowed.min(REAL_TIME)).ok().filter(|&priority| priority > 0) else { return };
+    let Some(priority) = i32::try_from(allowed.min(REAL_TIME)).ok().filter(|&priority| priority > 0) else {
+        return;
+    };
     match sys::run_in_real_time(priority) {
         Ok(()) => info!(priority, "the printer's thread runs in real time"),
         Err(error) => warn!(priority, %error, "the printer's thread may not run in real time"),

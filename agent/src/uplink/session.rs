@@ -30,6 +30,7 @@ use super::telemetry::Coalescer;
 use super::{End, UplinkParts};
 use crate::bus::{Inbound, Outbound, Wishes};
 use crate::clock::Clock;
+use crate::health::Promise;
 
 /// How long a goodbye may take.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
@@ -59,6 +60,7 @@ pub(super) struct Session<'a> {
     stops: &'a mut Stops,
     away: &'a mut Away,
     ports: Ports<'a>,
+    promise: Promise,
     mint: Mint,
     lanes: Lanes,
     writer: Writer,
@@ -129,6 +131,7 @@ impl<'a> Session<'a> {
             dead: Duration::from_millis(welcome.dead_ms),
             leave: None,
             has_served: false,
+            promise: parts.promise.clone(),
             ports: Ports {
                 inbound: &parts.inbound,
                 outbound: &mut parts.outbound,
@@ -142,7 +145,7 @@ impl<'a> Session<'a> {
     /// Carries until the session ends, then tells the desk. Returns as well whether the owner was heard.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> (End, bool) {
         let end = loop {
-            self.ports.promise.within(self.dead);
+            self.promise.within(self.dead);
             let happened = match self.plan() {
                 Ok(plan) => self.next(stop, &plan).await,
                 Err(end) => break end,
