@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # The packages as an administrator meets them, each time in a fresh Debian under a real systemd as PID 1: both are installed, a printer on a
-# pseudo-terminal prints, and in the middle of the print a second version comes while the configuration has been changed. The simulated
-# printer's own account has to be that of an undisturbed print. Then they are removed and purged, and nothing may be left. lintian finds no
-# error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu.
+# pseudo-terminal prints, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
+# comes while the configuration has been changed. The simulated printer's own account has to be that of an undisturbed print. Then a print is
+# stopped for good, a second agent prints at a second printer, and the packages are removed and purged: nothing may be left. lintian
+# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu.
 # Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
 #
 #   tests/root.sh [SUITE...]        bookworm, trixie; bookworm when none is named
 #
-# Packages come from the folder SPOOLWAY_DEBS, else `packaging/build` makes them for amd64 and arm64; `spoolway-demo` comes from SPOOLWAY_BIN, else it is built in
+# Packages come from the folder SPOOLWAY_DEBS, else `packaging/build --quick` makes them, and the agent's for arm64; `spoolway-demo` comes from SPOOLWAY_BIN, else it is built in
 # release. The Debian is kept in SPOOLWAY_CI_CACHE, or in the user's cache, and each run begins with a copy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ "$(id -u)" -eq 0 ] || { echo 'FAILED: this needs root: it boots a systemd in namespaces of its own' >&2; exit 1; }
-if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb 2>/dev/null; then
+if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb nft 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev
+    apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev nftables
 fi
 if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc qemu-aarch64-static 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
@@ -33,7 +34,7 @@ if [ -n "${SPOOLWAY_DEBS:-}" ]; then
 else
     debs=$cache/debs
     rm -rf "$debs"
-    packaging/build --out "$debs" amd64 arm64
+    packaging/build --quick --out "$debs" "$arch" arm64
 fi
 if [ -n "${SPOOLWAY_BIN:-}" ]; then
     programs=$(realpath "$SPOOLWAY_BIN")
@@ -152,30 +153,183 @@ refuses_an_armv6() {
 
 relay_runs() {
     relay certs init >/dev/null
-    inside chgrp spoolway-relay /etc/spoolway-relay/tls/server.key
-    inside chmod 640 /etc/spoolway-relay/tls/server.key
+    [ "$(inside stat -c '%a %U:%G' /etc/spoolway-relay/tls/server.key)" = '640 root:spoolway-relay' ] || fail "the relay cannot read the key"
     inside systemctl enable --now spoolway-relay ||
         { inside journalctl -u spoolway-relay --no-pager -n 40 >&2; fail 'the relay does not start'; }
     is active spoolway-relay active
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >/dev/null
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | grep -q farm || fail 'the backend that was added is nowhere'
     relay status >/dev/null
+    # Twice: loading the example again replaces it.
+    for _ in 1 2; do
+        inside cat /usr/share/doc/spoolway-relay/examples/nftables.conf | unshare --net nft -f - || fail 'the example for nftables is not taken'
+    done
+}
+
+# The relay's key as a credential of its unit.
+relay_takes_a_credential() {
+    mkdir -p "$root/etc/systemd/system/spoolway-relay.service.d"
+    inside mv /etc/spoolway-relay/tls/server.key /root/relay.key
+    inside chown root:root /root/relay.key
+    inside chmod 600 /root/relay.key
+    printf '[Service]\nLoadCredential=server.key:/root/relay.key\n' >"$root/etc/systemd/system/spoolway-relay.service.d/key.conf"
+    printf '[tls]\nkey = "/run/credentials/spoolway-relay.service/server.key"\n' >"$root/etc/spoolway-relay/relay.toml"
+    inside systemctl daemon-reload
+    inside systemctl restart spoolway-relay || { inside journalctl -u spoolway-relay --no-pager -n 20 >&2; fail 'the relay does not take its key from systemd'; }
+    relay status >/dev/null
+    rm -r "$root/etc/spoolway-relay/relay.toml" "$root/etc/systemd/system/spoolway-relay.service.d"
+    inside mv /root/relay.key /etc/spoolway-relay/tls/server.key
+    inside chown root:spoolway-relay /etc/spoolway-relay/tls/server.key
+    inside chmod 640 /etc/spoolway-relay/tls/server.key
+    inside systemctl daemon-reload
+    inside systemctl restart spoolway-relay
+    say 'the relay takes its key from systemd'
+}
+
+# What the unit lets through to a device: those ports whose driver this kernel has, and nothing else. Nobody is there, so a port that may be
+# opened says so, or that there is no such device; one that may not is "not permitted".
+opens_ports() {
+    local driver major opened
+    inside sh -c 'sed -n "/^Character/,/^Block/p" /proc/devices' >"$work/drivers"
+    for driver in ttyS ttyUSB ttyACM ttyAMA kmsg; do
+        case $driver in
+        kmsg) major=1; minor=11 ;;
+        # The last of its kind: the first may be the console of this machine.
+        *) major=$(awk -v driver="$driver" '$2 == driver { print $1; exit }' "$work/drivers"); minor=95 ;;
+        esac
+        [ -n "$major" ] || { say "NOTE: this kernel has no driver of $driver"; continue; }
+        inside rm -f /dev/port-of-test
+        inside mknod -m 666 /dev/port-of-test c "$major" "$minor"
+        opened=$(in_the_unit sh -c '(: <>/dev/port-of-test) 2>&1' || true)
+        case $driver:$opened in
+        kmsg:*'Operation not permitted'*) ;;
+        kmsg:*) fail "the unit opens what it has no business with: $opened" ;;
+        *:*'Operation not permitted'*) fail "$driver cannot be opened under the unit: $opened" ;;
+        *) say "$driver: the unit opens it (${opened:-opened})" ;;
+        esac
+    done
+    inside rm -f /dev/port-of-test
+}
+
+# A command in the sandbox of the installed unit, as the unit's user.
+in_the_unit() {
+    local properties=() line
+    while read -r line; do
+        properties+=(--property="$line")
+    done < <(sed -n -e '/^DeviceAllow=/p' -e '/^DevicePolicy=/p' -e '/^User=/p' -e '/^SupplementaryGroups=/p' -e '/^Protect/p' -e '/^SystemCall/p' \
+        "$root/usr/lib/systemd/system/spoolway-agent.service")
+    inside systemd-run --quiet --wait --pipe --collect "${properties[@]}" "$@"
+}
+
+# The state on a disk that can be filled.
+small_disk() {
+    inside systemctl stop spoolway-agent
+    inside mount -t tmpfs -o size=64m,mode=750 tmpfs /var/lib/spoolway
+    inside chown spoolway-agent:spoolway /var/lib/spoolway
 }
 
 configured() {
-    printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway/agent.toml"
+    printf '[printer]\nport = "%s"\nbaud = 1000000\n[spool]\nreserve_bytes = 1048576\n' "$device" >"$root/etc/spoolway/agent.toml"
     inside chgrp spoolway /etc/spoolway/agent.toml
     inside chmod 640 /etc/spoolway/agent.toml
 }
 about_configuration() { inside sh -c 'stat -c "%a %U:%G %Y" /etc/spoolway/agent.toml && cat /etc/spoolway/agent.toml'; }
+
+# Whatever becomes of the agent, the print goes on.
+survives() {
+    local round before last
+    [ "$(show NFileDescriptorStore)" = 1 ] || fail 'systemd keeps no descriptor'
+    agent print /srv/job.gcode >/dev/null
+    until_ 'the first lines' beyond 200
+    for round in 1 2 3; do
+        before=$(pid) last=$(acked)
+        inside systemctl kill --kill-who=main --signal=KILL spoolway-agent
+        went_on "kill -9, $round" "$before" "$last"
+    done
+    before=$(pid) last=$(acked)
+    inside systemctl kill --kill-who=main --signal=STOP spoolway-agent
+    went_on 'a process that hangs' "$before" "$last"
+    inside journalctl -u spoolway-agent --no-pager | grep -q 'Watchdog timeout' || { log; fail 'it was not the watchdog'; }
+    before=$(pid) last=$(acked)
+    inside systemctl restart spoolway-agent
+    went_on 'systemctl restart' "$before" "$last"
+}
+
+# A full disk: the print goes on, and a new one is refused.
+full_disk() {
+    local last
+    inside dd if=/dev/zero of=/var/lib/spoolway/filler bs=64k status=none 2>/dev/null || true
+    last=$(acked)
+    until_ 'new lines on a full disk' beyond "$last"
+    if agent print /srv/job.gcode >"$work/refused" 2>&1; then
+        fail 'a file was taken that has no room'
+    fi
+    grep -q 'disk.full' "$work/refused" || fail "$(cat "$work/refused")"
+    inside rm /var/lib/spoolway/filler
+    say 'on a full disk the print goes on, and a new one is refused'
+}
+
+# Nobody is left to watch the heaters: the print is given up.
+stopped_for_good() {
+    printer /srv/job.gcode 8
+    configured
+    inside systemctl restart spoolway-agent
+    until_ 'a printer that is ready' is_idle
+    agent bed clear --epoch 1 >/dev/null
+    agent print /srv/job.gcode >/dev/null
+    until_ 'the first lines of the second print' is_printing
+    inside systemctl stop spoolway-agent
+    [ "$(show NFileDescriptorStore)" = 0 ] || fail 'a stopped unit keeps the port'
+    inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' || { log; fail 'a print was left hot by systemctl stop'; }
+    inside systemctl start spoolway-agent
+    until_ 'an agent that answers' agent status >/dev/null
+    agent jobs --json | grep -q '"loss": *"agent_stopped"' || { agent jobs >&2; fail 'the second print was not given up'; }
+    exec 7>&-
+    inside systemctl stop spoolway-agent
+    say 'a print is given up safely when the agent is stopped'
+}
+is_printing() { [ "$(field state)" = printing ] && beyond 200; }
+
+# Agents of further printers.
+instance() {
+    unit=spoolway-agent@left.service
+    agent() { inside spoolway-agent --instance left "$@"; }
+    mkdir -p "$root/etc/systemd/system/spoolway-agent@.service.d"
+    cp "$root/etc/systemd/system/spoolway-agent.service.d/pts.conf" "$root/etc/systemd/system/spoolway-agent@.service.d/"
+    mkdir -p "$root/etc/spoolway@left"
+    printer /srv/job.gcode 60
+    printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway@left/agent.toml"
+    inside systemctl daemon-reload
+    inside systemctl enable --now "$unit" || { inside journalctl -u "$unit" --no-pager >&2; fail 'a second agent does not start'; }
+    until_ 'a second printer that is ready' is_idle
+    agent print /srv/job.gcode >/dev/null
+    until_ 'the end of its print' is_over
+    printer_was_told_the_file
+    rm -r "$root/etc/systemd/system/spoolway-agent@.service.d"
+    unit=spoolway-agent.service
+    agent() { inside spoolway-agent "$@"; }
+    say 'a second agent prints at a second printer'
+}
+
+# Not judged here, because a busy machine says little; the packages' page says what is wanted.
+figures() {
+    local began ready before after
+    inside systemctl restart spoolway-agent
+    until_ 'a printer that is ready' is_idle
+    began=$(show ExecMainStartTimestampMonotonic)
+    ready=$(show ActiveEnterTimestampMonotonic)
+    say "start to READY: $(((ready - began) / 1000)) ms"
+    before=$(show CPUUsageNSec)
+    sleep 10
+    after=$(show CPUUsageNSec)
+    say "idle: $(awk -v ns=$((after - before)) 'BEGIN { printf "%.2f", ns / 1e8 }') % of a core, $(awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' <(inside cat "/proc/$(pid)/status")) MB resident"
+}
 
 goes_on_or_is_over() { beyond "$1" || is_over; }
 
 # Both get their next version in the middle of the print, with a configuration that has been changed since the first.
 upgraded_in_a_print() {
     local before last relay_before about
-    agent print /srv/job.gcode >/dev/null
-    until_ 'the first lines' beyond 200
     echo '# Changed in the middle of the print.' >>"$root/etc/spoolway/agent.toml"
     about=$(about_configuration)
     before=$(pid)
@@ -208,7 +362,7 @@ upgraded_in_a_print() {
     printer_was_told_the_file
     did_not_panic
     ! inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' || fail 'the print was given up'
-    say 'one print over an upgrade'
+    say 'one print over kills, a hang, a restart, a full disk and an upgrade'
 }
 
 removed() {
@@ -288,16 +442,23 @@ for suite in "${suites[@]}"; do
     boot
     listing >"$work/before"
     installed
+    opens_ports
     relay_runs
+    relay_takes_a_credential
+    small_disk
     # Slow enough to be still under way behind an upgrade on a busy machine.
-    printer /srv/job.gcode 8
+    printer /srv/job.gcode 6
     configured
-    inside systemctl restart spoolway-agent
-    until_ 'a printer that is ready' is_idle
+    figures
+    survives
+    full_disk
     upgraded_in_a_print
+    stopped_for_good
+    instance
+    inside umount /var/lib/spoolway
     removed
     purged
     configured_before_it_is_installed
     shut_down
 done
-say 'passed: installed, upgraded in the middle of a print, removed, purged'
+say 'passed: installed, killed, hung, upgraded in the middle of a print, stopped, removed, purged'

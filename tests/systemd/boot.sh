@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Becomes systemd as PID 1 over a root folder; run.sh starts it in namespaces of its own.
+# Becomes systemd as PID 1 over a root folder; tests/root.sh starts it in namespaces of its own.
 set -euo pipefail
 root=$1
 

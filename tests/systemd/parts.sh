@@ -79,12 +79,13 @@ boot() {
 
 inside() { nsenter -t "$init" -a -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C "$@"; }
 agent() { inside spoolway-agent "$@"; }
-show() { inside systemctl show --value -p "$1" spoolway-agent; }
+unit=spoolway-agent.service
+show() { inside systemctl show --value -p "$1" "$unit"; }
 
-# A pseudo-terminal stands for the port.
+# A pseudo-terminal stands for the port, and nobody waits for half a minute until a hang is noticed.
 allow_pseudo_terminals() {
     mkdir -p "$root/etc/systemd/system/spoolway-agent.service.d"
-    printf '[Service]\nDeviceAllow=char-pts rw\n' >"$root/etc/systemd/system/spoolway-agent.service.d/pts.conf"
+    printf '[Service]\nDeviceAllow=char-pts rw\nWatchdogSec=6\n' >"$root/etc/systemd/system/spoolway-agent.service.d/pts.conf"
 }
 
 # printer FILE SPEED: a process of its own that nobody kills; it ends when its standard input does. `device` is its port.
