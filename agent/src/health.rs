@@ -60,24 +60,24 @@ impl Part {
         Self { name, promise, patience, is_late: false }
     }
 
+    /// How late it is, if that is too late, and what that is called.
+    fn fault(&self, now: Instant) -> Option<(Fault, Duration)> {
+        let late = self.promise.late_by(now).filter(|late| *late > self.patience)?;
+        Some((Fault::AgentStuck, late))
+    }
+
     /// Whether it keeps its promise; told once when it no longer does, and once when it does again.
     fn moves(&mut self, now: Instant) -> bool {
-        let late = self.promise.late_by(now).filter(|late| *late > self.patience);
-        match (late, self.is_late) {
-            (Some(late), false) => {
-                let fault = Fault::AgentStuck;
-                error!(
-                    code = fault.code(),
-                    part = self.name,
-                    late_s = late.as_secs(),
-                    help = fault.help(),
-                    "a part of the agent stands still"
-                );
+        let fault = self.fault(now);
+        match (fault, self.is_late) {
+            (Some((fault, late)), false) => {
+                let (code, help, late_s) = (fault.code(), fault.help(), late.as_secs());
+                error!(code, part = self.name, late_s, help, "a part of the agent stands still");
             }
             (None, true) => info!(part = self.name, "it moves again"),
             _ => {}
         }
-        self.is_late = late.is_some();
+        self.is_late = fault.is_some();
         !self.is_late
     }
 }
@@ -96,28 +96,44 @@ pub struct Parts {
 pub async fn watch(parts: Parts, interval: Duration, feed: impl Fn()) {
     let Parts { printer, store, uplink } = parts;
     let (asked_printer, asked_store) = (Promise::default(), Promise::default());
-    let of_printer = ask_again(&asked_printer, interval, || {
-        let answer = printer.as_ref().map(|runtime| runtime.spawn(std::future::ready(())));
-        async move { drop(futures_util::future::OptionFuture::from(answer).await) }
-    });
+    let of_printer = ask_again(&asked_printer, interval, || turn(printer.as_ref()));
     let of_store = ask_again(&asked_store, interval, || async { drop(store.outbox_status().await) });
-    let mut all = [
-        Part::new("printer", asked_printer.clone(), PRINTER),
-        Part::new("store", asked_store.clone(), STORE),
-        Part::new("uplink", uplink, UPLINK),
-    ];
+    let mut all = All::new(asked_printer.clone(), asked_store.clone(), uplink);
     let feeding = async {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = ticks.tick().await;
-            // Each is asked, so that each is told of.
-            if all.iter_mut().fold(true, |fine, part| part.moves(now) && fine) {
+            if all.move_at(ticks.tick().await) {
                 feed();
             }
         }
     };
     tokio::join!(of_printer, of_store, feeding);
+}
+
+/// All parts.
+struct All([Part; 3]);
+
+impl All {
+    fn new(printer: Promise, store: Promise, uplink: Promise) -> Self {
+        Self([
+            Part::new("printer", printer, PRINTER),
+            Part::new("store", store, STORE),
+            Part::new("uplink", uplink, UPLINK),
+        ])
+    }
+
+    /// Whether each of them moves. Each is asked, so that each is told of.
+    fn move_at(&mut self, now: Instant) -> bool {
+        self.0.iter_mut().fold(true, |fine, part| part.moves(now) && fine)
+    }
+}
+
+/// One turn of a thread's runtime; at once, where somebody else plays the thread.
+async fn turn(thread: Option<&Handle>) {
+    if let Some(runtime) = thread {
+        drop(runtime.spawn(std::future::ready(())).await);
+    }
 }
 
 /// Asks again and again, one question at a time; from the question on an answer is owed.

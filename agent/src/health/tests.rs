@@ -1,82 +1,56 @@
-//! Parts that stand still, in virtual time: the store is a real one, the printer's thread and the uplink are played.
+//! Parts that stand still, at times that are made up.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::pin::pin;
+
+use futures_util::FutureExt;
 
 use super::*;
-use crate::store::StoreOptions;
 
-const INTERVAL: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
 
-struct Rig {
-    uplink: Promise,
-    fed: Arc<AtomicU32>,
-    folder: tempfile::TempDir,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { uplink: Promise::default(), fed: Arc::default(), folder }
-    }
-
-    /// Watches the printer's thread that belongs to this runtime.
-    fn watch(&self, printer: Option<Handle>) -> tokio::task::JoinHandle<()> {
-        let (store, _) = Store::open(self.folder.path(), &StoreOptions::default()).unwrap();
-        let parts = Parts { printer, store, uplink: self.uplink.clone() };
-        let fed = Arc::clone(&self.fed);
-        tokio::spawn(watch(parts, INTERVAL, move || {
-            fed.fetch_add(1, Ordering::Relaxed);
-        }))
-    }
-
-    /// How often the watchdog is fed in this time.
-    async fn fed_within(&self, time: Duration) -> u32 {
-        let before = self.fed.load(Ordering::Relaxed);
-        tokio::time::sleep(time).await;
-        self.fed.load(Ordering::Relaxed) - before
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_uplink_that_moves_no_more_is_not_covered_up() {
-    let rig = Rig::new();
-    let watching = rig.watch(None);
-    assert!(rig.fed_within(Duration::from_secs(60)).await >= 5, "nobody to be late");
-    rig.uplink.within(Duration::from_secs(3_600));
-    assert!(rig.fed_within(Duration::from_secs(3_600)).await >= 350, "it waits for as long as it has said");
-    assert!(rig.fed_within(UPLINK).await >= 29, "and may be late");
-    assert!(rig.fed_within(Duration::from_secs(600)).await <= 1, "it is stuck");
-    rig.uplink.within(Duration::from_secs(60));
-    assert!(rig.fed_within(Duration::from_secs(60)).await >= 5, "it moves again");
-    rig.uplink.rest();
-    assert!(rig.fed_within(Duration::from_secs(3_600)).await >= 350, "it has nothing to do");
-    watching.abort();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_printer_thread_that_answers_nothing_is_not_covered_up() {
-    let rig = Rig::new();
-    // A runtime that nobody drives: what is asked of it stays unanswered.
-    let idle = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let watching = rig.watch(Some(idle.handle().clone()));
-    assert!(rig.fed_within(PRINTER).await >= 1, "it may take its time");
-    assert_eq!(rig.fed_within(Duration::from_secs(300)).await, 0);
-    let driven = std::thread::spawn(move || idle.block_on(async { tokio::task::yield_now().await }));
-    driven.join().unwrap();
-    assert!(rig.fed_within(Duration::from_secs(60)).await >= 5, "it answers again");
-    watching.abort();
+#[test]
+fn nobody_is_late_who_has_promised_nothing() {
+    let mut all = All::new(Promise::default(), Promise::default(), Promise::default());
+    assert!(all.move_at(Instant::now() + STORE * 100));
 }
 
 #[test]
-fn what_is_late_is_told_with_its_code_once_each_time() {
-    let (now, second) = (Instant::now(), Duration::from_secs(1));
-    let promise = Promise::default();
-    let mut part = Part::new("store", promise.clone(), STORE);
-    assert!(part.moves(now + STORE * 9), "nothing is owed");
-    promise.set(Some(now));
-    assert!(part.moves(now + STORE) && !part.is_late);
-    assert!(!part.moves(now + STORE + second) && part.is_late);
-    assert_eq!(Fault::AgentStuck.code(), "agent.stuck");
-    promise.rest();
-    assert!(part.moves(now + STORE + second) && !part.is_late);
+fn each_part_is_late_by_its_own_measure_and_told_once() {
+    for (at, patience) in [PRINTER, STORE, UPLINK].into_iter().enumerate() {
+        let promises = [Promise::default(), Promise::default(), Promise::default()];
+        let [printer, store, uplink] = promises.clone();
+        let mut all = All::new(printer, store, uplink);
+        let now = Instant::now();
+        promises[at].set(Some(now));
+        assert!(all.move_at(now + patience), "{at}: it may be so late");
+        for later in [SECOND, SECOND * 60] {
+            assert!(!all.move_at(now + patience + later), "{at}");
+            let faults: Vec<_> = all.0.iter().map(|part| part.fault(now + patience + later)).collect();
+            assert_eq!(faults[at], Some((Fault::AgentStuck, patience + later)));
+            assert_eq!(faults.iter().flatten().count(), 1, "{at}: and nobody else");
+        }
+        promises[at].set(Some(now + patience * 2));
+        assert!(all.move_at(now + patience + SECOND), "{at}: it moves again");
+        promises[at].rest();
+        assert!(all.move_at(now + patience * 100), "{at}: it has nothing to do");
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_does_not_turn_owes_an_answer_until_it_does() {
+    // A runtime that nobody drives yet.
+    let thread = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = thread.handle().clone();
+    let owed = Promise::default();
+    let mut asking = pin!(ask_again(&owed, SECOND * 3_600, || turn(Some(&handle))));
+    assert!((&mut asking).now_or_never().is_none());
+    assert!(owed.late_by(Instant::now() + SECOND).is_some(), "the question is open");
+    let driven = std::thread::spawn(move || {
+        thread.block_on(tokio::task::yield_now());
+        thread
+    });
+    let thread = driven.join().unwrap();
+    assert!((&mut asking).now_or_never().is_none());
+    assert!(owed.late_by(Instant::now() + SECOND * 3_600).is_none(), "answered");
+    thread.shutdown_background();
 }
