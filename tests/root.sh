@@ -124,7 +124,7 @@ installed() {
     [ "$(inside id -nG spoolway-agent | tr ' ' '\n' | sort | tr '\n' ' ')" = 'dialout spoolway spoolway-agent ' ] || fail "$(inside id spoolway-agent)"
     [ "$(inside stat -c '%a %U:%G' /etc/spoolway /etc/spoolway-relay/tls /var/lib/spoolway | tr '\n' ' ')" = \
         '750 root:spoolway 750 root:spoolway-relay 750 spoolway-agent:spoolway ' ] || fail 'folders belong to others'
-    local file
+    local file unit
     for file in man/man1/spoolway-agent.1.gz man/man1/spoolway-agent-bed-clear.1.gz man/man1/spoolway-relay.1.gz \
         bash-completion/completions/spoolway-agent bash-completion/completions/spoolway-relay doc/spoolway-agent/copyright \
         doc/spoolway-agent/changelog.Debian.gz; do
@@ -385,7 +385,7 @@ purged() {
     inside rm -r /etc/spoolway-relay
     listing >"$after"
     diff "$before" "$after" || fail 'a purge leaves or takes more than that'
-    left=$(traces | grep -v -e '/usr/bin/spoolway-demo$' -e '/etc/systemd/system/spoolway-agent.service.d$' || true)
+    left=$(traces | grep -v -e 'system-spoolway.*slice' -e '/usr/bin/spoolway-demo$' -e '/etc/systemd/system/spoolway-agent.service.d$' || true)
     [ -z "$left" ] || fail "a purge leaves: $left"
     say 'purged: nothing is left'
 }

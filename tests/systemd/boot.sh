@@ -26,4 +26,6 @@ hostname spoolway-test
 cd "$root"
 pivot_root . .
 umount -l .
+# As systemd has it on a machine of its own: what it mounts for a unit (credentials) is seen by that unit.
+mount --make-rshared /
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C /sbin/init

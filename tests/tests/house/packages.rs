@@ -64,7 +64,8 @@ fn every_unit_and_rule_is_in_a_package() {
     for path in files("systemd", "") {
         let name = path.trim_start_matches("systemd/");
         let is_found = PACKAGES.iter().any(|(_, package)| {
-            name == format!("{package}.service") || name == format!("{package}.sysusers")
+            let found = [".service", "@.service", ".sysusers"];
+            found.iter().any(|ending| name == format!("{package}{ending}"))
         });
         let is_listed = listed.iter().any(|from| from.trim_start_matches("../") == path);
         assert!(is_found != is_listed, "{path} is in no package, or twice");
