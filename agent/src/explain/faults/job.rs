@@ -185,7 +185,7 @@ rows! { Fault:
             "With `store`: look for errors of the card, `journalctl -k -n 50`. With `printer`: unplug the cable and plug it in again.",
             "Tell its makers, with that part of the log, if it comes again.",
         ],
-        see: "docs/operate.md#what-happens-when",
+        see: "docs/operate.md#under-systemd",
     }
     Busy {
         means: "One job, plan, import or single command at a time: something else is under way, the printer is still being asked who it is, or the queue is full.",
