@@ -125,7 +125,8 @@ impl All {
 
     /// Whether each of them moves. Each is asked, so that each is told of.
     fn move_at(&mut self, now: Instant) -> bool {
-        self.0.iter_mut().fold(true, |fine, part| part.moves(now) && fine)
+        let late = self.0.iter_mut().filter_map(|part| (!part.moves(now)).then_some(part.name));
+        late.count() == 0
     }
 }
 
