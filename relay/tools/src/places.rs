@@ -29,7 +29,6 @@ fn of_the_machine(variable: &str) -> Option<OsString> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
 
