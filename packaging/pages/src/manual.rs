@@ -15,7 +15,6 @@ pub(crate) fn write(program: &Command, folder: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
 
