@@ -29,6 +29,15 @@ impl FromStr for Instance {
     }
 }
 
+/// The unit of the system's agent, or of one of several.
+#[must_use]
+pub fn unit(instance: Option<&Instance>) -> String {
+    instance.map_or_else(
+        || "spoolway-agent.service".to_owned(),
+        |Instance(name)| format!("spoolway-agent@{name}.service"),
+    )
+}
+
 /// The three folders of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -136,6 +145,8 @@ mod tests {
         assert_eq!(folders.config_file(), Path::new("/etc/spoolway@left/agent.toml"));
         assert_eq!(folders.state, Path::new("/var/lib/spoolway@left"));
         assert_eq!(folders.socket(), Path::new("/run/spoolway@left/agent.sock"));
+        assert_eq!(unit(None), "spoolway-agent.service");
+        assert_eq!(unit("left".parse().ok().as_ref()), "spoolway-agent@left.service");
         for wrong in ["", "a/b", "..", "a b", "left-hand", "spoolway-agent@left", &"x".repeat(33)] {
             assert_eq!(wrong.parse::<Instance>(), Err(InstanceError(wrong.to_owned())));
         }

@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
 use crate::pairing::Follower;
+use crate::post_mortem::Shelf;
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
 use crate::rotation::{self, RotationParts, Rotator};
 use crate::service;
@@ -85,6 +86,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             Arc::new(move || identity.public_key_b64())
         },
         logs: telemetry::ring(),
+        shelf: Shelf::of(&config.state_dir),
     };
     // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
     let others = CancellationToken::new();

@@ -1,5 +1,6 @@
 //! What people and programs are shown of the agent: plain values, put together by the desk.
 
+pub mod history;
 pub mod recovery;
 
 use serde::{Deserialize, Serialize};

@@ -8,13 +8,14 @@ use spoolway_protocol::{Doubt, JobId};
 
 use super::actions::{ConfigAction, ConsoleAction, IdAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
+use super::bundle::BundleFlags;
+use super::logs::LogsFlags;
 use super::maintenance::WindowAction;
 use super::pair::PairFlags;
 use super::recover::{parse_from, parse_height};
 use super::run_flags::RunFlags;
 use super::setup::SetupFlags;
 use crate::paths::Instance;
-use crate::telemetry::Level;
 
 /// The agent of one 3D printer.
 #[derive(Debug, Parser)]
@@ -125,6 +126,18 @@ pub(super) enum Command {
         /// Without one, they are listed.
         #[command(subcommand)]
         action: Option<JobsAction>,
+    },
+    /// Show what became of one job, with times, and what was known when it could not go on.
+    #[command(
+        after_help = "The beginning or the end of an id is enough where it names no other job.\n\nExample:\n  spoolway-agent job job-7731\n  spoolway-agent job 7731 --json"
+    )]
+    Job {
+        /// The job.
+        #[arg(value_name = "ID")]
+        job: String,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Hold a G-code file against the printer, without printing it.
     #[command(
@@ -280,22 +293,16 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: WindowAction,
     },
-    /// Show the agent's log.
-    #[command(after_help = "Example:\n  spoolway-agent logs -f --level warn")]
-    Logs {
-        /// Stay and show new lines as they come.
-        #[arg(short, long)]
-        follow: bool,
-        /// How many of the last lines to show.
-        #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
-        lines: usize,
-        /// The least that matters.
-        #[arg(long, value_enum, default_value_t = Level::Info)]
-        level: Level,
-        /// As one JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the agent's log, or the last words on the wire.
+    #[command(
+        after_help = "The running agent remembers its last 2000 lines; the journal has those of before.\n\nExample:\n  spoolway-agent logs -f --level warn\n  spoolway-agent logs --job job-7731 --since 2h\n  spoolway-agent logs --wire --job job-7731\n  sudo spoolway-agent logs --journal --since 3d"
+    )]
+    Logs(LogsFlags),
+    /// Pack what somebody needs who is asked for help into one file, without secrets and names.
+    #[command(
+        after_help = "Versions, configuration, status, doctor, jobs, log, records of prints that failed, journal and kernel, as far as this\nuser may read them. It is not sent anywhere.\n\nExample:\n  sudo spoolway-agent bundle\n  sudo spoolway-agent bundle --job job-7731 --out help.tar.zst"
+    )]
+    Bundle(BundleFlags),
     /// List the firmware profiles, show or check one.
     #[command(
         after_help = "Example:\n  spoolway-agent profiles\n  spoolway-agent profiles show marlin > attic.toml\n  \

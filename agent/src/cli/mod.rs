@@ -4,6 +4,7 @@ mod act;
 mod actions;
 mod args;
 mod bed;
+mod bundle;
 mod check;
 mod console;
 mod detect;
@@ -14,6 +15,7 @@ mod fail;
 mod forget;
 mod help;
 mod id;
+mod job;
 mod jobs;
 mod logs;
 mod maintenance;
@@ -28,6 +30,7 @@ mod run_flags;
 mod settings;
 mod setup;
 mod status;
+mod which;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -41,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Flag, Loaded, Origin, load};
 use crate::local::words::Request;
 use crate::local::{Client, PrintWishes};
-use crate::paths::{Instance, Paths, SYSTEM_CONFIG, SYSTEM_SOCKET};
+use crate::paths::{Instance, Paths, SYSTEM_CONFIG, SYSTEM_SOCKET, unit};
 use crate::view::recovery::RecoverHow;
 
 pub use fail::{Exit, Failure};
@@ -96,6 +99,7 @@ where
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),
         Command::Jobs { action: Some(action), .. } => jobs::change(&whereabouts, action, &mut out),
+        Command::Job { job, json } => job::job(&whereabouts, &job, json, &mut out),
         Command::Check { file, profile, json } => {
             check::check(&whereabouts, &file, profile.as_deref(), json, &mut out)
         }
@@ -139,9 +143,8 @@ where
         Command::Maintenance { action, json } => {
             maintenance::maintenance(&whereabouts, action.into(), json, &mut out)
         }
-        Command::Logs { follow, lines, level, json } => {
-            logs::logs(&whereabouts, follow, lines, level, json, &mut out)
-        }
+        Command::Logs(flags) => logs::logs(&whereabouts, &flags, &mut out),
+        Command::Bundle(flags) => bundle::bundle(&whereabouts, &flags, &mut out),
         Command::Profiles { action: None } => profiles::list(&whereabouts, &mut out),
         Command::Profiles { action: Some(ProfilesAction::Show { id }) } => {
             profiles::show(&whereabouts, &id, &mut out)
@@ -173,6 +176,11 @@ impl Whereabouts {
             flags.push(Flag { key: "socket".to_owned(), value: absolute(socket)? });
         }
         Ok(load(&paths, self.file.as_deref(), std::env::vars_os(), &flags)?)
+    }
+
+    /// The unit as which the agent runs, if it runs as one.
+    fn unit(&self) -> String {
+        unit(self.instance.as_ref())
     }
 
     /// A connection to the agent.

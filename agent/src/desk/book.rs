@@ -14,6 +14,7 @@ use spoolway_protocol::preflight::PreflightFinding;
 use spoolway_protocol::{CmdId, Fault, JobId, Raw, Sha256Hex, Stamp};
 
 use super::losses::Lost;
+use super::story::Story;
 use crate::store::JobRow;
 
 /// What belongs to a job's state; it is written beside it.
@@ -86,6 +87,9 @@ pub(super) struct Detail {
     /// The same on every clock there was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<Stamp>,
+    /// What became of it, with times.
+    #[serde(default)]
+    pub(super) story: Story,
 }
 
 impl Detail {

@@ -24,6 +24,7 @@ use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
+use crate::post_mortem::Shelf;
 use crate::printer::{EmergencyStop, Known, Order, Readied, Snapshot};
 use crate::rotation::Rotator;
 use crate::service;
@@ -78,6 +79,8 @@ pub(super) struct Clerk {
     pub(super) store: Store,
     pub(super) spool: Spool,
     pub(super) journal: LineJournal,
+    /// Records of prints that could not go on.
+    pub(super) shelf: Shelf,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) stop: EmergencyStop,
     /// Commands that had stopped the machine before they came to this desk.
@@ -244,6 +247,7 @@ impl Clerk {
         match ask {
             Ask::Status(answer) => drop(answer.send(self.status().await)),
             Ask::Jobs(answer) => drop(answer.send(self.jobs())),
+            Ask::History { job, answer } => drop(answer.send(self.history(&job).await)),
             Ask::Print { path, wishes, answer } => self.import(path, wishes, answer),
             Ask::Place { job, place, answer } => {
                 drop(answer.send(self.change_job(&job, Change::place(place)).await));

@@ -1,6 +1,7 @@
 //! Turns what the printer thread publishes into states, events and results.
 
 use spoolway_agent_core::Moment;
+use spoolway_agent_core::readings::Warmth;
 use spoolway_agent_core::recovery::Loss;
 use spoolway_protocol::event::{
     CommStats, EventData, JobProgress, JobResult, PrinterError, PrinterStateChanged,
@@ -16,6 +17,7 @@ use super::events::event;
 use super::losses::{Heat, Lost, loss_of};
 use super::moves::Reason;
 use super::over_time::OverTime;
+use super::post_mortem::Evidence;
 use super::usage::{Measured, RunFacts};
 use crate::attempt::{Begun, UsedPermit};
 use crate::line_journal::{Mark, Subject};
@@ -32,6 +34,8 @@ pub(super) struct Following {
     pub(super) subject: Subject,
     /// How warm it was when it was seen last.
     pub(super) heat: Heat,
+    /// The same with recent extremes, for the record of an end that nobody wanted.
+    pub(super) warmth: Warmth,
     pub(super) started: Stamp,
     pub(super) began: Moment,
     pub(super) permit: Option<UsedPermit>,
@@ -53,6 +57,7 @@ impl From<Ticket> for Following {
             job_id,
             subject,
             heat: Heat::default(),
+            warmth: Warmth::default(),
             began: Moment::from_millis(started.m),
             started,
             permit,
@@ -83,6 +88,7 @@ impl Clerk {
         let Some(following) = self.following.as_mut().filter(|following| !following.is_over) else { return };
         if let Some(temperatures) = &snapshot.temperatures {
             following.heat = Heat::of(temperatures);
+            following.warmth.see(self.clock.now(), super::show::temperatures(snapshot));
         }
         let run = snapshot.run.clone().filter(|run| run.id == following.subject.run);
         let Some(run) = run else { return };
@@ -192,6 +198,7 @@ impl Clerk {
             let lost = Lost::new(loss, following.heat, &self.clock.stamp());
             self.book.entries.get_mut(&id).expect("a job that runs is in the book").detail.lost = Some(lost);
         }
+        let evidence = Evidence::of_run(&following, &self.snapshot.borrow());
         let begun = Begun { started: Some(following.started.clone()), permit: following.permit.clone() };
         let facts = RunFacts { begun, times, filament_mm, stats: run.stats };
         self.count_time(&id, &facts);
@@ -201,6 +208,7 @@ impl Clerk {
             return self.follow_again(following, before);
         }
         self.tell_end(&id, to, &reason, &facts);
+        self.keep_record(&id, &reason, evidence);
         self.end_cancel_commands(&id);
         self.forget_file(&id);
     }

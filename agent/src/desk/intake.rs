@@ -3,6 +3,8 @@
 //! Every turn holds at most one commit, so that a crash finds a command either before or behind it. What is not idempotent is
 //! written `executing` before its first effect; what stands so after a crash is `indeterminate` and never tried again.
 
+mod of_jobs;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use spoolway_protocol::session::NackCode;
 use spoolway_protocol::{BootId, CmdId, Fault, PrinterId, Seq};
 use tracing::info;
 
+use self::of_jobs::CommandJobs;
 use super::book::json;
 use super::events::event;
 use super::restore::meta;
@@ -64,6 +67,8 @@ pub(super) struct Intake {
     untold: VecDeque<CmdResult>,
     again: Moment,
     patience: Duration,
+    /// For the log.
+    jobs: CommandJobs,
 }
 
 impl Intake {
@@ -84,6 +89,7 @@ impl Intake {
             untold: VecDeque::new(),
             again: Moment::ZERO,
             patience: PATIENCE,
+            jobs: CommandJobs::default(),
         })
     }
 
@@ -150,7 +156,8 @@ impl Intake {
             }
         }
         let command = &row.command;
-        info!(command = %cmd_id, kind = command.kind, actor = command.actor.id, "command received");
+        let job = self.jobs.learn(command);
+        info!(command = %cmd_id, kind = command.kind, job, actor = command.actor.id, "command received");
         let status = row.status;
         let mut writes =
             vec![Write::InsertCommand(self.new_command(row)), meta(CMD_SEQ, self.machine.cmd_seq().0)];
@@ -185,7 +192,8 @@ impl Intake {
     /// Status and event in one transaction. One that the store refuses is kept and tried again: until then, and after a crash, the
     /// command has not ended.
     async fn finish(&mut self, result: CmdResult) -> Turn {
-        info!(command = %result.cmd_id, status = ?result.status, detail = result.detail, "command ended");
+        let job = self.jobs.forget(result.cmd_id);
+        info!(command = %result.cmd_id, job, status = ?result.status, detail = result.detail, "command ended");
         let committed = match self.commit(self.write_result(&result)).await {
             // An earlier try was committed although its answer was lost.
             Err(StoreError::CommandEnded(_)) => Ok(()),

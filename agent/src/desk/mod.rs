@@ -17,6 +17,7 @@
 //! * `forget` lets the desk end for good, unless something is in hand.
 //! * `owner` drops what belongs to the owner before when another backend takes its place.
 //! * `follow` turns what the printer thread publishes into states, events and results; `usage` measures what an attempt used.
+//! * `story` keeps what became of a job, with times; `post_mortem` what was known of an attempt that could not go on.
 
 mod adopt;
 mod alarms;
@@ -41,6 +42,7 @@ mod moves;
 mod over_time;
 mod owner;
 mod permits;
+mod post_mortem;
 mod preflight;
 mod prompts;
 mod recover;
@@ -53,6 +55,7 @@ mod settings;
 mod show;
 mod signed;
 mod start;
+mod story;
 mod telemetry;
 mod trust;
 mod upkeep;
@@ -74,10 +77,11 @@ use crate::identity::Identity;
 use crate::line_journal::{Found, LineJournal};
 use crate::local::words::MaintenanceAction;
 use crate::local::{Counter, PrintWishes};
-use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher};
+use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher, WireLine};
 use crate::rotation::{By, Rotator};
 use crate::spool::Spool;
 use crate::store::{Opened, Store};
+use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, ForgottenView, JobView, LinkView, MaintenanceView, Refusal, Status};
 
@@ -139,6 +143,10 @@ pub struct Parts {
 enum Ask {
     Status(oneshot::Sender<Status>),
     Jobs(oneshot::Sender<Vec<JobView>>),
+    History {
+        job: JobId,
+        answer: oneshot::Sender<Result<HistoryView, Refusal>>,
+    },
     Print {
         path: PathBuf,
         wishes: PrintWishes,
@@ -269,6 +277,16 @@ impl Counter for Desk {
 
     async fn jobs(&self) -> Result<Vec<JobView>, Refusal> {
         self.ask(Ask::Jobs).await
+    }
+
+    async fn history(&self, job: JobId) -> Result<HistoryView, Refusal> {
+        self.ask(|answer| Ask::History { job, answer }).await?
+    }
+
+    async fn wire(&self) -> Result<Vec<WireLine>, Refusal> {
+        let (answer, lines) = oneshot::channel();
+        self.orders.send(Order::TellWire { answer }).await.map_err(|_| stopping())?;
+        lines.await.map_err(|_| stopping())
     }
 
     async fn print_file(&self, path: PathBuf, wishes: PrintWishes) -> Result<JobView, Refusal> {

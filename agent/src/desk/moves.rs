@@ -98,6 +98,7 @@ impl Clerk {
         entry.detail.because(reason.fault, reason.text.clone());
         entry.detail.attempt = entry.job.attempt();
         let state = entry.job.state();
+        entry.detail.story.step(state, entry.job.attempt(), reason.fault, &stamp);
         entry.detail.ended_ms = if state.is_terminal() { updated_ms } else { 0 };
         entry.detail.ended = state.is_terminal().then(|| stamp.clone());
         self.book.queue.set_state(id, state);

@@ -94,6 +94,9 @@ impl Clerk {
                 self.end_unstarted(id, JobState::Cancelled, reason).await;
             }
         }
+        // First the records, then the jobs: nothing of them is left whatever the power does.
+        let others = self.book.entries.keys().filter(|id| !ids.contains(id)).cloned();
+        self.drop_records_but(others.collect()).await;
         let forget = ids.iter().map(|id| Write::ForgetJob { job_id: id.to_string() }).collect();
         if self.promise(forget).await.is_err() {
             return false;

@@ -24,10 +24,12 @@ use super::intake::Intake;
 use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use super::permits::Permits;
+use super::post_mortem::Evidence;
 use super::usage::{RunFacts, Times, filament_of};
 use crate::attempt::Begun;
 use crate::bus::Inbound;
 use crate::line_journal::{Found, Mark};
+use crate::post_mortem::Shelf;
 use crate::printer::{Order, Ticket};
 use crate::store::{Dropped, Durability, Opened, Start, Store, StoreError, Write};
 
@@ -58,6 +60,7 @@ impl Clerk {
         let mut clerk = Self {
             began: clock.now(),
             clock,
+            shelf: Shelf::of(store.area().dir()),
             identity,
             store,
             spool,
@@ -174,6 +177,7 @@ impl Clerk {
         for id in ids.into_iter().filter(|id| goes_on.as_ref() != Some(id)) {
             self.restore_job(&id, left).await?;
         }
+        self.settle_records(lost_database).await?;
         self.sweep_parts();
         Ok(())
     }
@@ -210,6 +214,7 @@ impl Clerk {
         let mut writes = self.write_move(id, expected_rev, EventData::JobState(changed), &reason);
         writes.extend(self.write_result(id, Outcome::Interrupted, &reason, Some(&facts)));
         self.promise(writes).await?;
+        self.keep_record(id, &reason, Evidence::of_mark(facts.begun.started, mark));
         drop(self.orders.send(Order::MakeSafe).await);
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Clerk {
         self.book.entries.get(id).map(|entry| self.view(entry))
     }
 
-    fn view(&self, entry: &Entry) -> JobView {
+    pub(super) fn view(&self, entry: &Entry) -> JobView {
         let detail = &entry.detail;
         let (reason, code) = self.why(entry);
         JobView {
@@ -255,7 +255,7 @@ fn time_to_go_s(printed_s: u64, done: u64, total: u64) -> Option<u64> {
         .then(|| (u128::from(printed_s) * u128::from(left) / u128::from(done)) as u64)
 }
 
-fn temperatures(snapshot: &Snapshot) -> BTreeMap<String, [f64; 2]> {
+pub(super) fn temperatures(snapshot: &Snapshot) -> BTreeMap<String, [f64; 2]> {
     let found = snapshot.temperatures.unwrap_or_default();
     let pair = |reading: Reading| {
         [rounded(f64::from(reading.actual)), rounded(f64::from(reading.target.unwrap_or(0.0)))]

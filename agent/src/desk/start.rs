@@ -24,6 +24,7 @@ use crate::printer::feeder::{self, Feed};
 use crate::printer::{Known, Order, Ticket};
 use crate::spool::{Spool, SpoolError, SpoolReader};
 use crate::store::Write;
+use crate::telemetry;
 use crate::view::Refusal;
 
 /// A job whose file is being read through.
@@ -88,8 +89,12 @@ impl Clerk {
         let (spool, done) = (self.spool.clone(), self.done.clone());
         let (job_id, sha256) = (id.clone(), self.book.entries[id].sha256().to_string());
         let printer = self.printer_for_files(&known);
+        let about = telemetry::of_job(id, attempt);
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || read_through(&spool, &sha256, printer)).await;
+            let read = tokio::task::spawn_blocking(move || {
+                about.in_scope(|| read_through(&spool, &sha256, printer))
+            })
+            .await;
             let lost = || Err(Refusal::new(Fault::StoreCorrupt, "the file could not be read through"));
             let found = read.unwrap_or_else(|_| lost());
             drop(done.send(Done::Read(Read { job_id, found })).await);
@@ -238,6 +243,7 @@ impl Clerk {
             findings: std::mem::take(&mut entry.detail.findings),
             accepted: std::mem::take(&mut entry.detail.accepted),
             objects: std::mem::take(&mut entry.detail.objects),
+            story: std::mem::take(&mut entry.detail.story),
             ..Default::default()
         };
         let expected_rev = entry.job.rev();

@@ -45,6 +45,9 @@ impl Clerk {
         let mut over: Vec<_> = over.map(|entry| (entry.detail.ended_ms, entry.job.id().clone())).collect();
         over.sort_unstable();
         let surplus = over.len().saturating_sub(JOBS_REMEMBERED);
+        if surplus == 0 {
+            return;
+        }
         for (_, id) in over.drain(..surplus) {
             let forget = Write::ForgetJob { job_id: id.to_string() };
             if self.promise(vec![forget]).await.is_err() {
@@ -54,6 +57,12 @@ impl Clerk {
             self.book.queue.remove(&id);
             self.book.entries.remove(&id);
         }
+        self.forget_records().await;
+    }
+
+    /// Records of jobs that are forgotten go with them.
+    async fn forget_records(&self) {
+        self.drop_records_but(self.book.entries.keys().cloned().collect()).await;
     }
 
     pub(super) fn delete_file(&self, sha256: String) {

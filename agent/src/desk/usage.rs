@@ -15,7 +15,7 @@ use spoolway_protocol::job::Outcome;
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::usage::{Certainty, JobUsage};
 use spoolway_protocol::{JobId, Stamp};
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 use super::clerk::{Clerk, Done};
 use super::events::event;
@@ -25,6 +25,7 @@ use crate::line_journal::Mark;
 use crate::printer::{Run, RunEnd};
 use crate::spool::Spool;
 use crate::store::Write;
+use crate::telemetry;
 
 /// Bytes read from the spool at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -101,16 +102,20 @@ impl Clerk {
         let entry = &self.book.entries[&following.job_id];
         let (sha256, counted) = (entry.sha256().to_string(), entry.detail.counted());
         let (spool, done) = (self.spool.clone(), self.done.clone());
-        tokio::spawn(async move {
+        let about = telemetry::of_job(&following.job_id, following.subject.attempt);
+        let measuring = async move {
             let filament_mm = filament_of(spool, sha256, counted).await;
             drop(done.send(Done::Measured(Box::new(Measured { run, end, times, filament_mm }))).await);
-        });
+        };
+        tokio::spawn(measuring.instrument(about));
     }
 
-    /// Attempts that go on from this one count its time as well.
+    /// What it used is part of the job's story, and attempts that go on from this one count its time as well.
     pub(super) fn count_time(&mut self, id: &JobId, facts: &RunFacts) {
         if let Some(entry) = self.book.entries.get_mut(id) {
+            let attempt = entry.job.attempt();
             let detail = &mut entry.detail;
+            detail.story.use_up(attempt, facts);
             detail.printed_ms = detail.printed_ms.saturating_add(facts.times.printing_ms);
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::paths::Paths;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "spoolway.db",
     "spoolway.db-wal",
     "spoolway.db.corrupt-1",
@@ -15,6 +15,7 @@ const FILES: [&str; 12] = [
     "line-journal",
     "wire.log",
     "wire.log.1",
+    "post-mortem/00000001-j1.1.json",
     "spool/aa.job",
     "spool/aa.job-journal",
     "run/print.journal",

@@ -9,8 +9,10 @@ use spoolway_protocol::{AgentId, JobId, PromptId};
 
 use super::held_out;
 use super::words::{Answer, MAX_LINE_BYTES, Request};
+use crate::post_mortem::Record;
+use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status};
+use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, WireLineView};
 
 /// An agent that is well answers at once.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -93,6 +95,54 @@ impl Client {
                         return Ok(all);
                     }
                 }
+                other => return Err(self.strange(&other)),
+            }
+            answer = self.read()?;
+        }
+    }
+
+    /// What became of a job.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn history(&mut self, job_id: JobId) -> Result<HistoryView, TalkError> {
+        match self.ask(&Request::History { job_id })? {
+            Answer::History { history } => Ok(*history),
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// The post-mortem record of an attempt, or of the last one of the job that has one.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn record(&mut self, job_id: JobId, attempt: Option<u32>) -> Result<Option<Record>, TalkError> {
+        match self.ask(&Request::Record { job_id, attempt })? {
+            Answer::Record { record: None } => Ok(None),
+            Answer::Record { record: Some(mut record) } => {
+                let next = self.read()?;
+                record.wire.lines = self.lines(next)?;
+                Ok(Some(*record))
+            }
+            other => Err(self.strange(&other)),
+        }
+    }
+
+    /// The last lines of the conversation with the printer.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn wire(&mut self) -> Result<Vec<WireLineView>, TalkError> {
+        let first = self.ask(&Request::Wire)?;
+        self.lines(first)
+    }
+
+    fn lines(&mut self, mut answer: Answer) -> Result<Vec<WireLineView>, TalkError> {
+        let mut lines = Vec::new();
+        loop {
+            match answer {
+                Answer::Wire { line } => lines.push(line),
+                Answer::Done => return Ok(lines),
                 other => return Err(self.strange(&other)),
             }
             answer = self.read()?;
@@ -283,6 +333,8 @@ impl Client {
             Answer::Status { .. } => "status",
             Answer::Jobs { .. } => "jobs",
             Answer::Plan { .. } => "plan",
+            Answer::History { .. } => "history",
+            Answer::Record { .. } => "record",
             Answer::Job { .. } => "job",
             Answer::Identity { .. } => "identity",
             Answer::Log { .. } => "log",

@@ -8,7 +8,8 @@ use spoolway_protocol::{Doubt, JobId, PromptId};
 
 use super::words::PrintWishes;
 use crate::local::words::MaintenanceAction;
-use crate::printer::Watcher;
+use crate::printer::{Watcher, WireLine};
+use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, ForgottenView, JobView, MaintenanceView, Refusal, Status};
 
@@ -20,6 +21,10 @@ pub trait Counter: Clone + Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
     /// Every job that is remembered.
     fn jobs(&self) -> impl Future<Output = Result<Vec<JobView>, Refusal>> + Send;
+    /// What became of a job.
+    fn history(&self, job: JobId) -> impl Future<Output = Result<HistoryView, Refusal>> + Send;
+    /// The last lines of the conversation with the printer, oldest first.
+    fn wire(&self) -> impl Future<Output = Result<Vec<WireLine>, Refusal>> + Send;
     /// Takes a file into the spool, queues it, and starts it when the printer is free.
     fn print_file(
         &self,

@@ -1,5 +1,7 @@
 //! The server on the local socket: few connections, short lines, and nobody who reads slowly holds up the rest.
 
+mod after;
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -20,9 +22,10 @@ use super::counter::Counter;
 use super::held_out::Hearing;
 use super::listen::Doorway;
 use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request};
-use crate::printer::{Speaker, Watched, Watcher, WireLine};
+use crate::post_mortem::Shelf;
+use crate::printer::{Watched, Watcher};
 use crate::telemetry::{Level, LogRing};
-use crate::view::{FaultView, JobView, Refusal, WireLineView};
+use crate::view::{FaultView, JobView, Refusal};
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
@@ -48,6 +51,8 @@ pub struct Counterpart<C> {
     pub public_key: Arc<dyn Fn() -> String + Send + Sync>,
     /// The last lines of the log.
     pub logs: LogRing,
+    /// Records of prints that could not go on.
+    pub shelf: Shelf,
 }
 
 /// Serves until `stop`; connections under way end with it.
@@ -150,11 +155,6 @@ fn unreadable(path: &Path, error: &io::Error) -> FaultView {
     fault
 }
 
-fn view_of(line: WireLine) -> WireLineView {
-    let from = if line.speaker == Speaker::Agent { "agent" } else { "printer" };
-    WireLineView { at_ms: line.at.as_millis(), from: from.to_owned(), text: line.text }
-}
-
 struct Guest {
     reader: BufReader<Hearing>,
     writer: OwnedWriteHalf,
@@ -194,6 +194,13 @@ impl Guest {
         let job = |result: Result<JobView, Refusal>| result.map_or_else(refused, |job| Answer::Job { job });
         let answer = match request {
             Request::Jobs => return self.tell_jobs(counter.jobs().await).await,
+            Request::History { job_id } => {
+                return self.tell_history(counter, &counterpart.shelf, job_id).await;
+            }
+            Request::Record { job_id, attempt } => {
+                return self.tell_record(&counterpart.shelf, job_id, attempt).await;
+            }
+            Request::Wire => return self.tell_wire(counter).await,
             Request::Logs { lines, follow, level } => {
                 return self.tell_logs(&counterpart.logs, lines, follow, level, followers).await;
             }
@@ -320,7 +327,7 @@ impl Guest {
             tokio::select! {
                 _ = self.reader.fill_buf() => return Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
                 watched = watcher.next() => match watched {
-                    Some(Watched::Line(line)) => self.say(&Answer::Wire { line: view_of(line) }).await?,
+                    Some(Watched::Line(line)) => self.say(&Answer::Wire { line: (&line).into() }).await?,
                     Some(Watched::Missed(pieces)) => self.say(&Answer::Missed { lines: pieces }).await?,
                     None => return self.say(&Answer::Done).await,
                 },

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use spoolway_agent_core::job::Place;
 use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
 
+use crate::post_mortem::Record;
 use crate::telemetry::{Level, LogLine};
+use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
 use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, WireLineView};
 
@@ -63,6 +65,22 @@ pub enum Request {
     Status,
     /// [`Answer::Jobs`], once or more.
     Jobs,
+    /// What became of a job; [`Answer::History`].
+    History {
+        /// The job.
+        job_id: JobId,
+    },
+    /// The post-mortem record of a job; [`Answer::Record`], and if there is one [`Answer::Wire`] for each line that was kept, then
+    /// [`Answer::Done`].
+    Record {
+        /// The job.
+        job_id: JobId,
+        /// The attempt; else the last one that has a record.
+        #[serde(default)]
+        attempt: Option<u32>,
+    },
+    /// [`Answer::Wire`] for each of the last lines of the conversation with the printer, then [`Answer::Done`].
+    Wire,
     /// [`Answer::Identity`].
     Identity,
     /// Takes a file of this machine into the spool and queues it; [`Answer::Job`].
@@ -232,6 +250,16 @@ pub enum Answer {
         /// The job.
         job: JobView,
     },
+    /// What became of a job.
+    History {
+        /// Boxed: it is far larger than the others.
+        history: Box<HistoryView>,
+    },
+    /// A post-mortem record, without its lines.
+    Record {
+        /// Nothing where there is none.
+        record: Option<Box<Record>>,
+    },
     /// How an interrupted print would go on.
     Plan {
         /// Boxed: it is far larger than the others.
@@ -304,6 +332,10 @@ mod tests {
         for (text, request) in [
             (r#"{"ask":"status"}"#, Request::Status),
             (r#"{"ask":"forget"}"#, Request::Forget),
+            (
+                r#"{"ask":"record","job_id":"j-1"}"#,
+                Request::Record { job_id: "j-1".parse().unwrap(), attempt: None },
+            ),
             (r#"{"ask":"rotate_key"}"#, Request::RotateKey),
             (r#"{"ask":"print","path":"/a.gcode"}"#, Request::Print { path: "/a.gcode".into(), name: None }),
             (r#"{"ask":"cancel","job_id":"j-1"}"#, Request::Cancel { job_id: Some("j-1".parse().unwrap()) }),

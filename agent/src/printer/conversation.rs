@@ -224,6 +224,7 @@ impl Conversation<'_> {
             }
             Some(Order::Release { answer }) => return self.release(answer),
             Some(Order::TakeUp) => {}
+            Some(Order::TellWire { answer }) => self.bench.tell_wire(answer),
             Some(Order::AnswerPrompt { number, choice }) => self.answer_prompt(now, number, choice),
             Some(Order::SendAside(aside)) => self.send_aside(*aside),
             Some(Order::Maintain { until }) => {
@@ -235,6 +236,7 @@ impl Conversation<'_> {
     }
 
     fn start(&mut self, id: u64, meant: &Arc<Known>, ticket: Ticket, feed: mpsc::Receiver<Feed>) {
+        self.bench.speak_of(&ticket);
         // While nothing is under way the journal may say whatever it says.
         let talk = takeover::talk_with(self.bench, &self.known, Some(ticket.clone()));
         self.bench.memory.set_talk(&talk);
@@ -250,7 +252,10 @@ impl Conversation<'_> {
                 self.feed = Some(feed);
                 Run::new(id)
             }
-            Err(text) => Run::refused(id, self.bench.clock.now(), Fault::Busy, text),
+            Err(text) => {
+                self.bench.keep_tail(id);
+                Run::refused(id, self.bench.clock.now(), Fault::Busy, text)
+            }
         };
         self.broken = None;
         self.person_holds = false;

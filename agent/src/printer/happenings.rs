@@ -123,10 +123,14 @@ impl Conversation<'_> {
             (_, None) => RunEnd::Cancelled,
         };
         self.feed = None;
+        if matches!(end, RunEnd::Interrupted(..)) {
+            self.keep_tail();
+        }
         if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
             run.end(now, end);
         }
         self.publish();
+        self.bench.about = None;
         self.be_idle();
     }
 
@@ -151,6 +155,7 @@ impl Conversation<'_> {
         self.bench.dump_wire(&format!("{fault}: {reason}"));
         self.bench.end_prompt(PromptEnd::Lost, None);
         self.refuse_asides(fault, &reason.to_string());
+        self.keep_tail();
         if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
             run.end(now, RunEnd::Interrupted(fault, reason.to_string()));
             self.bench.make_safe |= !self.halted;
@@ -158,6 +163,7 @@ impl Conversation<'_> {
         let state = if self.halted { PrinterState::Halted } else { PrinterState::Connecting };
         self.bench.set_state(state, Some((fault, reason.to_string())));
         self.publish();
+        self.bench.about = None;
     }
 
     /// The job stands still, and a person has to say what became of these lines.

@@ -18,6 +18,7 @@ mod handover;
 mod happenings;
 mod holders;
 mod hotplug;
+mod hush;
 mod last_end;
 mod memory;
 mod open;
@@ -26,6 +27,7 @@ mod probe;
 mod rates;
 mod run;
 mod sys;
+mod tail;
 mod takeover;
 mod tap;
 mod task;
@@ -63,6 +65,7 @@ pub use port::PortLost;
 pub use probe::{ProbeError, probe};
 pub use run::{Cause, Run, RunEnd, RunPhase};
 pub(crate) use sys::inherit;
+pub use tail::Tail;
 pub use tap::{Tap, Watched, Watcher, WireLine};
 pub use wirelog::Speaker;
 
@@ -144,6 +147,11 @@ pub enum Order {
     },
     /// Take the port up again.
     TakeUp,
+    /// Give the last lines of the conversation.
+    TellWire {
+        /// Oldest first.
+        answer: oneshot::Sender<Vec<WireLine>>,
+    },
     /// Let go of the port and end.
     Leave,
 }
@@ -193,6 +201,8 @@ pub struct Snapshot {
     pub alarms: Vec<RaisedAlarm>,
     /// The last time that the printer's sensor has found no filament.
     pub runout: Option<Runout>,
+    /// What was on the wire when the present or last run could not go on.
+    pub tail: Option<Arc<Tail>>,
 }
 
 /// The printer's sensor has found no filament.
@@ -237,6 +247,7 @@ impl Default for Snapshot {
             readied: None,
             alarms: Vec::new(),
             runout: None,
+            tail: None,
         }
     }
 }

@@ -83,6 +83,11 @@ impl Bench {
             None => self.open_port_at(&talk.port).map_err(|error| (error.fault, error.to_string()))?,
         };
         self.memory.go_on(found.journal);
+        if let Some(ticket) =
+            talk.ticket.as_ref().filter(|_| beside.run.as_ref().is_some_and(|run| !run.is_over()))
+        {
+            self.speak_of(ticket);
+        }
         let line = talk.ticket.as_ref().map_or(0, |_| streamer.progress().position.line);
         info!(port = %talk.port.display(), line, kept_open = is_whole, "goes on where the process before stopped");
         Ok((port, known, Resumed { streamer, beside, unread: found.unread, feed }))

@@ -11,7 +11,7 @@ use super::wirelog::Speaker;
 /// Pieces that a slow watcher may be behind: seconds of the densest print. Then it misses some, and is told how many.
 const PIECES: usize = 512;
 /// Longest line that is put together, in bytes; more of a line that never ends is cut off.
-const LINE_BYTES: usize = 512;
+pub(super) const LINE_BYTES: usize = 512;
 
 /// What one write or one read carried.
 #[derive(Debug, Clone)]

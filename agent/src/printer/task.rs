@@ -16,6 +16,7 @@ use spoolway_protocol::Fault;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::prompt::PromptEnd;
 use tokio::sync::{mpsc, watch};
+use tracing::span::EnteredSpan;
 use tracing::{info, warn};
 
 use super::conversation::{self, Next};
@@ -79,6 +80,8 @@ pub(super) struct Bench {
     pub(super) ticket: Option<Ticket>,
     /// The port is let go until it is to be taken up again.
     pub(super) released: bool,
+    /// The job that every line of the log is about, while one is under way.
+    pub(super) about: Option<EnteredSpan>,
 }
 
 /// The thread's ends of its channels.
@@ -167,6 +170,7 @@ impl Bench {
             maintenance_until: Moment::ZERO,
             ticket: None,
             released: false,
+            about: None,
         }
     }
 
@@ -295,8 +299,10 @@ impl Bench {
             }
             Some(Order::MakeSafe) => self.make_safe = true,
             Some(Order::Maintain { until }) => self.maintain(until),
+            Some(Order::TellWire { answer }) => self.tell_wire(answer),
             Some(Order::Start { run, .. }) => {
                 let (fault, text) = self.why_silent();
+                self.keep_tail(run);
                 let run = Run::refused(run, self.clock.now(), fault, text);
                 self.publish.send_modify(|snapshot| snapshot.run = Some(run));
             }
@@ -332,9 +338,10 @@ impl Bench {
         service::release_port();
         let text = format!("{}: {lost}", self.opened.display());
         warn!(code = Fault::PortLost.code(), port = %self.opened.display(), %lost, "port lost");
-        let interrupted = self.publish.borrow().run.as_ref().is_some_and(|run| !run.is_over());
-        self.make_safe |= interrupted;
-        if interrupted {
+        let interrupted = self.publish.borrow().run.as_ref().filter(|run| !run.is_over()).map(|run| run.id);
+        self.make_safe |= interrupted.is_some();
+        if let Some(run) = interrupted {
+            self.keep_tail(run);
             self.dump_wire(&format!("{}: {text}", Fault::PortLost));
         }
         self.end_prompt(PromptEnd::Lost, None);
@@ -349,6 +356,7 @@ impl Bench {
             snapshot.unsafe_yet = unsafe_yet;
             snapshot.fault = Some((Fault::PortLost, text));
         });
+        self.about = None;
     }
 
     pub(super) fn set_state(&self, state: PrinterState, fault: Option<(Fault, String)>) {

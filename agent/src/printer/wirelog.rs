@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use spoolway_agent_core::Moment;
 
-use super::tap::Tap;
+use super::hush::Hush;
+use super::tap::{LINE_BYTES, Tap, WireLine};
 
 /// Pieces that are kept; a piece is what one write or one read carried, mostly one or a few lines.
 const PIECES: usize = 400;
@@ -18,11 +19,13 @@ pub enum Speaker {
     Printer,
 }
 
+type Piece = (Moment, Speaker, Vec<u8>);
+
 /// A bounded record of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct WireLog {
     tap: Tap,
-    pieces: VecDeque<(Moment, Speaker, Vec<u8>)>,
+    pieces: VecDeque<Piece>,
 }
 
 impl WireLog {
@@ -44,21 +47,60 @@ impl WireLog {
         self.pieces.push_back((at, speaker, buffer));
     }
 
-    /// Everything that is kept, a line each: seconds, direction, text.
+    /// Everything that is kept, as lines, in the order of their ends; without what people have written into the print.
+    #[must_use]
+    pub(super) fn lines(&self) -> Vec<WireLine> {
+        let (mut lines, mut halves) = (Vec::new(), [Half::default(), Half::default()]);
+        let mut hush = Hush::default();
+        for (at, speaker, bytes) in &self.pieces {
+            let half = &mut halves[usize::from(*speaker == Speaker::Printer)];
+            half.at = *at;
+            for part in bytes.split_inclusive(|&b| b == b'\n') {
+                let room = LINE_BYTES.saturating_sub(half.bytes.len());
+                let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+                half.bytes.extend(text.iter().take(room));
+                if ends {
+                    lines.extend(half.take(*speaker, &mut hush));
+                }
+            }
+        }
+        // What was under way.
+        for (half, speaker) in halves.iter_mut().zip([Speaker::Agent, Speaker::Printer]) {
+            lines.extend(half.take(speaker, &mut hush));
+        }
+        lines
+    }
+
+    /// The same as text, a line each: seconds, direction, words.
     #[must_use]
     pub(super) fn dump(&self) -> String {
         let mut text = String::new();
-        for (at, speaker, bytes) in &self.pieces {
-            let sign = if *speaker == Speaker::Agent { '>' } else { '<' };
-            for line in bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-                let seconds = at.as_micros() as f64 / 1e6;
-                text.push_str(&format!(
-                    "{seconds:10.3} {sign} {}\n",
-                    String::from_utf8_lossy(line).escape_debug()
-                ));
-            }
+        for line in self.lines() {
+            let sign = if line.speaker == Speaker::Agent { '>' } else { '<' };
+            let seconds = line.at.as_micros() as f64 / 1e6;
+            text.push_str(&format!("{seconds:10.3} {sign} {}\n", line.text));
         }
         text
+    }
+}
+
+/// The beginning of a line whose end has not come yet.
+#[derive(Debug, Default)]
+struct Half {
+    at: Moment,
+    bytes: Vec<u8>,
+}
+
+impl Half {
+    fn take(&mut self, speaker: Speaker, hush: &mut Hush) -> Option<WireLine> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim_end_matches('\r');
+        let text = match speaker {
+            Speaker::Agent => hush.sent(text),
+            Speaker::Printer => hush.said(text),
+        };
+        (!text.is_empty()).then(|| WireLine { at: self.at, speaker, text: text.escape_debug().to_string() })
     }
 }
 
@@ -76,5 +118,32 @@ mod tests {
         let dump = log.dump();
         assert!(!dump.contains("N5 G28\n") && dump.contains("> N6 G28\n"), "{dump}");
         assert_eq!(dump.matches("< ok\n").count(), 2);
+    }
+
+    #[test]
+    fn lines_are_put_together_and_say_nothing_of_people() {
+        let mut log = WireLog::default();
+        for (at, speaker, piece) in [
+            (1, Speaker::Agent, "N1 M117 Anna's vase*5\nN2 G2"),
+            (2, Speaker::Printer, "echo:Anna"),
+            (3, Speaker::Agent, "8*9\n"),
+            (4, Speaker::Printer, "'s vase\r\nok\nT:2"),
+        ] {
+            log.note(Moment::from_millis(at), speaker, piece.as_bytes());
+        }
+        let lines: Vec<_> =
+            log.lines().into_iter().map(|line| (line.at.as_millis(), line.speaker, line.text)).collect();
+        let agent = |at, text: &str| (at, Speaker::Agent, text.to_owned());
+        let printer = |at, text: &str| (at, Speaker::Printer, text.to_owned());
+        assert_eq!(
+            lines,
+            [
+                agent(1, "N1 M117 [text]*5"),
+                agent(3, "N2 G28*9"),
+                printer(4, "echo:[text]"),
+                printer(4, "ok"),
+                printer(4, "T:2"),
+            ]
+        );
     }
 }

@@ -129,13 +129,21 @@ pub(super) fn stamp(conn: &Connection, job_id: &str) -> Result<Option<String>, S
 
 /// The attempts of a job, first to last.
 pub(super) fn attempts(conn: &Connection, job_id: &str) -> Result<Vec<AttemptRow>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT job_id, attempt, started_ms, detail, outcome, line, reason, ended_ms, started_stamp, ended_stamp
-         FROM attempt WHERE job_id = ?1 ORDER BY attempt",
-    )?;
+    let mut statement =
+        conn.prepare_cached(&format!("{SELECT_ATTEMPT} WHERE job_id = ?1 ORDER BY attempt"))?;
     let rows = statement.query_map([job_id], attempt_row)?.collect::<Result<_, _>>()?;
     Ok(rows)
 }
+
+/// The attempt that has ended last; rows are in the order in which attempts began.
+pub(super) fn last_ended_attempt(conn: &Connection) -> Result<Option<AttemptRow>, StoreError> {
+    let newest = "WHERE outcome IS NOT NULL ORDER BY rowid DESC LIMIT 1";
+    let mut statement = conn.prepare_cached(&format!("{SELECT_ATTEMPT} {newest}"))?;
+    Ok(statement.query_row([], attempt_row).optional()?)
+}
+
+const SELECT_ATTEMPT: &str = "SELECT job_id, attempt, started_ms, detail, outcome, line, reason, ended_ms,
+  started_stamp, ended_stamp FROM attempt";
 
 const SELECT_JOB: &str = "SELECT job_id, rev, state, detail, printer_id, sha256, priority, position, body,
   created_ms, updated_ms FROM job";

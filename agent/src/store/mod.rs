@@ -280,6 +280,14 @@ impl Store {
         self.read(move |ledger| jobs::attempts(ledger.conn(), &job_id)).await
     }
 
+    /// The attempt that has ended last: one printer makes one attempt after the other.
+    ///
+    /// # Errors
+    /// As `events_after`.
+    pub async fn last_ended_attempt(&self) -> Result<Option<AttemptRow>, StoreError> {
+        self.read(|ledger| jobs::last_ended_attempt(ledger.conn())).await
+    }
+
     /// Every job file, the longest unchanged first.
     ///
     /// # Errors

@@ -80,6 +80,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RingLayer {
                 fields.extend(outer.fields.iter().cloned());
             }
         }
+        // What a line says itself need not be said by what is around it.
+        fields.retain(|(name, _)| own.fields.iter().all(|(said, _)| said != name));
         fields.append(&mut own.fields);
         fields.truncate(MAX_FIELDS);
         let line = Arc::new(LogLine {
@@ -112,9 +114,14 @@ mod tests {
             let _inside = span.enter();
             span.record("attempt", 2);
             tracing::warn!(line = 7, cause = "noise", "refused {}", "twice");
+            tracing::info!(job = "j1", "once");
         });
         let lines = ring.last(10, Level::Trace);
-        let [line] = lines.as_slice() else { panic!("one line, not {lines:?}") };
+        let [line, once] = lines.as_slice() else { panic!("two lines, not {lines:?}") };
+        assert_eq!(
+            once.fields,
+            [("attempt".to_owned(), "2".to_owned()), ("job".to_owned(), "j1".to_owned())]
+        );
         assert_eq!((line.level, line.text.as_str()), (Level::Warn, "refused twice"));
         let fields: Vec<_> =
             line.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

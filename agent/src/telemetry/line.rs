@@ -187,7 +187,7 @@ fn push_plain(line: &mut String, text: &str) {
 }
 
 /// At most so many bytes of a text, with a mark when something was cut away.
-pub(super) fn cut(mut text: String, most_bytes: usize) -> String {
+pub(crate) fn cut(mut text: String, most_bytes: usize) -> String {
     if text.len() > most_bytes {
         let end = (0..=most_bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(end);

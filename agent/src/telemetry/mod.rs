@@ -13,11 +13,13 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use spoolway_protocol::JobId;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use layer::RingLayer;
+pub(crate) use line::cut;
 pub use line::{Level, LogLine};
 pub use ring::{Follower, LogRing, Missed, RING_LINES};
 pub use sink::{Output, Sink};
@@ -77,6 +79,11 @@ pub fn start(log: &Log, clock: &Clock) -> Result<Telemetry, StartLogError> {
 #[must_use]
 pub fn ring() -> LogRing {
     RING.get_or_init(LogRing::default).clone()
+}
+
+/// Around whatever is done for a job: each line of the log in it says for which. It is there at every level.
+pub(crate) fn of_job(job: &JobId, attempt: u32) -> tracing::Span {
+    tracing::error_span!("job", job = %job, attempt)
 }
 
 fn output_of(format: LogFormat) -> std::io::Result<Output> {

@@ -9,6 +9,7 @@ mod edges;
 mod files;
 mod hand;
 mod over_time;
+mod post_mortem;
 mod preflight;
 mod queue;
 mod reasons;

@@ -38,7 +38,7 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) hello: watch::Receiver<HelloState>,
-    snapshot: watch::Sender<Snapshot>,
+    pub(crate) snapshot: watch::Sender<Snapshot>,
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) outbound: mpsc::Receiver<Outbound>,
     pub(crate) wishes: watch::Receiver<Wishes>,

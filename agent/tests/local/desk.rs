@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use spoolway_agent::local::Counter;
 use spoolway_agent::local::words::{MaintenanceAction, PrintWishes};
-use spoolway_agent::printer::{Tap, Watcher};
+use spoolway_agent::printer::{Speaker, Tap, Watcher, WireLine};
+use spoolway_agent::view::history::{AttemptView, HistoryView};
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
 use spoolway_agent::view::{
     BedView, ForgottenView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status,
 };
+use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Place;
 use spoolway_protocol::printer::PrinterState;
 use spoolway_protocol::{AgentId, Doubt, Fault, JobId, JobState, PromptId};
@@ -101,6 +103,33 @@ impl Counter for FakeDesk {
 
     async fn jobs(&self) -> Result<Vec<JobView>, Refusal> {
         Ok((0..self.jobs).map(|number| view(&format!("job-{number}"), JobState::Queued)).collect())
+    }
+
+    async fn history(&self, job: JobId) -> Result<HistoryView, Refusal> {
+        self.note(format!("history {job}"));
+        let attempt = |attempt| AttemptView {
+            attempt,
+            started_ms: 5,
+            ended_ms: None,
+            outcome: None,
+            line: None,
+            reason: None,
+            used: None,
+            record: false,
+        };
+        Ok(HistoryView {
+            job: view(job.as_str(), JobState::Printing),
+            owner: "local".into(),
+            steps: Vec::new(),
+            steps_left_out: 0,
+            attempts: vec![attempt(1), attempt(2)],
+        })
+    }
+
+    async fn wire(&self) -> Result<Vec<WireLine>, Refusal> {
+        let line =
+            |n| WireLine { at: Moment::from_millis(n), speaker: Speaker::Printer, text: format!("ok {n}") };
+        Ok((0..700).map(line).collect())
     }
 
     async fn rotate(&self, actor: String) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request, Spot};
 use spoolway_agent::local::{Client, Counterpart, TalkError, bind, serve};
+use spoolway_agent::post_mortem::{Record, Shelf};
 use spoolway_agent::telemetry::{Level, LogLine, LogRing};
 use spoolway_protocol::{Doubt, JobId, JobState};
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,9 @@ async fn with_server<T: Send + 'static>(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.sock");
     let door = bind(&path).unwrap();
-    let counterpart =
-        Counterpart { counter: desk, agent_id: agent_id(), public_key: Arc::new(|| "a2V5".into()), logs };
+    let shelf = Shelf::of(dir.path());
+    let public_key = Arc::new(|| "a2V5".into());
+    let counterpart = Counterpart { counter: desk, agent_id: agent_id(), public_key, logs, shelf };
     let stop = CancellationToken::new();
     let socket = path.clone();
     let talking = tokio::task::spawn_blocking(move || talk(&socket));
@@ -241,4 +243,35 @@ async fn followers_leave_room_for_an_emergency_stop() {
     })
     .await;
     assert_eq!(*asked.lock().unwrap(), ["estop"]);
+}
+
+#[tokio::test]
+async fn what_became_of_a_job_and_the_words_on_the_wire_are_told() {
+    with_server(FakeDesk::default(), LogRing::default(), move |socket| {
+        let mut client = Client::connect(socket).unwrap();
+        let id = JobId::new("j-7").unwrap();
+        assert_eq!(client.record(id.clone(), None).unwrap(), None, "there is none");
+        assert!(client.history(id.clone()).unwrap().attempts.iter().all(|attempt| !attempt.record));
+
+        // More words than one line of the socket may have.
+        let record: Record = serde_json::from_value(serde_json::json!({
+            "v": 1, "job_id": "j-7", "attempt": 2, "outcome": "failed", "line": 3, "commands_acked": 3,
+            "commands_total": 9, "layer": 0, "usage": {"printing_ms": 1, "paused_ms": 0},
+            "ended": {"w": 9, "m": 8, "b": "boot-1", "c": "none"}, "versions": {"agent": "0.1.0"},
+            "wire": {"lines": vec![serde_json::json!({"at_ms": 5, "from": "agent", "text": "x".repeat(500)}); 300]},
+        }))
+        .unwrap();
+        let shelf = Shelf::of(socket.parent().unwrap());
+        assert!(shelf.put(&record, None).unwrap().unwrap() > 2 * MAX_LINE_BYTES as u64);
+        assert_eq!(client.record(id.clone(), None).unwrap().as_ref(), Some(&record));
+        assert_eq!(client.record(id.clone(), Some(1)).unwrap(), None);
+        let records: Vec<bool> =
+            client.history(id).unwrap().attempts.iter().map(|attempt| attempt.record).collect();
+        assert_eq!(records, [false, true]);
+
+        let lines = client.wire().unwrap();
+        assert_eq!((lines.len(), lines[699].text.as_str(), lines[699].at_ms), (700, "ok 699", 699));
+        assert_eq!(client.wire().unwrap().len(), 700, "the connection is in step");
+    })
+    .await;
 }

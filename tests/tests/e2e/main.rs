@@ -5,6 +5,7 @@
 mod agent;
 mod backend_guide;
 mod begin_anew;
+mod bundle;
 mod by_hand;
 mod cable;
 mod control;
@@ -29,6 +30,7 @@ mod owner;
 mod pairing;
 mod patience;
 mod permits;
+mod post_mortem;
 mod print;
 mod push;
 mod python_backend;

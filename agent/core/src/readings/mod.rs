@@ -6,7 +6,9 @@ mod minutes;
 mod spreads;
 #[cfg(test)]
 mod tests;
+mod warmth;
 
 pub use changes::changes;
 pub use minutes::{MINUTE, Minutes, ROWS, ROWS_BYTES};
 pub use spreads::Spreads;
+pub use warmth::{Extremes, Warmth};

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::desk::clerk::Done;
 use crate::spool::{Spool, SpoolError, SpoolWriter};
+use crate::telemetry;
 
 /// Work that may wait: the machine lets twice this many bytes wait, in pieces of the smallest kind, and a few words beside them.
 const WORK: usize = {
@@ -62,7 +63,9 @@ pub(super) fn start(
 ) -> mpsc::Sender<Work> {
     let (work, todo) = mpsc::channel(WORK);
     let (spool, turn) = (spool.clone(), Arc::clone(turn));
+    let about = telemetry::of_job(&job_id, 0);
     tokio::task::spawn_blocking(move || {
+        let _about = about.entered();
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut thread = Thread { spool, sha256, job_id, todo, done };
         if let Err(error) = thread.run() {
