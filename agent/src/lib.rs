@@ -12,6 +12,7 @@ pub mod health;
 pub mod identity;
 pub mod line_journal;
 pub mod local;
+pub mod metrics;
 pub mod pairing;
 pub mod paths;
 pub mod post_mortem;

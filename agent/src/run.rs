@@ -21,6 +21,7 @@ use crate::health;
 use crate::identity::Identity;
 use crate::line_journal::LineJournal;
 use crate::local::{self, Counterpart, StateLock};
+use crate::metrics;
 use crate::pairing::Follower;
 use crate::post_mortem::Shelf;
 use crate::printer::{Before, Handover, OpenFeed, Printer, PrinterOptions, feeder};
@@ -91,6 +92,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     // The desk ends first: while it makes the printer safe people can still look, and the link still tells what it did.
     let others = CancellationToken::new();
     let shut = CancellationToken::new();
+    if let Some(address) = config.metrics.listen {
+        let (address, counter) = (metrics::bind(address), counterpart.counter.clone());
+        let serving = async move { metrics::serve(address.await, counter).await };
+        tokio::spawn(shut.clone().run_until_cancelled_owned(serving));
+    }
     let serve = tokio::spawn(local::serve(door, counterpart, shut.clone()));
     let promise = health::Promise::default();
     let make = {

@@ -247,6 +247,8 @@ faults! {
         "Look at the print; resume it if it was held and may go on.";
     AgentRestarted = "agent.restarted", "The agent restarted while this was under way.",
         "Look at the printer before you go on; what was half done is never repeated by itself.";
+    MetricsAddress = "metrics.address", "Nobody can be served figures at the address of metrics.listen.",
+        "Choose another port in metrics.listen (`sudo ss -ltnp` shows who has it), then restart the agent.";
     AgentStuck = "agent.stuck", "A part of the agent stands still.",
         "Let the service manager start it anew: `sudo systemctl restart spoolway-agent`; a print goes on.";
     Busy = "printer.busy", "A job is running on this printer.",

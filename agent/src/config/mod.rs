@@ -3,6 +3,7 @@
 mod backend;
 mod client_cert;
 mod load;
+mod metrics;
 pub(crate) mod nearest;
 mod preflight;
 mod proxy;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
 pub use client_cert::{ClientCert, ClientCertChoice};
 pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
+pub use metrics::Metrics;
 pub use preflight::{BedOrigin, Preflight};
 pub(crate) use proxy::ProxyAddress;
 pub use proxy::{Proxy, ProxyChoice, ProxyUrl, ProxyUrlError};
@@ -58,6 +60,8 @@ pub struct Config {
     pub transfer: Transfer,
     /// `[safety]`.
     pub safety: Safety,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// `[log]`.
     pub log: Log,
 }
@@ -270,6 +274,7 @@ impl Config {
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
             transfer: Transfer::default(),
             safety: Safety::default(),
+            metrics: Metrics::default(),
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },
         }
     }

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::{
     BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice,
-    client_cert, preflight, proxy, transfer,
+    client_cert, metrics, preflight, proxy, transfer,
 };
 
 /// A value as it was given.
@@ -209,6 +209,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.safety.stall_after_s.to_string(),
     },
+    metrics::LISTEN,
     Setting {
         key: "log.level",
         take: |config, given| {

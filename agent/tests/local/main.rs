@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod desk;
+mod figures;
 
 use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;

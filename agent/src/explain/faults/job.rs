@@ -177,6 +177,16 @@ rows! { Fault:
         ],
         see: "docs/recovery.md#case-by-case",
     }
+    MetricsAddress {
+        means: "Another program, or another agent of this machine, listens at that address, or it is none of this machine's.",
+        done: "It serves no figures, and does everything else.",
+        try: [
+            "See who has the port: `sudo ss -ltnp`.",
+            "Set `metrics.listen` to another port of 127.0.0.1; several agents of one machine need one each.",
+            "Put it into force: `sudo systemctl restart spoolway-agent`.",
+        ],
+        see: "docs/operate.md#figures",
+    }
     AgentStuck {
         means: "The printer's thread, the database or the link has not moved for longer than anything that it does may take: a driver or a disk hangs, or there is a fault in the agent.",
         done: "It stopped telling systemd that it is alive. Within half a minute systemd ends it and starts it again; a print goes on, as behind a crash. Where nobody watches over it this line in the log is all that happens.",
