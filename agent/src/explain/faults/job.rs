@@ -182,7 +182,7 @@ rows! { Fault:
         done: "It serves no figures, and does everything else.",
         try: [
             "See who has the port: `sudo ss -ltnp`.",
-            "Set `metrics.listen` to another port of 127.0.0.1; several agents of one machine need one each.",
+            "Set `metrics.listen` to another port; several agents of one machine need one each.",
             "Put it into force: `sudo systemctl restart spoolway-agent`.",
         ],
         see: "docs/operate.md#figures",
