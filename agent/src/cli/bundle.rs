@@ -17,7 +17,7 @@ use crate::clock::{utc, wall_ms};
 use crate::local::Client;
 use crate::local::words::{Answer, Request};
 use crate::post_mortem::{Record, Shelf};
-use crate::telemetry::{Level, RING_LINES};
+use crate::telemetry::{Level, LogLine, RING_LINES};
 use crate::view::JobView;
 use chest::Chest;
 
@@ -90,7 +90,7 @@ pub(super) fn bundle(
             of_folder(whereabouts, only.as_deref()).into_iter().try_for_each(&mut take)?;
         }
     }
-    take(("journal.jsonl".to_owned(), journal(&whereabouts.unit(), now_ms)))?;
+    take(("journal.jsonl".to_owned(), journal(&whereabouts.unit(), now_ms, flags.names)))?;
     take(("kernel.txt".to_owned(), machine::kernel()))?;
     let state = whereabouts.load(&[]).map(|loaded| loaded.config.state_dir);
     let state = state.unwrap_or_else(|_| "/".into());
@@ -148,7 +148,7 @@ fn of_agent(agent: &mut Client, jobs: &[JobView], only: Option<&str>, names: boo
     let mut parts = vec![
         ("status.json".to_owned(), text(agent.status().map(|status| json!(status)))),
         ("jobs.json".to_owned(), Ok(summary(jobs, names))),
-        ("log.jsonl".to_owned(), log(agent).map_err(|error| error.to_string())),
+        ("log.jsonl".to_owned(), log(agent, names).map_err(|error| error.to_string())),
         (
             "wire.txt".to_owned(),
             agent.wire().map(|lines| wire_text(&lines)).map_err(|error| error.to_string()),
@@ -202,13 +202,28 @@ fn summary(jobs: &[JobView], names: bool) -> String {
     format!("{shown:#}\n")
 }
 
-fn log(agent: &mut Client) -> Result<String, crate::local::TalkError> {
+/// Fields of the log that name somebody, or somebody's part: an agent that is away cannot say what its jobs are called.
+fn without_people(mut line: LogLine, names: bool) -> LogLine {
+    let is_of_people = |name: &str, value: &str| match name {
+        "file" => !value.starts_with('/'),
+        "actor" | "by" | "owner" => true,
+        _ => false,
+    };
+    for (name, value) in line.fields.iter_mut().filter(|_| !names) {
+        if is_of_people(name, value) {
+            *value = "[name]".to_owned();
+        }
+    }
+    line
+}
+
+fn log(agent: &mut Client, names: bool) -> Result<String, crate::local::TalkError> {
     let mut text = String::new();
     let request = Request::Logs { lines: RING_LINES, follow: false, level: Level::Trace };
     let mut answer = agent.ask(&request)?;
     loop {
         match answer {
-            Answer::Log { line } => text.extend([line.json().as_str(), "\n"]),
+            Answer::Log { line } => text.extend([without_people(line, names).json().as_str(), "\n"]),
             Answer::Done => return Ok(text),
             other => return Err(agent.strange(&other)),
         }
@@ -224,14 +239,14 @@ fn wire_text(lines: &[crate::view::WireLineView]) -> String {
     shown.collect()
 }
 
-fn journal(unit: &str, now_ms: u64) -> Result<String, String> {
+fn journal(unit: &str, now_ms: u64, names: bool) -> Result<String, String> {
     let since_ms = Some(now_ms.saturating_sub(JOURNAL_MS));
     let wanted = Wanted { lines: Some(JOURNAL_LINES), since_ms, follow: false };
     let said = |failure: Failure| failure.text().to_owned();
     let mut journal = Journal::ask(unit, wanted).map_err(said)?;
     let mut text = String::new();
     while let Some(line) = journal.next().map_err(said)? {
-        text.extend([line.json().as_str(), "\n"]);
+        text.extend([without_people(line, names).json().as_str(), "\n"]);
     }
     if text.is_empty() { Err(format!("it has nothing of {unit} in the last three days")) } else { Ok(text) }
 }
