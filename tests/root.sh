@@ -186,6 +186,31 @@ relay_takes_a_credential() {
     say 'the relay takes its key from systemd'
 }
 
+# The two commands of docs/install.md: a printer is found, the agent paired, and the line tried, with nobody at the machine.
+first_run() {
+    local code running
+    printer /srv/job.gcode 60
+    mkfifo "$work/nobody"
+    exec 8<>"$work/nobody"
+    # Its input stays open: one that ends is a no to the relay's end.
+    inside spoolway-agent setup --yes --printer "$device" --relay wss://localhost:8443 --ca /etc/spoolway-relay/tls/ca.pem \
+        --words unseen --test line <&8 >"$work/setup" 2>&1 &
+    running=$!
+    until_ 'a code' code_is_shown
+    code=$(sed -n 's/^ *Code  *\([^ ]*\).*/\1/p' "$work/setup")
+    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay pair approve "$code" --yes >/dev/null || fail 'the relay does not let the agent in'
+    wait "$running" || { cat "$work/setup" >&2; fail 'setup fails'; }
+    exec 8>&-
+    sed 's/^/   /' "$work/setup"
+    say "from the first command to a printer that is paired and tried: $((SECONDS - began)) s, of which the relay's own part is some"
+    grep -q 'What to do next' "$work/setup" || fail 'setup does not say what is next'
+    until_ 'a link' is_linked
+    grep -q "port = \"$device\"" "$root/etc/spoolway/agent.toml" || fail "$(cat "$root/etc/spoolway/agent.toml")"
+    exec 7>&-
+}
+code_is_shown() { grep -q '^ *Code  *[A-Z0-9]' "$work/setup"; }
+is_linked() { agent status --json | grep -q '"up": *true'; }
+
 # What the unit lets through to a device: those ports whose driver this kernel has, and nothing else. Nobody is there, so a port that may be
 # opened says so, or that there is no such device; one that may not is "not permitted".
 opens_ports() {
@@ -441,9 +466,11 @@ for suite in "${suites[@]}"; do
     fresh_root "$suite"
     boot
     listing >"$work/before"
+    began=$SECONDS
     installed
-    opens_ports
     relay_runs
+    first_run
+    opens_ports
     relay_takes_a_credential
     small_disk
     # Slow enough to be still under way behind an upgrade on a busy machine.
