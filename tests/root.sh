@@ -101,6 +101,8 @@ fresh_root() {
     root=$work/root
     rm -rf --one-file-system "$root"
     cp -a --reflink=auto "$kept" "$root"
+    # An installer writes it on a machine of its own.
+    grep -qs localhost "$root/etc/hosts" || echo '127.0.0.1 localhost' >>"$root/etc/hosts"
     install -m 755 "$programs/spoolway-demo" "$root/usr/bin/"
     install -m 644 tests/gcode/gear.gcode "$root/srv/job.gcode"
     install -m 644 "$agent_deb" "$root/srv/agent.deb"
@@ -196,7 +198,8 @@ first_run() {
     inside spoolway-agent setup --yes --printer "$device" --relay wss://localhost:8443 --ca /etc/spoolway-relay/tls/ca.pem \
         --words unseen --test line <&8 >"$work/setup" 2>&1 &
     running=$!
-    until_ 'a code' code_is_shown
+    until_ 'a code' code_is_shown_or_all_is_over
+    code_is_shown || { cat "$work/setup" >&2; fail 'setup shows no code'; }
     code=$(sed -n 's/^ *Code  *\([^ ]*\).*/\1/p' "$work/setup")
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay pair approve "$code" --yes >/dev/null || fail 'the relay does not let the agent in'
     wait "$running" || { cat "$work/setup" >&2; fail 'setup fails'; }
@@ -208,6 +211,7 @@ first_run() {
     grep -q "port = \"$device\"" "$root/etc/spoolway/agent.toml" || fail "$(cat "$root/etc/spoolway/agent.toml")"
     exec 7>&-
 }
+code_is_shown_or_all_is_over() { code_is_shown || ! kill -0 "$running" 2>/dev/null; }
 code_is_shown() { grep -q '^ *Code  *[A-Z0-9]' "$work/setup"; }
 is_linked() { agent status --json | grep -q '"up": *true'; }
 
