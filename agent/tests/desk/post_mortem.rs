@@ -24,6 +24,15 @@ fn lost() -> RunPhase {
 }
 
 impl Rig {
+    /// A job that is printed: its id, and its run.
+    async fn printing(&mut self, folder: &Path) -> (String, u64) {
+        let id = self.print(folder).await;
+        let run = self.started().await;
+        self.run(run, RunPhase::Printing);
+        self.until_job(&id, JobState::Printing).await;
+        (id, run)
+    }
+
     /// The last words on the wire, as the printer thread keeps them.
     fn keep_tail(&self, run: u64, text: &str) {
         let line = WireLine { at: Moment::from_millis(5), speaker: Speaker::Agent, text: text.to_owned() };
@@ -59,10 +68,7 @@ fn kept(folder: &Path) -> Vec<String> {
 async fn an_interruption_is_recorded_with_its_wire_and_its_heat() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path(), ANY);
-    let id = rig.print(folder.path()).await;
-    let run = rig.started().await;
-    rig.run(run, RunPhase::Printing);
-    rig.until_job(&id, JobState::Printing).await;
+    let (id, run) = rig.printing(folder.path()).await;
     rig.warm(150.0).await;
     rig.warm(209.5).await;
     rig.keep_tail(run, "N7 G28*1");
@@ -86,10 +92,7 @@ async fn an_interruption_is_recorded_with_its_wire_and_its_heat() {
 async fn words_of_another_run_are_not_taken_for_those_of_this_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path(), ANY);
-    let id = rig.print(folder.path()).await;
-    let run = rig.started().await;
-    rig.run(run, RunPhase::Printing);
-    rig.until_job(&id, JobState::Printing).await;
+    let (id, run) = rig.printing(folder.path()).await;
     rig.keep_tail(run + 1, "N7 G28*1");
     rig.run(run, lost());
     let record = rig.record(folder.path(), &id).await;
@@ -121,10 +124,7 @@ async fn what_is_done_or_cancelled_leaves_none() {
 async fn a_record_that_is_owed_is_written_by_the_next_process_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path(), ANY);
-    let id = rig.print(folder.path()).await;
-    let run = rig.started().await;
-    rig.run(run, RunPhase::Printing);
-    rig.until_job(&id, JobState::Printing).await;
+    let (id, run) = rig.printing(folder.path()).await;
     rig.keep_tail(run, "N7 G28*1");
     rig.run(run, lost());
     let first = rig.record(folder.path(), &id).await;
@@ -144,10 +144,7 @@ async fn a_record_that_is_owed_is_written_by_the_next_process_once() {
 async fn records_go_with_the_jobs_of_the_owner_before() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path(), ANY);
-    let id = rig.print(folder.path()).await;
-    let run = rig.started().await;
-    rig.run(run, RunPhase::Printing);
-    rig.until_job(&id, JobState::Printing).await;
+    let (id, run) = rig.printing(folder.path()).await;
     rig.run(run, lost());
     let mine = rig.record(folder.path(), &id).await;
     rig.offer("theirs", b"G28\n", json!([{"kind": "relay"}])).await;
