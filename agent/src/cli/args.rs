@@ -9,6 +9,7 @@ use spoolway_protocol::{Doubt, JobId};
 use super::actions::{ConfigAction, ConsoleAction, IdAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
 use super::bundle::BundleFlags;
+use super::doctor::Part;
 use super::logs::LogsFlags;
 use super::maintenance::WindowAction;
 use super::pair::PairFlags;
@@ -87,11 +88,13 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Walk the way to the relay, and name the step that fails and what mends it.
+    /// Look at this machine and walk the way to the relay, and name what fails and what mends it.
     #[command(
-        after_help = "The running agent keeps its session. Exit code 0 where no step failed.\n\nExample:\n  sudo spoolway-agent doctor\n  sudo spoolway-agent doctor --json"
+        after_help = "Nothing is changed, no port is opened, and the running agent keeps its printer and its session. Exit code 0 where no step failed, else that of the first that did.\n\nExample:\n  sudo spoolway-agent doctor\n  sudo spoolway-agent doctor relay\n  sudo spoolway-agent doctor machine --json"
     )]
     Doctor {
+        /// One part alone.
+        part: Option<Part>,
         /// As one JSON object.
         #[arg(long)]
         json: bool,

@@ -1,198 +1,104 @@
-//! `doctor`: looks at what an agent needs, step by step, and names the one that fails and its mend.
+//! `doctor`: looks at what an agent needs, step by step, and names what fails and its mend: first at this machine, then on the way to the relay.
 
+mod access;
+mod disk;
+mod machine;
+mod ports;
+mod power;
+mod printer;
+mod relay;
 mod report;
+mod service;
+mod settings;
+mod sources;
+mod trouble;
 
 use std::io::Write;
+use std::path::Path;
 
-use spoolway_protocol::Fault;
-use spoolway_protocol::envelope::ClockSource;
+use clap::ValueEnum;
+use tokio::net::UnixStream;
 
-use super::paint::span;
 use super::pair::{block_on, refuse_for_the_systems};
 use super::{Exit, Failure, Whereabouts};
-use crate::clock::{Clock, utc, wall_ms};
-use crate::config::Loaded;
-use crate::identity::Identity;
-use crate::local::{Client, TalkError};
-use crate::pairing::{Kept, KeptError, relay_of};
-use crate::uplink::{Own, RelaySettings, Stage, Walk, walk};
-use crate::view::LinkView;
-use report::{Report, Step, Verdict};
+use crate::local::Client;
+use crate::paths::SYSTEM_SOCKET;
+use crate::view::Status;
+use machine::Sources;
+use report::{Report, Step};
 
-/// A clock that is further off than this is no good for permits (`spoolway_agent_core::permit`).
-const CLOCK_OFF_MS: u64 = spoolway_agent_core::permit::GRACE_MS;
+/// What can be looked at alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// This machine: settings, service, port, printer, supply, disk.
+    Machine,
+    /// The way to the relay.
+    Relay,
+}
 
 /// What the running agent says.
-struct Agent(Result<(String, LinkView), TalkError>);
+pub(super) struct Spoken {
+    id: String,
+    status: Status,
+    /// Its process.
+    pid: Option<u32>,
+}
 
-/// Walks the way to the relay, asks the running agent for the rest, and shows both.
-pub(super) fn doctor(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = whereabouts.load(&[])?;
-    let socket = whereabouts.find_socket()?;
-    refuse_for_the_systems(&socket, &loaded)?;
-    let agent = Agent(Client::connect(&socket).and_then(|mut agent| {
-        let status = agent.status()?;
-        Ok((agent.identity()?.0.to_string(), status.link))
-    }));
-    let clock = Clock::start()
-        .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
-    // As the agent does it: this machine's clock is not behind the last login.
-    let identity_found = Identity::find(&loaded.config.state_dir);
-    if let Some(identity) = &identity_found {
-        clock.raise_floor(identity.last_hello_ctr());
+/// Looks at everything, or at one part, and shows it.
+pub(super) fn doctor(
+    whereabouts: &Whereabouts,
+    part: Option<Part>,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let loaded = whereabouts.load(&[]);
+    let socket = whereabouts.find_socket();
+    if let (Ok(loaded), Ok(socket)) = (&loaded, &socket) {
+        refuse_for_the_systems(socket, loaded)?;
     }
-    let kept = Kept::read(&loaded.config.state_dir);
-    let relay = relay_of(&loaded.config, kept.as_ref().ok().and_then(Option::as_ref));
-    let walked = match &relay {
-        Some(relay) => block_on(walk(relay, &clock, identity_found.as_ref().map(Own::of)))?,
-        None => Walk::default(),
+    let is_systems = socket.as_ref().is_ok_and(|socket| socket == Path::new(SYSTEM_SOCKET));
+    let spoken = match &socket {
+        Ok(socket) => ask(socket),
+        Err(_) => Err(Failure::new(
+            Exit::Unavailable,
+            "it is not known where it would answer",
+            None,
+            "Correct the configuration.",
+        )),
     };
-    let mut steps = vec![settings(&loaded, &kept, relay.as_ref(), &walked)];
-    steps.extend(way(relay.as_ref(), &clock, &walked));
-    steps.push(identity(relay.as_ref(), &walked, agent));
-    Report::of(relay.map(|relay| relay.url.to_string()), steps).show(json, out)
-}
-
-/// The step at which a stage of the uplink stands.
-fn step_of(stage: Stage, fault: Option<Fault>) -> &'static str {
-    match stage {
-        Stage::Settings | Stage::Store => "settings",
-        Stage::Name => "name",
-        Stage::Tcp => "tcp",
-        Stage::Proxy => "proxy",
-        Stage::Tls if fault == Some(Fault::TlsClock) => "clock",
-        Stage::Tls => "tls",
-        Stage::Request | Stage::Websocket => "websocket",
-        Stage::Login | Stage::Session => "identity",
+    let mut steps = Vec::new();
+    if part != Some(Part::Relay) {
+        let from = Sources::of_this_machine(is_systems);
+        steps.extend(machine::steps(&from, loaded.as_ref(), spoken.as_ref()));
     }
-}
-
-/// What became of a step of the walk.
-fn made(step: &'static str, walked: &Walk) -> Step {
-    if let Some(ended) = walked.ended.as_ref().filter(|ended| step_of(ended.stage, Some(ended.fault)) == step)
-    {
-        return Step::failed(step, ended.fault, ended.text.as_str());
-    }
-    match walked.passed.iter().find(|(stage, _)| step_of(*stage, None) == step) {
-        Some((_, found)) => Step::ok(step, found.as_str()),
-        None => Step::skipped(step, "not reached"),
-    }
-}
-
-fn settings(
-    loaded: &Loaded,
-    kept: &Result<Option<Kept>, KeptError>,
-    relay: Option<&RelaySettings>,
-    walked: &Walk,
-) -> Step {
-    let step = made("settings", walked);
-    if step.verdict == Verdict::Failed {
-        return step;
-    }
-    match (relay, kept) {
-        (None, Err(error)) => {
-            Step::failed("settings", Fault::RelayUnpaired, format!("the pairing cannot be read: {error}"))
+    let relay = match (part, loaded) {
+        (Some(Part::Machine), _) => {
+            steps.push(relay::own_clock()?);
+            None
         }
-        (None, Ok(_)) => Step::warning(
-            "settings",
-            "no relay is named: this agent is used on its own machine only",
-            "Pair it: `sudo spoolway-agent pair --relay wss://relay.example.org`.",
-        ),
-        (Some(relay), _) if loaded.config.relay.url.is_some() => {
-            Step::ok("settings", format!("{} (relay.url: {})", relay.url, loaded.origin("relay.url")))
+        (_, Ok(loaded)) => {
+            let (relay, way) = relay::steps(&loaded, spoken.as_ref())?;
+            steps.extend(way);
+            relay
         }
-        (Some(relay), Ok(Some(kept))) => {
-            Step::ok("settings", format!("{} (paired with {})", relay.url, kept.owner))
-        }
-        (Some(relay), _) => Step::ok("settings", relay.url.to_string()),
-    }
-}
-
-/// From the name to the websocket.
-fn way(relay: Option<&RelaySettings>, clock: &Clock, walked: &Walk) -> Vec<Step> {
-    let look = |step| match (step, relay) {
-        ("clock", _) => time(clock, walked),
-        (_, None) => Step::skipped(step, "no relay"),
-        (_, Some(_)) => made(step, walked),
-    };
-    ["name", "tcp", "proxy", "clock", "tls", "websocket"].map(look).into()
-}
-
-/// The machine's own clock, against the relay's where that is known.
-fn time(clock: &Clock, walked: &Walk) -> Step {
-    const HELP: &str = "Let the clock synchronise (`timedatectl`); a network may allow only its own time server (NTP=... in /etc/systemd/timesyncd.conf).";
-    let made = made("clock", walked);
-    if made.verdict == Verdict::Failed {
-        return made;
-    }
-    let shows = wall_ms();
-    match walked.relay_time_ms {
-        Some(relay_ms) if relay_ms.abs_diff(shows) > CLOCK_OFF_MS => {
-            let text = format!("it shows {}, and the relay's shows {}", utc(shows), utc(relay_ms));
-            Step::warning("clock", text, HELP)
-        }
-        Some(_) => Step::ok("clock", format!("it shows {}, as the relay's does", utc(shows))),
-        None if clock.stamp().c == ClockSource::Ntp => {
-            Step::ok("clock", format!("it shows {}, by the network's time", utc(shows)))
-        }
-        None => Step::warning(
-            "clock",
-            format!("it shows {}, and no time server has confirmed it", utc(shows)),
-            HELP,
-        ),
-    }
-}
-
-/// Whether the relay knows this agent: only the one that runs can tell, since another login would end its session.
-fn identity(relay: Option<&RelaySettings>, walked: &Walk, agent: Agent) -> Step {
-    let Some(relay) = relay else { return Step::skipped("identity", "no relay") };
-    let made = made("identity", walked);
-    if made.verdict == Verdict::Failed {
-        return made;
-    }
-    if walked.ended.is_some() {
-        let text = match agent.0 {
-            Err(_) => "not reached, and no agent answers here".to_owned(),
-            Ok((id, link)) if link.up => {
-                format!("not reached; {id} is still logged in, for {}", span(link.for_ms))
-            }
-            Ok(_) => made.text,
-        };
-        return Step::skipped("identity", text);
-    }
-    let (id, link) = match agent.0 {
-        Ok(said) => said,
-        Err(error) => {
-            let silent = Failure::from(error);
-            let text = format!("only a running agent can log in: {}", silent.text());
-            let code = silent.code().map(str::to_owned);
-            return Step { code, ..Step::warning("identity", text, silent.help()) };
+        (Some(Part::Relay), Err(failure)) => return Err(failure),
+        (None, Err(_)) => {
+            steps.push(Step::skipped("settings", "the configuration cannot be used"));
+            None
         }
     };
-    logged_in(relay, &id, link)
+    Report::of(relay, steps).show(json, out)
 }
 
-/// Whether the agent that runs is logged in at this relay.
-fn logged_in(relay: &RelaySettings, id: &str, link: LinkView) -> Step {
-    if link.relay.as_deref() != Some(relay.url.to_string().as_str()) {
-        let theirs = link.relay.unwrap_or_else(|| "no relay".to_owned());
-        let help =
-            "Restart it (`sudo systemctl restart spoolway-agent`), so that it reads its settings anew.";
-        return Step::warning("identity", format!("the running agent uses {theirs}"), help);
-    }
-    match (link.up, link.fault) {
-        (true, _) => Step::ok("identity", format!("{id} is logged in, for {}", span(link.for_ms))),
-        // The others are of the way, which stands by now.
-        (false, Some(fault)) if fault.code.starts_with("relay.") => Step {
-            verdict: Verdict::Failed,
-            code: Some(fault.code),
-            ..Step::warning("identity", fault.text, fault.help)
-        },
-        (false, fault) => {
-            let last =
-                fault.map_or_else(String::new, |fault| format!(" (last: {} [{}])", fault.text, fault.code));
-            let help = "It tries again by itself within minutes; a restart of the agent tries at once.";
-            Step::warning("identity", format!("{id} is not logged in yet{last}"), help)
-        }
-    }
+fn ask(socket: &Path) -> Result<Spoken, Failure> {
+    let mut agent = Client::connect(socket)?;
+    let status = agent.status()?;
+    Ok(Spoken { id: agent.identity()?.0.to_string(), status, pid: pid_at(socket) })
+}
+
+/// The process behind a socket, where it is one of those that this process can see.
+fn pid_at(socket: &Path) -> Option<u32> {
+    let peer = async { UnixStream::connect(socket).await?.peer_cred() };
+    let pid = block_on(peer).ok()?.ok()?.pid()?;
+    u32::try_from(pid).ok().filter(|pid| *pid != 0)
 }

@@ -94,7 +94,7 @@ where
         Command::Pair(flags) => pair::with_code(&whereabouts, flags, &mut out),
         Command::Enrol { file } => pair::by_token(&whereabouts, file, &mut out),
         Command::Forget { yes } => forget::forget(&whereabouts, yes, &mut out),
-        Command::Doctor { json } => doctor::doctor(&whereabouts, json, &mut out),
+        Command::Doctor { part, json } => doctor::doctor(&whereabouts, part, json, &mut out),
         Command::Explain { codes, json } => explain::explain(&codes, json, &mut out),
         Command::Status { json } => status::status(&whereabouts, json, &mut out),
         Command::Jobs { action: None, json } => jobs::jobs(&whereabouts, json, &mut out),

@@ -236,4 +236,4 @@ fn count(number: u64, noun: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

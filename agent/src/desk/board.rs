@@ -10,14 +10,14 @@ const ZONE: &str = "sys/class/thermal/thermal_zone0/temp";
 const THROTTLED: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
 
 /// The processor's temperature; the kernel gives thousandths.
-pub(super) fn temperature(root: &Path) -> Option<f64> {
+pub(crate) fn temperature(root: &Path) -> Option<f64> {
     let text = fs::read_to_string(root.join(ZONE)).ok()?;
     let celsius = text.trim().parse::<f64>().ok()? / 1_000.0;
     Some((celsius * 10.0).round() / 10.0).filter(|celsius| SENSIBLE_C.contains(celsius))
 }
 
 /// The bits of `get_throttled`; nothing on other computers.
-pub(super) fn throttled(root: &Path) -> Option<u32> {
+pub(crate) fn throttled(root: &Path) -> Option<u32> {
     let text = fs::read_to_string(root.join(THROTTLED)).ok()?;
     u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
 }

@@ -23,7 +23,7 @@ mod adopt;
 mod alarms;
 mod areas;
 mod bed;
-mod board;
+pub(crate) mod board;
 mod book;
 mod budget;
 mod by_hand;

@@ -34,7 +34,7 @@ impl Doctor {
 
     async fn run(&self, words: &[&str]) -> Output {
         let mut command = tokio::process::Command::new(AGENT);
-        command.arg("--config").arg(self.dir.path().join("agent.toml")).arg("doctor").args(words);
+        command.arg("--config").arg(self.dir.path().join("agent.toml")).args(["doctor", "relay"]).args(words);
         in_time(command.kill_on_drop(true).output()).await.unwrap()
     }
 

@@ -10,6 +10,7 @@ mod by_hand;
 mod cable;
 mod control;
 mod dialects;
+mod doctor;
 mod doubt;
 mod farm;
 mod faults;

@@ -93,7 +93,7 @@ impl Campus {
             command.envs(environment.iter().map(|(name, value)| (name, value)));
             async move { tokio::task::spawn_blocking(move || waited(command)).await.unwrap().unwrap() }
         };
-        let (told, json) = (run(&["doctor"]).await, run(&["doctor", "--json"]).await);
+        let (told, json) = (run(&["doctor", "relay"]).await, run(&["doctor", "relay", "--json"]).await);
         assert_eq!(told.status.code(), json.status.code());
         let text = String::from_utf8(told.stdout).unwrap() + &String::from_utf8(told.stderr).unwrap();
         let json = serde_json::from_slice(&json.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -8,6 +8,7 @@ use spoolway_protocol::Fault;
 use super::super::Failure;
 use super::super::fail::exit_of;
 use super::super::paint::{Paint, plain, wrap};
+use crate::view::FaultView;
 
 /// Columns that every terminal has.
 const COLUMNS: usize = 80;
@@ -60,8 +61,24 @@ impl Step {
     }
 
     pub(super) fn failed(step: &'static str, fault: Fault, text: impl Into<String>) -> Self {
-        let (code, help) = (Some(fault.code().to_owned()), Some(fault.help().to_owned()));
-        Self { verdict: Verdict::Failed, code, help, ..Self::ok(step, text) }
+        Self::of_fault(step, &FaultView::new(fault, text))
+    }
+
+    /// It failed with what the agent has said.
+    pub(super) fn of_fault(step: &'static str, fault: &FaultView) -> Self {
+        let (code, help) = (Some(fault.code.clone()), Some(fault.help.clone()));
+        Self { verdict: Verdict::Failed, code, help, ..Self::ok(step, fault.text.as_str()) }
+    }
+
+    /// It failed with what would have ended another command.
+    pub(super) fn of_failure(step: &'static str, failure: &Failure) -> Self {
+        let (code, help) = (failure.code().map(str::to_owned), Some(failure.help().to_owned()));
+        Self { verdict: Verdict::Failed, code, help, ..Self::ok(step, failure.text()) }
+    }
+
+    /// The same with a better mend than the fault's own.
+    pub(super) fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
     }
 }
 
@@ -81,11 +98,11 @@ impl Report {
             out.write_all(self.screen(Paint::of(&io::stdout())).as_bytes())?;
         }
         out.flush()?;
-        let Some(step) = self.steps.into_iter().find(|step| step.verdict == Verdict::Failed) else {
-            return Ok(());
-        };
+        let mut failed = self.steps.into_iter().filter(|step| step.verdict == Verdict::Failed);
+        let Some(step) = failed.next() else { return Ok(()) };
         let exit = exit_of(step.code.as_deref().and_then(Fault::from_code));
-        Err(Failure::new(exit, format!("the step `{}` failed", step.step), step.code, ""))
+        let others: String = failed.map(|other| format!(", and so did `{}`", other.step)).collect();
+        Err(Failure::new(exit, format!("the step `{}` failed{others}", step.step), step.code, ""))
     }
 
     fn screen(&self, paint: Paint) -> String {

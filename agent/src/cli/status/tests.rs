@@ -6,7 +6,7 @@ use super::super::jobs::tests::job;
 use super::*;
 use crate::view::{AreaView, MaintenanceView, PromptView, StorageView, WireView, WrittenView};
 
-fn full() -> Status {
+pub(in crate::cli) fn full() -> Status {
     Status {
         agent_id: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ".into(),
         version: "0.1.0".into(),
