@@ -112,11 +112,14 @@ pub(super) enum Command {
         json: bool,
     },
     /// Show printer, job and link at a glance.
-    #[command(after_help = "Example:\n  spoolway-agent status")]
+    #[command(after_help = "Example:\n  spoolway-agent status\n  spoolway-agent status --watch")]
     Status {
         /// As one JSON object.
         #[arg(long)]
         json: bool,
+        /// Once a second, until Ctrl-C; on a terminal.
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
     },
     /// List the jobs, change the order in which they are printed, or let one start in spite of what was found in its file.
     #[command(

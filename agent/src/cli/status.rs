@@ -1,5 +1,6 @@
 //! `status`: the whole agent on one screen.
 
+mod watch;
 mod words;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use super::paint::{Paint, bar, fit, plain, span, wrap};
 use super::{Failure, Whereabouts};
 use crate::explain;
 use crate::view::{BedView, FaultView, JobView, LinkView, PermitsView, PrinterView, Status};
+pub(super) use watch::watch;
 use words::{temperatures, wire_words};
 
 /// Columns that every terminal has.
