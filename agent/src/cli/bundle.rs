@@ -132,7 +132,7 @@ fn config(whereabouts: &Whereabouts) -> Part {
 /// Its report is worth as much when a step has failed.
 fn examined(whereabouts: &Whereabouts) -> Part {
     let mut text = Vec::new();
-    let ended = doctor::doctor(whereabouts, true, &mut text);
+    let ended = doctor::doctor(whereabouts, None, true, &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
     let found = match ended {
         Err(failure) if text.trim().is_empty() => Err(failure.text().to_owned()),

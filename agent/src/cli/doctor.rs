@@ -57,6 +57,7 @@ pub(super) fn doctor(
         refuse_for_the_systems(socket, loaded)?;
     }
     let is_systems = socket.as_ref().is_ok_and(|socket| socket == Path::new(SYSTEM_SOCKET));
+    let unit = (is_systems || whereabouts.instance.is_some()).then(|| whereabouts.unit());
     let spoken = match &socket {
         Ok(socket) => ask(socket),
         Err(_) => Err(Failure::new(
@@ -68,7 +69,7 @@ pub(super) fn doctor(
     };
     let mut steps = Vec::new();
     if part != Some(Part::Relay) {
-        let from = Sources::of_this_machine(is_systems);
+        let from = Sources::of_this_machine(unit);
         steps.extend(machine::steps(&from, loaded.as_ref(), spoken.as_ref()));
     }
     let relay = match (part, loaded) {

@@ -13,13 +13,13 @@ use service::Unit;
 pub(super) struct Sources {
     root: PathBuf,
     systemctl: PathBuf,
-    /// Whether the agent that is meant is the system's, which a unit starts.
-    is_systems: bool,
+    /// The unit that starts the agent that is meant; none where it is not the system's.
+    unit: Option<String>,
 }
 
 impl Sources {
-    pub(super) fn of_this_machine(is_systems: bool) -> Self {
-        Self { root: "/".into(), systemctl: "systemctl".into(), is_systems }
+    pub(super) fn of_this_machine(unit: Option<String>) -> Self {
+        Self { root: "/".into(), systemctl: "systemctl".into(), unit }
     }
 }
 
@@ -35,9 +35,9 @@ pub(super) fn steps(
     if let Ok(loaded) = loaded {
         steps.push(profile(loaded));
     }
-    steps.push(match from.is_systems {
-        true => service::service(unit.as_ref(), said.is_some()),
-        false => Step::skipped("service", "another agent is meant than the system's"),
+    steps.push(match &from.unit {
+        Some(name) => service::service(unit.as_ref(), name, said.is_some()),
+        None => Step::skipped("service", "another agent is meant than the system's"),
     });
     steps.push(version(from, said, unit.as_ref()));
     if let Ok(loaded) = loaded {
@@ -61,8 +61,8 @@ fn late(step: &'static str) -> Step {
 }
 
 fn unit(from: &Sources) -> Option<Unit> {
-    let (root, systemctl) = (from.root.clone(), from.systemctl.clone());
-    from.is_systems.then(|| within(move || service::look(&root, &systemctl)))??
+    let (root, systemctl, name) = (from.root.clone(), from.systemctl.clone(), from.unit.clone()?);
+    within(move || service::look(&root, &systemctl, &name))?
 }
 
 fn profile(loaded: &Loaded) -> Step {
@@ -75,7 +75,8 @@ fn version(from: &Sources, said: Option<&Spoken>, unit: Option<&Unit>) -> Step {
     let root = from.root.clone();
     let (running, pid) = (said.map(|said| said.status.version.clone()), pid(said, unit));
     let found = within(move || service::versions(&root, running, pid));
-    found.map_or_else(|| late("version"), |versions| service::version(&versions))
+    let name = from.unit.as_deref().unwrap_or(service::UNIT);
+    found.map_or_else(|| late("version"), |versions| service::version(&versions, name))
 }
 
 /// The agent's process.
@@ -184,7 +185,11 @@ mod tests {
 
     fn look(tree: &Tree, loaded: Result<&Loaded, &Failure>, spoken: Result<&Spoken, &Failure>) -> Vec<Step> {
         // It says back what it is asked, which is no state of a unit.
-        let from = Sources { root: tree.root().to_owned(), systemctl: "/bin/echo".into(), is_systems: true };
+        let from = Sources {
+            root: tree.root().to_owned(),
+            systemctl: "/bin/echo".into(),
+            unit: Some(service::UNIT.into()),
+        };
         steps(&from, loaded, spoken)
     }
 

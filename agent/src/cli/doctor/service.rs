@@ -8,14 +8,26 @@ use spoolway_protocol::Fault;
 use super::report::Step;
 use super::sources::text;
 
-const UNIT: &str = "spoolway-agent.service";
+/// The unit of the only agent of a machine.
+pub(super) const UNIT: &str = "spoolway-agent.service";
 /// What is asked of systemd.
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result,MainPID";
 /// Is there where systemd runs (sd_booted(3)).
 const BOOTED: &str = "run/systemd/system";
-const LOG: &str =
-    "Read why: `journalctl -u spoolway-agent -n 50`, then `sudo systemctl start spoolway-agent`.";
-const RESTART: &str = "Start it anew: `sudo systemctl restart spoolway-agent`; a print goes on.";
+
+/// As it is typed.
+fn short(name: &str) -> &str {
+    name.trim_end_matches(".service")
+}
+
+fn read_log(name: &str) -> String {
+    let name = short(name);
+    format!("Read why: `journalctl -u {name} -n 50`, then `sudo systemctl start {name}`.")
+}
+
+fn restart(name: &str) -> String {
+    format!("Start it anew: `sudo systemctl restart {}`; a print goes on.", short(name))
+}
 
 /// What systemd says of the unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,9 +43,9 @@ pub(super) struct Unit {
 }
 
 /// Asks systemd; `None` where it does not run or does not answer.
-pub(super) fn look(root: &Path, systemctl: &Path) -> Option<Unit> {
+pub(super) fn look(root: &Path, systemctl: &Path, name: &str) -> Option<Unit> {
     root.join(BOOTED).exists().then_some(())?;
-    let output = Command::new(systemctl).args(["show", PROPERTIES, UNIT]).output().ok()?;
+    let output = Command::new(systemctl).args(["show", PROPERTIES, name]).output().ok()?;
     output.status.success().then(|| read(&String::from_utf8_lossy(&output.stdout)))
 }
 
@@ -55,18 +67,18 @@ fn read(said: &str) -> Unit {
 }
 
 /// How the unit does. `answers`: an agent does, whoever has started it.
-pub(super) fn service(unit: Option<&Unit>, answers: bool) -> Step {
+pub(super) fn service(unit: Option<&Unit>, name: &str, answers: bool) -> Step {
     let Some(unit) = unit else { return Step::skipped("service", "systemd does not say anything of it") };
     if unit.load != "loaded" {
         let text = format!("systemd has no unit of it that it can use ({})", unit.load);
         return Step::skipped("service", text);
     }
     match (unit.active.as_str(), unit.sub.as_str()) {
-        ("active", _) => active(unit),
+        ("active", _) => active(unit, short(name)),
         (_, "auto-restart") => {
             let text =
                 format!("it ends again and again ({}); started anew {} times", unit.result, unit.restarts);
-            Step::failed("service", Fault::AgentUnmanaged, text).with_help(LOG)
+            Step::failed("service", Fault::AgentUnmanaged, text).with_help(read_log(name))
         }
         ("activating" | "reloading", _) => {
             Step::warning("service", "it is being started", "Ask again in a moment.")
@@ -74,24 +86,24 @@ pub(super) fn service(unit: Option<&Unit>, answers: bool) -> Step {
         _ if answers => Step::skipped("service", "the agent that answers was not started by systemd"),
         ("failed", _) => {
             let text = format!("it has failed ({}), and nothing starts it again", unit.result);
-            Step::failed("service", Fault::AgentUnmanaged, text).with_help(LOG)
+            Step::failed("service", Fault::AgentUnmanaged, text).with_help(read_log(name))
         }
         (state, _) => {
-            let help = "Start it: `sudo systemctl enable --now spoolway-agent`.";
+            let help = format!("Start it: `sudo systemctl enable --now {}`.", short(name));
             Step::failed("service", Fault::AgentUnmanaged, format!("it does not run ({state})"))
                 .with_help(help)
         }
     }
 }
 
-fn active(unit: &Unit) -> Step {
+fn active(unit: &Unit, name: &str) -> Step {
     if unit.restarts > 0 {
         let text = format!("it runs, and had to be started anew {} times", unit.restarts);
-        let help = "Read why it has ended: `journalctl -u spoolway-agent -p warning`.";
+        let help = format!("Read why it has ended: `journalctl -u {name} -p warning`.");
         return Step::warning("service", text, help);
     }
     if unit.file == "disabled" {
-        let help = "Have it started with the machine: `sudo systemctl enable spoolway-agent`.";
+        let help = format!("Have it started with the machine: `sudo systemctl enable {name}`.");
         return Step::warning("service", "it runs, and will not after the next start of this machine", help);
     }
     Step::ok("service", "it runs, and has never ended by itself")
@@ -134,19 +146,19 @@ fn is_deleted(exe: &PathBuf) -> bool {
 }
 
 /// Whether what runs is what is installed.
-pub(super) fn version(versions: &Versions) -> Step {
+pub(super) fn version(versions: &Versions, name: &str) -> Step {
     let Versions { running, here, is_replaced, system } = versions;
     let system = system.iter().map(|part| format!(", {part}")).collect::<String>();
     match running {
         Some(running) if running != here => {
             let text = format!("the agent that runs is {running}, and the program here is {here}{system}");
-            Step::warning("version", text, RESTART)
+            Step::warning("version", text, restart(name))
         }
         Some(running) if *is_replaced == Some(true) => {
             let text = format!(
                 "the agent that runs ({running}) has been replaced on the disk since it was started{system}"
             );
-            Step::warning("version", text, RESTART)
+            Step::warning("version", text, restart(name))
         }
         _ => Step::ok("version", format!("{here}{system}")),
     }
@@ -180,7 +192,7 @@ mod tests {
             (unit("inactive", "dead", ""), true, Verdict::Skipped, "not started by systemd"),
             (read("LoadState=not-found\n"), true, Verdict::Skipped, "not-found"),
         ] {
-            let step = service(Some(&unit), answers);
+            let step = service(Some(&unit), "spoolway-agent@left.service", answers);
             assert_eq!(step.verdict, verdict, "{step:?}");
             assert!(step.text.contains(part), "{step:?}");
             let is_failed = verdict == Verdict::Failed;
@@ -191,18 +203,18 @@ mod tests {
                 "{step:?}"
             );
         }
-        assert_eq!(service(None, true).verdict, Verdict::Skipped);
+        assert_eq!(service(None, UNIT, true).verdict, Verdict::Skipped);
     }
 
     #[test]
     fn systemd_is_asked_only_where_it_runs() {
         let tree = Tree::new();
         let echo = Path::new("/bin/echo");
-        assert_eq!(look(tree.root(), echo), None);
+        assert_eq!(look(tree.root(), echo, UNIT), None);
         tree.file("run/systemd/system/x", "");
-        assert!(look(tree.root(), echo).is_some_and(|unit| unit.pid.is_none()));
-        assert_eq!(look(tree.root(), Path::new("/bin/false")), None);
-        assert_eq!(look(tree.root(), Path::new("/no/such/program")), None);
+        assert!(look(tree.root(), echo, UNIT).is_some_and(|unit| unit.pid.is_none()));
+        assert_eq!(look(tree.root(), Path::new("/bin/false"), UNIT), None);
+        assert_eq!(look(tree.root(), Path::new("/no/such/program"), UNIT), None);
         assert_eq!(read("MainPID=700\n").pid, Some(700));
         assert_eq!(read("MainPID=0\n").pid, None);
     }
@@ -222,7 +234,7 @@ mod tests {
             (Some("0.0.1".to_owned()), Some(700), Verdict::Warning, "runs is 0.0.1"),
             (None, None, Verdict::Ok, env!("CARGO_PKG_VERSION")),
         ] {
-            let step = version(&versions(tree.root(), running, pid));
+            let step = version(&versions(tree.root(), running, pid), UNIT);
             assert_eq!(step.verdict, verdict, "{step:?}");
             assert!(step.text.contains(part), "{step:?}");
             assert_eq!(step.help.is_some(), verdict == Verdict::Warning, "{step:?}");
