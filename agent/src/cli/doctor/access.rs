@@ -150,7 +150,7 @@ pub(super) fn allowed(access: &Access) -> Step {
 /// Who has it open.
 pub(super) fn holder(access: &Access) -> Step {
     let is_agent = |holder: &&Holder| Some(holder.pid) == access.agent;
-    let (own, others): (Vec<_>, Vec<_>) = access.holders.iter().partition(|holder| is_agent(&holder));
+    let (own, others): (Vec<_>, Vec<_>) = access.holders.iter().partition(is_agent);
     if let [first, ..] = others.as_slice() {
         let names: Vec<_> =
             others.iter().map(|holder| format!("{} (process {})", holder.name, holder.pid)).collect();

@@ -1,6 +1,6 @@
 //! The agent's process: who looks after it, and whether it is the program that lies on the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use spoolway_protocol::Fault;
@@ -141,7 +141,7 @@ pub(super) fn versions(root: &Path, running: Option<String>, pid: Option<u32>) -
 }
 
 /// How the kernel marks a file that was taken away under a process (proc_pid_exe(5)).
-fn is_deleted(exe: &PathBuf) -> bool {
+fn is_deleted(exe: &Path) -> bool {
     exe.to_string_lossy().ends_with(" (deleted)")
 }
 
