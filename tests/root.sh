@@ -3,7 +3,8 @@
 # pseudo-terminal prints, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
 # comes while the configuration has been changed. The simulated printer's own account has to be that of an undisturbed print. Then a print is
 # stopped for good, a second agent prints at a second printer, and the packages are removed and purged: nothing may be left. lintian
-# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets takes a job, under qemu.
+# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets takes a job, under qemu. And the pages that people follow are
+# followed word by word, in a Debian of their own.
 # Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
 #
 #   tests/root.sh [SUITE...]        bookworm, trixie; bookworm when none is named
@@ -23,6 +24,7 @@ if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc qemu-aarch64-stat
     apt-get update -q && apt-get install -y -q --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 fi
 . tests/systemd/parts.sh
+. tests/systemd/docs.sh
 
 cache=${SPOOLWAY_CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/spoolway-ci}
 arch=$(dpkg --print-architecture)
@@ -494,5 +496,6 @@ for suite in "${suites[@]}"; do
     purged
     configured_before_it_is_installed
     shut_down
+    follow_the_pages "$suite"
 done
 say 'passed: installed, killed, hung, upgraded in the middle of a print, stopped, removed, purged'

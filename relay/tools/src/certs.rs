@@ -87,7 +87,27 @@ pub fn init(dir: &Path, hosts: &[String]) -> Result<CertificateFiles, InitCertsE
     Ok(files)
 }
 
-/// Root makes the key for a relay that runs as somebody else: the folder's group may read it.
+/// Begins a configuration with the names that a new certificate is for, unless there is one: a person's file is left alone. Says whether it
+/// was begun.
+///
+/// # Errors
+/// The file or its folder cannot be written.
+pub fn begin_config(file: &Path, hosts: &[String]) -> Result<bool, InitCertsError> {
+    let dir = file.parent().unwrap_or(Path::new("."));
+    let write_dir = |source| InitCertsError::Write { file: dir.to_owned(), source };
+    if file.exists() {
+        return Ok(false);
+    }
+    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(write_dir)?;
+    write_new(file, &format!("[relay]\nhosts = {hosts:?}\n"), 0o640)?;
+    let folder = dir.metadata().map_err(write_dir)?;
+    if rustix::process::geteuid().is_root() && folder.gid() != 0 {
+        share(file, folder.gid())?;
+    }
+    Ok(true)
+}
+
+/// Root makes a file for a relay that runs as somebody else: the folder's group may read it.
 fn share(file: &Path, group: u32) -> Result<(), InitCertsError> {
     let write = |source| InitCertsError::Write { file: file.to_owned(), source };
     std::os::unix::fs::chown(file, None, Some(group)).map_err(write)?;

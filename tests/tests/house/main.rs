@@ -7,6 +7,7 @@ mod examples;
 mod explain;
 mod kinds;
 mod packages;
+mod pages;
 mod prose;
 mod refusals;
 mod rooms;

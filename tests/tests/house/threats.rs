@@ -14,7 +14,7 @@ pub(crate) fn quoted(page: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a test of this name stands in this file.
-fn is_test(file: &str, function: &str) -> bool {
+pub(crate) fn is_test(file: &str, function: &str) -> bool {
     let source = read(&format!("{file}.rs"));
     let head = format!("fn {function}(");
     source.match_indices(&head).any(|(at, _)| {

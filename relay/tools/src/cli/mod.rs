@@ -209,8 +209,16 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         let config_file = settings.config.unwrap_or_else(|| directories.config_file());
         init_certs(&dir.unwrap_or_else(|| directories.tls()), &host)?;
         if host.iter().any(|name| !known.contains(name)) {
-            println!("\nAgents may dial {known:?}; for all these names put into {}:", config_file.display());
-            println!("[relay]\nhosts = {host:?}");
+            let begun = crate::certs::begin_config(&config_file, &host);
+            if begun? {
+                println!("settings    {}   (these names are what agents may dial)", config_file.display());
+            } else {
+                println!(
+                    "\nAgents may dial {known:?}; for all these names put into {}:",
+                    config_file.display()
+                );
+                println!("[relay]\nhosts = {host:?}");
+            }
         }
         return Ok(());
     }

@@ -38,11 +38,12 @@ fn exit_codes_say_what_went_wrong() {
     let names = ["certs", "init", "--host", "relay.example", "192.0.2.1"];
     let said = relay(folder).args(names).output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
-    // It would refuse them all.
-    assert!(
-        said.contains("relay.toml") && said.ends_with("hosts = [\"relay.example\", \"192.0.2.1\"]\n"),
-        "{said}"
-    );
+    // It would refuse them all without.
+    assert!(said.ends_with("(these names are what agents may dial)\n"), "{said}");
+    let begun = std::fs::read_to_string(folder.join("relay.toml")).unwrap();
+    assert_eq!(begun, "[relay]\nhosts = [\"relay.example\", \"192.0.2.1\"]\n");
+    let (code, error) = code_of(folder, &["config", "check"]);
+    assert_eq!(code, 0, "{error}");
     let (code, error) = code_of(folder, &["certs", "init"]);
     assert!(code == 1 && error.contains("exists already"), "{code} {error}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,6 +53,17 @@ fn exit_codes_say_what_went_wrong() {
     std::fs::write(folder.join("relay.toml"), "[session]\nhb_ms = \"soon\"\n").unwrap();
     let (code, error) = code_of(folder, &["agent", "list"]);
     assert!(code == 78 && error.contains("relay.toml") && error.contains("soon"), "{code} {error}");
+}
+
+#[test]
+fn a_configuration_that_somebody_has_written_is_not_touched_by_new_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("relay.toml");
+    std::fs::write(&file, "# ours\n").unwrap();
+    let said = relay(dir.path()).args(["certs", "init", "--host", "relay.example"]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("relay.toml") && said.ends_with("hosts = [\"relay.example\"]\n"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "# ours\n");
 }
 
 #[test]
