@@ -21,7 +21,7 @@ import difflib, fcntl, os, pty, re, select, signal, struct, sys, termios, thread
 
 HANG_S = 120
 COLUMNS = 80
-ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[78]|\r')
+ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[78]')
 QUESTION = re.compile(r'\? (?:\[[^\]\n]*\] )?$')
 ANSWER = re.compile(r'^(.*\? (?:\[[^\]\n]*\] )?)(\S+)$')
 CODE = re.compile(r'\b[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\b')
@@ -88,7 +88,7 @@ class Terminal:
     """A command at a terminal of its own."""
 
     def __init__(self, init, command):
-        self.said, self.looked, self.code = '', 0, None
+        self.raw, self.said, self.looked, self.code = b'', '', 0, None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -107,7 +107,8 @@ class Terminal:
             if not piece:
                 self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
                 return False
-            self.said += ESCAPES.sub('', piece.decode(errors='replace'))
+            self.raw += piece
+            self.said = ESCAPES.sub('', self.raw.decode(errors='replace')).replace('\r\n', '\n')
         return True
 
     def asks(self):
@@ -200,7 +201,7 @@ class Block:
         if expected is not None and not self.of('stays') and not self.is_as(expected, said):
             diff = difflib.unified_diff(expected, said.splitlines(), 'the page', 'the program', lineterm='', n=99)
             sys.exit(f'FAILED: {self.where}: `{command}` says something else (ended with {terminal.code}):\n' + '\n'.join(diff))
-        if re.match('(sudo )?spoolway-agent ', command) and (wide := [line for line in said.splitlines() if len(line) > COLUMNS]):
+        if re.match('(sudo )?spoolway-agent ', command) and (wide := [line for line in re.split('[\r\n]', said) if len(line) > COLUMNS]):
             sys.exit(f'FAILED: {self.where}: wider than {COLUMNS} columns:\n' + '\n'.join(wide))
 
     def is_as(self, expected, said):

@@ -18,7 +18,7 @@ init=
 
 # Takes down what `boot` has made.
 shut_down() {
-    exec 7>&- 2>/dev/null || true
+    { exec 7>&-; } 2>/dev/null || true
     [ -z "$init" ] || inside systemctl exit >/dev/null 2>&1 || kill -RTMIN+3 "$init" 2>/dev/null || true
     for _ in $(seq 100); do
         [ -n "$init" ] && [ -d "/proc/$init" ] || break
