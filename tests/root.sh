@@ -3,7 +3,7 @@
 # pseudo-terminal prints, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
 # comes while the configuration has been changed. The simulated printer's own account has to be that of an undisturbed print. Then a print is
 # stopped for good, a second agent prints at a second printer, and the packages are removed and purged: nothing may be left. lintian
-# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets takes a job, under qemu. And the pages that people follow are
+# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu. And the pages that people follow are
 # followed word by word, in a Debian of their own.
 # Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
 #
@@ -19,14 +19,14 @@ if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb nft 2>/de
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev nftables
 fi
-if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc qemu-aarch64-static 2>/dev/null; then
+if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q && apt-get install -y -q --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+    apt-get update -q && apt-get install -y -q --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 fi
-. tests/systemd/parts.sh
-. tests/systemd/docs.sh
-
 cache=${SPOOLWAY_CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/spoolway-ci}
+. tests/systemd/parts.sh
+. tests/systemd/arm64.sh
+. tests/systemd/docs.sh
 arch=$(dpkg --print-architecture)
 suites=("$@")
 [ "${#suites[@]}" -gt 0 ] || suites=(bookworm)
@@ -432,29 +432,6 @@ configured_before_it_is_installed() {
     ! inside test -e /etc/spoolway || fail 'a purge leaves /etc/spoolway'
 }
 
-# In a shell of its own, because the agent is here and not in a root. It takes a file: database, spool, digest and packing are those of a
-# Pi. It prints nothing: qemu 7.2 knows no TCGETS2 (ioctl_tty(2)), with which a port is set up.
-runs_on_arm64() (
-    qemu=(env CONFIGURATION_DIRECTORY="$work/arm64/etc" STATE_DIRECTORY="$work/arm64/state" RUNTIME_DIRECTORY="$work/arm64/run"
-        qemu-aarch64-static -L /usr/aarch64-linux-gnu "$work/arm64/usr/bin/spoolway-agent")
-    agent() { "${qemu[@]}" "$@"; }
-    log() { tail -n 40 "$work/arm64.log" >&2; }
-    answers() { agent status >/dev/null 2>&1; }
-    is_queued() { agent jobs --json | grep -q '"state": *"queued"'; }
-    dpkg-deb -x "$1" "$work/arm64"
-    mkdir -p "$work/arm64/etc" "$work/arm64/state" "$work/arm64/run"
-    "${qemu[@]}" run --port /dev/spoolway-none >"$work/arm64.log" 2>&1 &
-    running=$!
-    trap 'kill "$running" 2>/dev/null || true' EXIT
-    until_ 'an agent that answers, under qemu' answers
-    agent print "$PWD/tests/gcode/gear.gcode" >/dev/null
-    until_ 'a job that waits for its printer, under qemu' is_queued
-    agent check "$PWD/tests/gcode/gear.gcode" --profile marlin >/dev/null || { log; fail 'the file is judged otherwise under qemu'; }
-    kill "$running"
-    wait "$running" || { log; fail 'the agent does not end well under qemu'; }
-    say "arm64: $(stat -c %s "$work/arm64/usr/bin/spoolway-agent") bytes; takes a job and ends well under qemu"
-)
-
 agent_deb=$(package_of spoolway-agent)
 relay_deb=$(package_of spoolway-relay)
 # Only errors end it; the rest is shown.
@@ -465,7 +442,7 @@ refuses_an_armv6
 arm64_deb=$(find "$debs" -name 'spoolway-agent_*_arm64.deb')
 if [ -n "$arm64_deb" ]; then
     lintian --fail-on error "$arm64_deb" || fail 'lintian finds errors in what a Pi gets'
-    runs_on_arm64 "$arm64_deb"
+    prints_on_arm64 "$arm64_deb"
 else
     [ -n "${SPOOLWAY_DEBS:-}" ] || fail 'no package for arm64 was made'
     say "NOTE: $debs has no package for arm64"
