@@ -327,11 +327,10 @@ instance() {
     agent() { inside spoolway-agent --instance left "$@"; }
     mkdir -p "$root/etc/systemd/system/spoolway-agent@.service.d"
     cp "$root/etc/systemd/system/spoolway-agent.service.d/pts.conf" "$root/etc/systemd/system/spoolway-agent@.service.d/"
-    mkdir -p "$root/etc/spoolway@left"
     printer /srv/job.gcode 60
-    printf '[printer]\nport = "%s"\nbaud = 1000000\n' "$device" >"$root/etc/spoolway@left/agent.toml"
     inside systemctl daemon-reload
-    inside systemctl enable --now "$unit" || { inside journalctl -u "$unit" --no-pager >&2; fail 'a second agent does not start'; }
+    agent setup --yes --printer "$device" </dev/null || { inside journalctl -u "$unit" --no-pager >&2; fail 'a second agent is not set up'; }
+    is enabled "$unit" enabled
     until_ 'a second printer that is ready' is_idle
     agent print /srv/job.gcode >/dev/null
     until_ 'the end of its print' is_over

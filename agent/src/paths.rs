@@ -38,6 +38,14 @@ pub fn unit(instance: Option<&Instance>) -> String {
     )
 }
 
+impl Instance {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The three folders of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {

@@ -124,4 +124,15 @@ pub(super) enum ConfigAction {
     /// Look for mistakes, in the profiles too.
     #[command(after_help = "Example:\n  sudo spoolway-agent config check")]
     Check,
+    /// Set keys in the configuration file; everything else in it stays byte for byte.
+    ///
+    /// Nothing is written unless all of it holds together.
+    #[command(
+        after_help = "Example:\n  sudo spoolway-agent config set printer.baud=250000 bed.confirm=required"
+    )]
+    Set {
+        /// A key of `config show` and its value.
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        settings: Vec<String>,
+    },
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wrap};
-use crate::config::LoadConfigError;
+use crate::config::{KeepError, LoadConfigError};
 use crate::explain;
 use crate::explain::program::{ALREADY_RUNNING, UNREACHABLE};
 use crate::identity::OpenIdentityError;
@@ -143,6 +143,20 @@ impl From<LoadConfigError> for Failure {
             failure.help = "Name a file that exists and that this user may read.".to_owned();
         }
         failure
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        let help = match &error {
+            KeepError::Changed(_) => "Look at what it says now, and say it again.",
+            KeepError::Held(_) => "Go on with the other command, or end it first.",
+            KeepError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "Say it as root (`sudo spoolway-agent ...`)."
+            }
+            KeepError::Io { .. } => "Look at the disk and at who may write there.",
+        };
+        Self::new(Exit::Runtime, error.to_string(), None, help)
     }
 }
 

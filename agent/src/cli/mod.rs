@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Flag, Loaded, Origin, load};
+use crate::config::{Config, Flag, KeepError, Loaded, Origin, keep, load, load_text, make_folder};
 use crate::local::words::Request;
 use crate::local::{Client, PrintWishes};
 use crate::paths::{Instance, Paths, SYSTEM_CONFIG, SYSTEM_SOCKET, unit};
@@ -155,6 +155,9 @@ where
         }
         Command::Config { action: ConfigAction::Show } => settings::show(&whereabouts, &mut out),
         Command::Config { action: ConfigAction::Check } => settings::check(&whereabouts, &mut out),
+        Command::Config { action: ConfigAction::Set { settings } } => {
+            settings::set(&whereabouts, &settings, &mut out)
+        }
     }
 }
 
@@ -168,15 +171,42 @@ struct Whereabouts {
 impl Whereabouts {
     /// The configuration as this command sees it.
     fn load(&self, flags: &[Flag]) -> Result<Loaded, Failure> {
-        let paths = match &self.instance {
-            Some(instance) => Paths::of_instance(instance),
-            None => Paths::of_this_process().ok_or_else(Failure::homeless)?,
-        };
+        let paths = self.paths()?;
         let mut flags = flags.to_vec();
         if let Some(socket) = &self.socket {
             flags.push(Flag { key: "socket".to_owned(), value: absolute(socket)? });
         }
         Ok(load(&paths, self.file.as_deref(), std::env::vars_os(), &flags)?)
+    }
+
+    /// The file that the configuration is read from, whether it is there or not.
+    fn config_file(&self) -> Result<PathBuf, Failure> {
+        Ok(match &self.file {
+            Some(file) => file.clone(),
+            None => self.paths()?.config_file(),
+        })
+    }
+
+    /// Puts a new text in the place of the configuration file. The folder of one of several agents is made as that of the first one is.
+    fn keep_config(&self, file: &Path, before: Option<&str>, text: &str) -> Result<(), KeepError> {
+        if self.instance.is_some()
+            && let (Some(folder), Some(model)) = (file.parent(), Path::new(SYSTEM_CONFIG).parent())
+        {
+            make_folder(folder, model)?;
+        }
+        keep(file, before, text)
+    }
+
+    /// What holds when the configuration file says this.
+    fn load_text(&self, file: &Path, text: &str) -> Result<Loaded, Failure> {
+        Ok(load_text(&self.paths()?, Some((file, text)), std::env::vars_os(), &[])?)
+    }
+
+    fn paths(&self) -> Result<Paths, Failure> {
+        match &self.instance {
+            Some(instance) => Ok(Paths::of_instance(instance)),
+            None => Paths::of_this_process().ok_or_else(Failure::homeless),
+        }
     }
 
     /// The unit as which the agent runs, if it runs as one.

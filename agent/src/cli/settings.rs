@@ -1,4 +1,6 @@
-//! `config`: what holds and who said so, and whether everything it names is there.
+//! `config`: what holds and who said so, whether everything it names is there, and single keys set.
+
+mod set;
 
 use std::io::Write;
 
@@ -7,6 +9,7 @@ use spoolway_protocol::Fault;
 
 use super::{Failure, Whereabouts};
 use crate::config::{Loaded, ProfileChoice, render};
+pub(super) use set::set;
 
 /// Shows the configuration as a file that could be used.
 pub(super) fn show(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
@@ -17,16 +20,22 @@ pub(super) fn show(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<()
 /// Checks the configuration and what it names. The printer's port may be missing: printers are switched off at night.
 pub(super) fn check(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
     let loaded = whereabouts.load(&[])?;
-    check_profiles(&loaded)?;
+    check_named(&loaded)?;
+    match &loaded.file {
+        Some(file) => writeln!(out, "{}: the configuration is fine.", file.display())?,
+        None => writeln!(out, "There is no configuration file; the defaults are fine.")?,
+    }
+    Ok(())
+}
+
+/// Whether profiles and files that it names are there.
+fn check_named(loaded: &Loaded) -> Result<(), Failure> {
+    check_profiles(loaded)?;
     if let Some(file) = &loaded.config.relay.ca_file {
         std::fs::File::open(file).map_err(|error| {
             let origin = loaded.origin("relay.ca_file");
             Failure::of(Fault::ConfigBroken, format!("{origin}: relay.ca_file = {}: {error}", file.display()))
         })?;
-    }
-    match &loaded.file {
-        Some(file) => writeln!(out, "{}: the configuration is fine.", file.display())?,
-        None => writeln!(out, "There is no configuration file; the defaults are fine.")?,
     }
     Ok(())
 }

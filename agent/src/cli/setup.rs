@@ -6,15 +6,15 @@ mod flags;
 mod unit;
 mod words;
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::{FlockOperation, flock};
 use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wrap};
 use super::{Exit, Failure, Whereabouts};
+use crate::config::lock;
+use crate::paths::Instance;
 use crate::setup::{Do, Ending, Heard, Output, Question, Ready, Setup, Summary, Typed, next_steps};
 pub(super) use flags::SetupFlags;
 
@@ -40,21 +40,7 @@ pub(super) fn setup(
     }
     let machine = Setup::new(answers);
     let ending = Run { whereabouts, here: &mut here, paint, out }.carry(machine)?;
-    end(&ending, paint, out)
-}
-
-/// Two at once would write over each other. A folder that is not there yet has nothing to write over.
-fn lock(file: &Path) -> Result<Option<File>, Failure> {
-    let Some(folder) = file.parent().and_then(|folder| File::open(folder).ok()) else { return Ok(None) };
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let text = format!("another setup is at work on {}", file.display());
-            let help = "Go on with the other one, or end it first.";
-            Err(Failure::new(Exit::Runtime, text, None, help))
-        }
-        // A file system without locks is no reason to refuse.
-        _ => Ok(Some(folder)),
-    }
+    end(&ending, whereabouts.instance.as_ref(), paint, out)
 }
 
 /// One run.
@@ -180,10 +166,15 @@ impl<W: Write> Run<'_, W> {
 }
 
 /// The last words and the exit code.
-fn end(ending: &Ending, paint: Paint, out: &mut impl Write) -> Result<(), Failure> {
+fn end(
+    ending: &Ending,
+    instance: Option<&Instance>,
+    paint: Paint,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     match ending {
         Ending::Done(summary) => {
-            for line in words::summary(summary, &next_steps(summary), paint) {
+            for line in words::summary(summary, &next_steps(summary, instance), paint) {
                 writeln!(out, "{line}")?;
             }
             out.flush()?;
@@ -248,21 +239,9 @@ mod tests {
         let unpaired = Some(Complaint::of(Fault::RelayUnreachable, "nobody"));
         let failed = verdict(&Summary { unpaired, ..summary }).unwrap_err();
         assert_eq!((failed.code(), failed.exit()), (Some("relay.unreachable"), Exit::Unavailable));
-        let ended = end(&Ending::Unanswered { key: "printer" }, Paint::none(), &mut Vec::new()).unwrap_err();
+        let ended =
+            end(&Ending::Unanswered { key: "printer" }, None, Paint::none(), &mut Vec::new()).unwrap_err();
         assert_eq!(ended.exit(), Exit::Usage);
         assert!(ended.help().contains("--printer"), "{}", ended.help());
-    }
-
-    #[test]
-    fn two_at_once_do_not_write_over_each_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("agent.toml");
-        let first = lock(&file).unwrap();
-        assert!(first.is_some());
-        let second = lock(&file).unwrap_err();
-        assert!(second.text().contains("another setup is at work on"), "{}", second.text());
-        drop(first);
-        assert!(lock(&file).unwrap().is_some());
-        assert!(lock(&dir.path().join("not/there.toml")).unwrap().is_none());
     }
 }

@@ -123,6 +123,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What holds of this key, in TOML.
+    #[must_use]
+    pub fn shown(&self, key: &str) -> String {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        setting.map_or_else(String::new, |setting| (setting.show)(&self.config))
+    }
+
     /// Who set this key.
     #[must_use]
     pub fn origin(&self, key: &str) -> &Origin {
@@ -142,13 +149,29 @@ pub fn load(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &[Flag],
 ) -> Result<Loaded, LoadConfigError> {
-    let mut loaded = Loaded { config: Config::new(paths), file: None, origins: BTreeMap::new() };
     let usual = paths.config_file();
     let path = file.unwrap_or(&usual);
-    match read(path) {
-        Ok(text) => loaded.take_file(path, &text)?,
-        Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {}
+    let text = match read(path) {
+        Ok(text) => Some(text),
+        Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(LoadConfigError::Read { file: path.to_owned(), source }),
+    };
+    load_text(paths, text.as_deref().map(|text| (path, text)), variables, flags)
+}
+
+/// As [`load`], with a file that says this text, whatever is on the disk.
+///
+/// # Errors
+/// As [`load`], but that nothing is read.
+pub fn load_text(
+    paths: &Paths,
+    file: Option<(&Path, &str)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &[Flag],
+) -> Result<Loaded, LoadConfigError> {
+    let mut loaded = Loaded { config: Config::new(paths), file: None, origins: BTreeMap::new() };
+    if let Some((path, text)) = file {
+        loaded.take_file(path, text)?;
     }
     loaded.take_variables(variables)?;
     for flag in flags {
@@ -245,7 +268,7 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-fn unknown(key: &str, given: &Given, origin: Origin) -> LoadConfigError {
+pub(super) fn unknown(key: &str, given: &Given, origin: Origin) -> LoadConfigError {
     let nearest = match &origin {
         Origin::Variable(name) => {
             let names: Vec<String> = keys().map(variable).collect();

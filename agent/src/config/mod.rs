@@ -2,6 +2,7 @@
 
 mod backend;
 mod client_cert;
+mod keep;
 mod load;
 mod metrics;
 pub(crate) mod nearest;
@@ -19,7 +20,8 @@ use std::time::Duration;
 
 pub use backend::{Backend, BackendKey, BackendKeyError, PermitRule};
 pub use client_cert::{ClientCert, ClientCertChoice};
-pub use load::{Flag, LoadConfigError, Loaded, Origin, load, render};
+pub use keep::{KeepError, keep, lock, make_folder};
+pub use load::{Flag, LoadConfigError, Loaded, Origin, load, load_text, render};
 pub use metrics::Metrics;
 pub use preflight::{BedOrigin, Preflight};
 pub(crate) use proxy::ProxyAddress;

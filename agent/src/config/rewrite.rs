@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
-use super::load::flatten;
-use super::settings::{Given, keys, quoted};
+use super::Config;
+use super::load::{LoadConfigError, Origin, flatten, unknown};
+use super::settings::{Given, SETTINGS, keys, quoted};
+use crate::paths::Paths;
 
 /// A value to be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum Wanted {
     Text(String),
     /// A whole number.
     Number(u32),
+    /// Anything, as TOML has it.
+    Notation(String),
 }
 
 impl fmt::Display for Wanted {
@@ -27,7 +32,16 @@ impl fmt::Display for Wanted {
         match self {
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::Number(number) => number.fmt(f),
+            Self::Notation(toml) => f.write_str(toml),
         }
+    }
+}
+
+impl Wanted {
+    /// As it may be repeated on a screen.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        Given::Bare(self.to_string()).shown()
     }
 }
 
@@ -38,6 +52,40 @@ pub struct Change {
     pub key: &'static str,
     /// The value.
     pub value: Wanted,
+}
+
+impl Change {
+    /// A key with what somebody has typed for it: as TOML where the key takes it so, else as text.
+    ///
+    /// # Errors
+    /// There is no such key, or it takes neither.
+    pub fn typed(key: &str, typed: &str) -> Result<Self, LoadConfigError> {
+        let text = Given::Text(typed.to_owned());
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+            return Err(unknown(key, &text, Origin::Flag));
+        };
+        let nowhere = Paths { config: PathBuf::new(), state: PathBuf::new(), runtime: PathBuf::new() };
+        let mut scratch = Config::new(&nowhere);
+        let notation = Wanted::Notation(typed.trim().to_owned());
+        let said = given(&notation).unwrap_or_default();
+        let as_toml = match &said[..] {
+            [said] => Some((setting.take)(&mut scratch, said)),
+            _ => None,
+        };
+        if let Some(Ok(())) = as_toml {
+            return Ok(Self { key: setting.key, value: notation });
+        }
+        match ((setting.take)(&mut scratch, &text), as_toml) {
+            (Ok(()), _) => Ok(Self { key: setting.key, value: Wanted::Text(typed.to_owned()) }),
+            // What is said of a number that is out of its bounds is better than that text is none.
+            (Err(why), as_toml) => Err(LoadConfigError::Value {
+                origin: Origin::Flag,
+                key: setting.key,
+                value: text.shown(),
+                why: as_toml.and_then(Result::err).unwrap_or(why),
+            }),
+        }
+    }
 }
 
 /// Why a file is not rewritten. It stays as it is.
@@ -155,17 +203,19 @@ fn append_section(text: &str, section: &str, name: &str, change: &Change) -> Str
 fn prove(before: &str, after: &str, changes: &[Change]) -> Result<(), RewriteError> {
     let mut expected = said(before)?;
     for change in changes {
-        let given = match &change.value {
-            Wanted::Text(text) => Given::Text(text.clone()),
-            Wanted::Number(number) => Given::Number(i64::from(*number)),
-        };
-        expected.insert(change.key.to_owned(), given);
+        let [given] = &given(&change.value)?[..] else { return Err(RewriteError::Place(change.key)) };
+        expected.insert(change.key.to_owned(), given.clone());
     }
     let broken = changes.first().map_or("", |change| change.key);
     match said(after) {
         Ok(now) if now == expected => Ok(()),
         _ => Err(RewriteError::Place(broken)),
     }
+}
+
+/// What a reader of the file hears.
+fn given(value: &Wanted) -> Result<Vec<Given>, RewriteError> {
+    Ok(said(&format!("value = {value}"))?.into_values().collect())
 }
 
 fn said(text: &str) -> Result<BTreeMap<String, Given>, RewriteError> {

@@ -6,7 +6,6 @@
 
 mod answers;
 mod facts;
-mod keep;
 mod machine;
 mod next;
 mod plan;
@@ -20,7 +19,6 @@ pub use answers::{
 pub use facts::{
     Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Port, Ready, Service, Standing, Survey,
 };
-pub use keep::{KeepError, keep};
 pub use machine::{Do, Ending, Output, Setup, Summary};
 pub use next::next_steps;
 pub use plan::{Chosen, changes};

@@ -2,12 +2,13 @@
 
 use super::facts::{Ready, Service};
 use super::machine::Summary;
+use crate::paths::Instance;
 
 /// The lines of "what to do next", each a sentence with its command; the most pressing first.
 #[must_use]
-pub fn next_steps(summary: &Summary) -> Vec<String> {
+pub fn next_steps(summary: &Summary, instance: Option<&Instance>) -> Vec<String> {
     let mut steps = Vec::new();
-    let mut step = |text: &str| steps.push(text.to_owned());
+    let mut step = |text: &str| steps.push(of_instance(text, instance));
     match (&summary.ready, summary.service) {
         (Ready::NoAgent, Service::Hand) => {
             step("Start the agent, or start it anew: `spoolway-agent run`");
@@ -34,6 +35,13 @@ pub fn next_steps(summary: &Summary) -> Vec<String> {
     steps
 }
 
+/// The same of one of several agents.
+fn of_instance(step: &str, instance: Option<&Instance>) -> String {
+    let Some(name) = instance.map(Instance::as_str) else { return step.to_owned() };
+    step.replace("spoolway-agent ", &format!("spoolway-agent --instance {name} "))
+        .replace("start spoolway-agent`", &format!("start spoolway-agent@{name}`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::facts::Complaint;
@@ -54,11 +62,15 @@ mod tests {
     #[test]
     fn the_most_pressing_comes_first_and_codes_are_named() {
         let missing = Complaint { code: "port.missing".into(), text: "none".into() };
-        let first = |summary: &Summary| next_steps(summary).remove(0);
+        let first = |summary: &Summary| next_steps(summary, None).remove(0);
         let no = summary(Ready::No(missing.clone()), Service::Unit);
         assert!(first(&no).ends_with("`spoolway-agent explain port.missing`"));
         assert!(first(&summary(Ready::NoAgent, Service::Hand)).ends_with("`spoolway-agent run`"));
         assert!(first(&summary(Ready::NoAgent, Service::Unit)).contains("systemctl start"));
+        let left: Instance = "left".parse().unwrap();
+        let steps = next_steps(&summary(Ready::NoAgent, Service::Unit), Some(&left));
+        assert!(steps[0].ends_with("`sudo systemctl start spoolway-agent@left`"), "{steps:?}");
+        assert!(steps[1].contains("`sudo spoolway-agent --instance left pair --relay"), "{steps:?}");
         let mut ready = summary(Ready::Yes, Service::Unit);
         ready.unpaired = Some(missing);
         assert!(first(&ready).contains("explain port.missing"));
@@ -67,7 +79,7 @@ mod tests {
         assert!(first(&ready).contains("check FILE"));
         for service in [Service::Unit, Service::Hand] {
             for ready in [Ready::Yes, Ready::NoAgent] {
-                let steps = next_steps(&summary(ready, service));
+                let steps = next_steps(&summary(ready, service), None);
                 assert!(steps.iter().all(|step| step.matches('`').count() == 2), "{steps:?}");
                 assert!(steps.iter().any(|step| step.ends_with("`spoolway-agent status`")));
             }

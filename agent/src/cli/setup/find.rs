@@ -17,12 +17,12 @@ use crate::clock::Clock;
 use crate::config::{BaudChoice, Change, Loaded, Origin, PortChoice, Wanted, rewrite};
 use crate::local::Client;
 use crate::pairing::{Kept, TOKEN_FILES};
-use crate::paths::{Paths, SYSTEM_SOCKET};
+use crate::paths::SYSTEM_SOCKET;
 use crate::printer::discover::{self, FoundPort};
 use crate::printer::{Holder as Process, ProbeError, holders, probe};
 use crate::setup::{
     Agent, Answering, Answers, Attempt, Complaint, Heard, Holder, Port, PrinterAnswer, Service, Standing,
-    Survey, keep,
+    Survey,
 };
 use crate::view::Status;
 
@@ -47,11 +47,12 @@ pub(super) struct Here {
 impl Here {
     /// Finds out whose agent is meant, and whether that may be set up from here.
     pub(super) fn find(whereabouts: &Whereabouts) -> Result<Self, Failure> {
-        let paths = Paths::of_this_process().ok_or_else(Failure::homeless)?;
-        let systemd = Systemd::default();
+        let paths = whereabouts.paths()?;
+        let systemd = Systemd::of(whereabouts.unit());
         let is_default = whereabouts.file.is_none() && whereabouts.socket.is_none();
         let is_root = rustix::process::geteuid().is_root();
-        let is_loaded = is_default && paths.socket() == Path::new(SYSTEM_SOCKET) && systemd.is_loaded();
+        let is_units = whereabouts.instance.is_some() || paths.socket() == Path::new(SYSTEM_SOCKET);
+        let is_loaded = is_default && is_units && systemd.is_loaded();
         // Whoever says where the agent's files are means that agent, as systemd does.
         let is_told = std::env::var_os("CONFIGURATION_DIRECTORY").is_some();
         if is_default && !is_root && !is_told && systemd.is_loaded() {
@@ -169,7 +170,7 @@ impl Here {
         let before = self.text.as_deref();
         let text = rewrite(before.unwrap_or(HEAD), changes)
             .map_err(|error| failed(format!("{}: {error}", self.file.display())))?;
-        keep(&self.file, before, &text).map_err(|error| failed(error.to_string()))?;
+        whereabouts.keep_config(&self.file, before, &text).map_err(|error| failed(error.to_string()))?;
         self.text = Some(text);
         let loaded = whereabouts.load(&[]).map_err(|failure| failed(failure.text().to_owned()))?;
         for change in changes {

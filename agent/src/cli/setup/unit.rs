@@ -10,24 +10,29 @@ use spoolway_protocol::Fault;
 
 use crate::setup::{Attempt, Complaint};
 
-/// The unit.
-const UNIT: &str = "spoolway-agent.service";
 /// The timer that starts it again.
 const GUARD: &str = "spoolway-setup-guard";
 /// How long it stays stopped at most: longer than it takes to ask at many ports.
 pub(super) const GUARD_MINUTES: u32 = 10;
 
 /// The programs of systemd.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Systemd {
+    /// The agent's unit.
+    unit: String,
     /// Where they are; else where the system finds them.
     folder: Option<PathBuf>,
 }
 
 impl Systemd {
+    /// What looks after this unit.
+    pub(super) fn of(unit: String) -> Self {
+        Self { unit, folder: None }
+    }
+
     /// Whether it knows the agent's unit.
     pub(super) fn is_loaded(&self) -> bool {
-        let said = self.run("systemctl", &["show", "--property=LoadState", UNIT]);
+        let said = self.run("systemctl", &["show", "--property=LoadState", &self.unit]);
         said.is_ok_and(|said| says_loaded(&said))
     }
 
@@ -35,14 +40,14 @@ impl Systemd {
     pub(super) fn stop(&self) -> Attempt<()> {
         self.drop_guard();
         let (unit, after) = (format!("--unit={GUARD}"), format!("--on-active={GUARD_MINUTES}min"));
-        self.run("systemd-run", &[&unit, &after, "--collect", "--quiet", "systemctl", "start", UNIT])?;
-        self.run("systemctl", &["stop", UNIT]).map(drop)
+        self.run("systemd-run", &[&unit, &after, "--collect", "--quiet", "systemctl", "start", &self.unit])?;
+        self.run("systemctl", &["stop", &self.unit]).map(drop)
     }
 
     /// Starts the agent now and with the machine; one that runs is started anew, and keeps the printer's port meanwhile.
     pub(super) fn start(&self) -> Attempt<()> {
-        self.run("systemctl", &["enable", "--quiet", UNIT])?;
-        self.run("systemctl", &["restart", UNIT])?;
+        self.run("systemctl", &["enable", "--quiet", &self.unit])?;
+        self.run("systemctl", &["restart", &self.unit])?;
         self.drop_guard();
         Ok(())
     }
@@ -94,7 +99,8 @@ mod tests {
             assert!(copied.success());
             fs::set_permissions(dir.path().join(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let systemd = Systemd { folder: Some(dir.path().to_owned()) };
+        let unit = "spoolway-agent@left.service".to_owned();
+        let systemd = Systemd { unit, folder: Some(dir.path().to_owned()) };
         (dir, systemd)
     }
 
@@ -112,10 +118,10 @@ mod tests {
             said(&dir),
             [
                 "systemctl stop spoolway-setup-guard.timer",
-                "systemd-run --unit=spoolway-setup-guard --on-active=10min --collect --quiet systemctl start spoolway-agent.service",
-                "systemctl stop spoolway-agent.service",
-                "systemctl enable --quiet spoolway-agent.service",
-                "systemctl restart spoolway-agent.service",
+                "systemd-run --unit=spoolway-setup-guard --on-active=10min --collect --quiet systemctl start spoolway-agent@left.service",
+                "systemctl stop spoolway-agent@left.service",
+                "systemctl enable --quiet spoolway-agent@left.service",
+                "systemctl restart spoolway-agent@left.service",
                 "systemctl stop spoolway-setup-guard.timer",
             ]
         );
@@ -123,20 +129,22 @@ mod tests {
         let complaint = systemd.stop().unwrap_err();
         assert_eq!(complaint.code, "agent.unmanaged");
         assert!(complaint.text.ends_with("does not do it: two"), "{}", complaint.text);
-        assert!(!said(&dir).iter().any(|line| line == "systemctl stop spoolway-agent.service"));
+        assert!(!said(&dir).iter().any(|line| line == "systemctl stop spoolway-agent@left.service"));
     }
 
     #[test]
     fn the_timer_stays_until_the_agent_is_started() {
         let (dir, systemd) = played("systemctl");
         assert!(systemd.start().is_err());
-        assert_eq!(said(&dir), ["systemctl enable --quiet spoolway-agent.service"]);
+        assert_eq!(said(&dir), ["systemctl enable --quiet spoolway-agent@left.service"]);
     }
 
     #[test]
     fn a_unit_is_there_when_systemd_has_loaded_it() {
         assert!(played("").1.is_loaded() && !played("systemctl").1.is_loaded());
-        assert!(!Systemd { folder: Some("/no/such/folder".into()) }.is_loaded());
+        assert!(
+            !Systemd { folder: Some("/no/such/folder".into()), ..Systemd::of(String::new()) }.is_loaded()
+        );
         for said in ["LoadState=not-found\n", "LoadState=masked\n", "", "ActiveState=active\n"] {
             assert!(!says_loaded(said), "{said}");
         }

@@ -292,7 +292,7 @@ mod tests {
             service: Service::Unit,
         };
         let text = |end: &Summary| {
-            let lines = summary(end, &next_steps(end), Paint::none());
+            let lines = summary(end, &next_steps(end, None), Paint::none());
             fits(&lines);
             lines.join("\n")
         };

@@ -159,3 +159,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_typed_is_toml_where_the_key_takes_it_so_and_else_text() {
+    for (key, typed, written) in [
+        ("printer.baud", "250000", "250000"),
+        ("printer.baud", "auto", "\"auto\""),
+        ("printer.port", "/dev/ttyUSB0", "\"/dev/ttyUSB0\""),
+        ("printer.port", "\"/dev/ttyUSB0\"", "\"/dev/ttyUSB0\""),
+        ("printer.model", "42", "\"42\""),
+        ("printer.volume_mm", "[250, 210, 210]", "[250, 210, 210]"),
+        ("printer.parity_workaround", " true", "true"),
+        ("relay.url", "wss://relay.example.org", "\"wss://relay.example.org\""),
+        ("relay.url", "", "\"\""),
+        ("log.level", "info,spoolway_agent=debug", "\"info,spoolway_agent=debug\""),
+    ] {
+        let change = Change::typed(key, typed).unwrap();
+        assert_eq!((change.key, change.value.to_string().as_str()), (key, written));
+    }
+    for (key, typed, said) in [
+        ("printer.bauds", "1", "did you mean `printer.baud`?"),
+        ("printer.baud", "12", "from 1200 to 4000000"),
+        ("printer.baud", "1\nport = 2", "must be a whole number"),
+        ("printer.parity_workaround", "yes", "must be true or false"),
+        ("printer.port", "ttyUSB0", "must be an absolute path"),
+        ("printer", "1", "there is no setting"),
+    ] {
+        let error = Change::typed(key, typed).unwrap_err().to_string();
+        assert!(error.contains(said), "{key}={typed}: {error}");
+    }
+}
+
+#[test]
+fn every_key_can_be_set_to_what_is_shown_of_it() {
+    let was = loaded(DEFAULT_TOML);
+    for key in keys() {
+        let change = Change::typed(key, &was.shown(key)).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let text = rewrite("# mine\n", &[change]).unwrap();
+        let now = loaded(&text);
+        assert_eq!(now.shown(key), was.shown(key), "{text}");
+        assert!(matches!(now.origin(key), crate::config::Origin::File { .. }), "{text}");
+    }
+}

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
 use crate::identity::{give_to_owner_of, sync_folder};
@@ -22,6 +24,9 @@ pub enum KeepError {
     /// Somebody has changed it since it was read.
     #[error("{}: somebody has changed it meanwhile", .0.display())]
     Changed(PathBuf),
+    /// Another command is at it.
+    #[error("{}: another command is changing it", .0.display())]
+    Held(PathBuf),
     /// The system refuses.
     #[error("{}: {source}", path.display())]
     Io {
@@ -30,6 +35,38 @@ pub enum KeepError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Keeps other commands from changing a file while the answer lives: two at once would write over each other. A folder that is not there
+/// yet has nothing to write over, and a file system without locks is no reason to refuse.
+///
+/// # Errors
+/// [`KeepError::Held`].
+pub fn lock(path: &Path) -> Result<Option<File>, KeepError> {
+    let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) else { return Ok(None) };
+    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(KeepError::Held(path.to_owned())),
+        _ => Ok(Some(folder)),
+    }
+}
+
+/// Makes a folder with the owner and mode of another one, unless it is there. Without that other one it is made as the system likes.
+///
+/// # Errors
+/// [`KeepError::Io`].
+pub fn make_folder(folder: &Path, model: &Path) -> Result<(), KeepError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let made = fs::create_dir_all(folder).and_then(|()| match fs::metadata(model) {
+        Ok(was) => {
+            give_to_owner_of(model, folder)?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(was.mode() & MODE_BITS))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    });
+    made.map_err(|source| KeepError::Io { path: folder.to_owned(), source })
 }
 
 /// Replaces a file by a text. `before` is what it was when the text was made; none where it was not there.
@@ -155,6 +192,33 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&file).unwrap(), "a = 3\n");
         assert_eq!(names(dir.path()), ["agent.toml"]);
+    }
+
+    #[test]
+    fn a_folder_is_made_like_another_one_and_one_that_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, folder) = (dir.path().join("spoolway"), dir.path().join("spoolway@left"));
+        make_folder(&folder, &dir.path().join("none")).unwrap();
+        fs::remove_dir(&folder).unwrap();
+        fs::create_dir(&model).unwrap();
+        fs::set_permissions(&model, fs::Permissions::from_mode(0o710)).unwrap();
+        make_folder(&folder, &model).unwrap();
+        assert_eq!(mode(&folder), 0o710);
+        fs::set_permissions(&model, fs::Permissions::from_mode(0o750)).unwrap();
+        make_folder(&folder, &model).unwrap();
+        assert_eq!(mode(&folder), 0o710);
+    }
+
+    #[test]
+    fn two_at_once_do_not_write_over_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.toml");
+        let first = lock(&file).unwrap();
+        assert!(first.is_some());
+        assert!(lock(&file).unwrap_err().to_string().contains("agent.toml: another command is changing it"));
+        drop(first);
+        assert!(lock(&file).unwrap().is_some());
+        assert!(lock(&dir.path().join("not/there.toml")).unwrap().is_none());
     }
 
     #[test]
