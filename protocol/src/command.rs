@@ -16,6 +16,7 @@ use crate::preflight::OverrideArgs;
 use crate::prompt::PromptAnswerArgs;
 use crate::queue::{JobUpdateArgs, SkipObjectArgs};
 use crate::raw::{B64, DecodeError, Extra, Raw};
+use crate::record::RecordArgs;
 use crate::telemetry::TelemConfigArgs;
 
 kinds!(
@@ -37,6 +38,8 @@ kinds!(
         JobResume(ResumeArgs) = "job.resume",
         /// Leave one of several objects out.
         JobSkipObject(SkipObjectArgs) = "job.skip_object",
+        /// What is known of an attempt that failed or was interrupted.
+        JobRecord(RecordArgs) = "job.record",
         /// Somebody has looked: the bed is clear.
         BedClear(BedClearArgs) = "bed.clear",
         /// Stop the printer at once.

@@ -185,6 +185,10 @@ faults! {
         "Release it first: `spoolway-agent jobs release JOB`, or at the backend.";
     JobNoObject = "job.no_object", "The file has no such object, or no labels of objects at all.",
         "Name an object that the check of the file lists; have the slicer label objects (M486, or EXCLUDE_OBJECT for Klipper).";
+    RecordPrivate = "record.private", "The agent's operator keeps records of prints that failed to this machine.",
+        "Ask whoever runs the agent: `sudo spoolway-agent config set backend.records=true` allows it.";
+    RecordMissing = "record.missing", "There is no record of this attempt.",
+        "Ask for an attempt that failed or was interrupted, within 90 days.";
     JobExpired = "job.expired", "The job's time was over before it could start.",
         "Offer the job again with another time, or without one.";
     JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",

@@ -46,6 +46,7 @@ pub mod printer;
 pub mod prompt;
 pub mod queue;
 pub mod raw;
+pub mod record;
 pub mod route;
 pub mod schema;
 pub mod security;

@@ -26,6 +26,8 @@ pub const OUTBOX_CAP_BYTES: u64 = 64 * 1024 * 1024;
 pub const GCODE_LINES: usize = 8;
 /// Replies to one `printer.gcode` that are kept, in bytes of JSON.
 pub const GCODE_REPLIES_BYTES: usize = 32 * 1024;
+/// A post-mortem record in the result of `job.record`, in bytes of JSON.
+pub const RECORD_BYTES: usize = 48 * 1024;
 /// Longest single move by hand, in mm along each axis.
 pub const JOG_MM_MAX: f64 = 500.0;
 /// Fastest move by hand, in mm a minute.

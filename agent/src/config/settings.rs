@@ -169,6 +169,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| quoted(config.backend.permits.as_str()),
     },
     Setting {
+        key: "backend.records",
+        take: |config, given| {
+            config.backend.records = given.switch()?;
+            Ok(())
+        },
+        show: |config| config.backend.records.to_string(),
+    },
+    Setting {
         key: "spool.max_job_bytes",
         take: |config, given| {
             config.spool.max_job_bytes = given.whole(1, i64::MAX)?;

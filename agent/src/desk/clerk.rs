@@ -9,7 +9,7 @@ use spoolway_agent_core::job::Bed;
 use spoolway_protocol::audit::Via;
 use spoolway_protocol::bed::BedWord;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{CmdId, JobId, PromptId};
+use spoolway_protocol::{CmdId, JobId, PromptId, Raw};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,8 @@ pub(super) enum Done {
     Measured(Box<super::usage::Measured>),
     /// The key was replaced for a command, or not.
     Rotated(CmdId, Result<(), Refusal>),
+    /// A record was looked up for a command.
+    RecordRead(CmdId, Result<Raw, Refusal>),
 }
 
 impl From<Downloaded> for Done {
@@ -81,6 +83,8 @@ pub(super) struct Clerk {
     pub(super) journal: LineJournal,
     /// Records of prints that could not go on.
     pub(super) shelf: Shelf,
+    /// Whether the owning backend may have them.
+    pub(super) gives_records: bool,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) stop: EmergencyStop,
     /// Commands that had stopped the machine before they came to this desk.
@@ -327,6 +331,10 @@ impl Clerk {
             Done::SentByHand(sent) => self.take_sent(sent),
             Done::Measured(measured) => self.conclude(*measured).await,
             Done::Rotated(cmd_id, ended) => self.end_command(cmd_id, ended),
+            Done::RecordRead(cmd_id, found) => {
+                let data = found.as_ref().ok().cloned();
+                self.end_command_with(cmd_id, found.map(drop), data);
+            }
         }
     }
 

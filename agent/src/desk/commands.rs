@@ -104,6 +104,7 @@ impl Clerk {
                 }
                 super::check_heard(&self.snapshot.borrow())
             }
+            CommandArgs::JobRecord(wanted) => return self.give_record(cmd_id, actor, wanted),
             CommandArgs::PrinterGcode(gcode) => return self.send_by_hand(cmd_id, actor, gcode),
             CommandArgs::PrinterConnect(_) => self.connect(actor).await,
             CommandArgs::PrinterDisconnect(_) => self.disconnect(actor).await,
@@ -261,6 +262,8 @@ impl Clerk {
                         | Fault::JobNeedsOverride
                         | Fault::JobHeld
                         | Fault::JobUnknown
+                        | Fault::RecordPrivate
+                        | Fault::RecordMissing
                         | Fault::CommandUnknown
                         | Fault::CommandNotAllowed
                         | Fault::CommandNeedsMaintenance

@@ -45,6 +45,7 @@ mod permits;
 mod post_mortem;
 mod preflight;
 mod prompts;
+mod records;
 mod recover;
 mod restart;
 mod restore;

@@ -29,7 +29,7 @@ pub(super) struct Successor {
     pub(super) done: oneshot::Sender<()>,
 }
 
-fn is_a_backends(entry: &Entry) -> bool {
+pub(super) fn is_a_backends(entry: &Entry) -> bool {
     entry.offer.owner != LOCAL_OWNER
 }
 

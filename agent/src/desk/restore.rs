@@ -49,6 +49,7 @@ impl Clerk {
         let Parts { outbound, hello, telemetry, wishes, link, rotator, preflight: own_rules, .. } = parts;
         let crate::config::Bed { confirm } = parts.bed;
         let intake = Intake::open(&store, &clock).await?;
+        let gives_records = backend.borrow().records;
         let permits = Permits::open(backend, &store).await?;
         let (settings, preflight_rules) = super::settings::restore(&store, &own_rules).await?;
         wishes.send_replace(super::telemetry::restore(&store).await?);
@@ -61,6 +62,7 @@ impl Clerk {
             began: clock.now(),
             clock,
             shelf: Shelf::of(store.area().dir()),
+            gives_records,
             identity,
             store,
             spool,

@@ -13,6 +13,7 @@ mod post_mortem;
 mod preflight;
 mod queue;
 mod reasons;
+mod records;
 mod rig;
 mod sender;
 mod server;

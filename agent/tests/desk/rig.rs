@@ -144,6 +144,14 @@ impl Rig {
         Self::live(folder, confirm, Default::default(), backend, ticket, (clock, None)).with_printer(phase)
     }
 
+    /// The same, where the operator lets the backend have records.
+    pub(crate) fn open_giving_records(folder: &std::path::Path) -> Self {
+        let backend = config::Backend { records: true, ..Default::default() };
+        let clock = Clock::start().unwrap();
+        let confirm = BedConfirm::NotRequired;
+        Self::live(folder, confirm, Default::default(), backend, None, (clock, None)).with_printer(None)
+    }
+
     /// The printer is switched on; `phase` is that of the run that was taken over.
     fn with_printer(self, phase: Option<RunPhase>) -> Self {
         self.snapshot.send_replace(idle());

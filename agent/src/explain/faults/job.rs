@@ -121,6 +121,21 @@ rows! { Fault:
         ],
         see: "docs/backend-guide.md#every-command",
     }
+    RecordPrivate {
+        means: "A record has the last words on the wire of a print that failed. It is given to the backend only where the operator of the agent has said so.",
+        done: "It gave nothing, and refused the command.",
+        try: [
+            "Allow it: `sudo spoolway-agent config set backend.records=true`, then `sudo systemctl restart spoolway-agent`.",
+            "Or pack a bundle and hand it over yourself: `sudo spoolway-agent bundle --job JOB`.",
+        ],
+        see: "docs/operate.md#at-2-am",
+    }
+    RecordMissing {
+        means: "Only an attempt that failed or was interrupted leaves a record, and the oldest go: 24 records, 90 days.",
+        done: "It gave nothing, and refused the command.",
+        try: ["See which attempts have one: `spoolway-agent job JOB`."],
+        see: "docs/operate.md#at-2-am",
+    }
     JobExpired {
         means: "It was offered with a time until which it may start (`not_after`).",
         done: "The job failed without a line of it having been sent.",
