@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn permits_are_required_once_a_key_is_set_unless_somebody_says_otherwise() {
         let key = Some(BackendKey([1; KEY_BYTES]));
-        let with = |key, next_key, permits| Backend { key, next_key, permits, records: false }.requires_permits();
+        let with =
+            |key, next_key, permits| Backend { key, next_key, permits, records: false }.requires_permits();
         assert!(!with(None, None, PermitRule::Auto));
         assert!(with(key, None, PermitRule::Auto) && with(None, key, PermitRule::Auto));
         assert!(with(None, None, PermitRule::Required));

@@ -79,7 +79,9 @@ fn fitting(record: Record, redactor: &Redactor) -> Value {
     let mut shown = json!(record);
     redact(&mut shown, redactor);
     while shown.to_string().len() > RECORD_BYTES {
-        let Some(lines) = shown["wire"]["lines"].as_array_mut().filter(|lines| !lines.is_empty()) else { break };
+        let Some(lines) = shown["wire"]["lines"].as_array_mut().filter(|lines| !lines.is_empty()) else {
+            break;
+        };
         let gone = lines.len().div_ceil(8);
         lines.drain(..gone);
         let before = shown["wire"]["left_out"].as_u64().unwrap_or(0);

@@ -14,7 +14,8 @@ const THEIRS: &str = "theirs";
 
 fn record(job: &str, attempt: u32, text: &str, lines: usize) -> Record {
     let stamp: Stamp = serde_json::from_value(json!({"w": 1, "m": 2, "b": uuid(), "c": "none"})).unwrap();
-    let line = |n: usize| WireLineView { at_ms: n as u64, from: "agent".into(), text: format!("N{n} G1 X{n}*1") };
+    let line =
+        |n: usize| WireLineView { at_ms: n as u64, from: "agent".into(), text: format!("N{n} G1 X{n}*1") };
     let value = json!({
         "v": 1, "job_id": job, "attempt": attempt, "outcome": "failed", "code": "port.lost", "text": text,
         "ended": stamp, "line": 7, "commands_acked": 7, "commands_total": 9, "layer": 1,
@@ -59,7 +60,10 @@ async fn an_owner_gets_the_record_of_its_own_print_without_names_and_secrets() {
     let result = rig.ask(json!({"job_id": THEIRS})).await;
     assert_eq!(result["status"], "done", "{result}");
     let record = &result["data"]["record"];
-    assert_eq!((&record["v"], &record["attempt"], &record["code"]), (&json!(1), &json!(2), &json!("port.lost")));
+    assert_eq!(
+        (&record["v"], &record["attempt"], &record["code"]),
+        (&json!(1), &json!(2), &json!("port.lost"))
+    );
     assert_eq!(record["wire"]["lines"].as_array().unwrap().len(), 3);
     let text = record["text"].as_str().unwrap();
     for secret in [name.as_str(), "hunter2", "anna", "pa55", "abc"] {
