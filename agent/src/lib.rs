@@ -1,6 +1,7 @@
 //! The edge print agent: shells that carry bytes and time between the machines and the world.
 
 pub mod attempt;
+pub mod board;
 pub mod bus;
 pub mod cli;
 pub mod clock;

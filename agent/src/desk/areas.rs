@@ -7,11 +7,11 @@ use std::time::Duration;
 use spoolway_protocol::event::{AgentHealth, EventData};
 use spoolway_protocol::raw::Extra;
 
-use super::board;
 use super::budget::Written;
 use super::clerk::Clerk;
 use super::events::event;
 use super::restore::meta;
+use crate::board;
 use crate::post_mortem::TOTAL_BYTES;
 use crate::view::{AreaView, StorageView, WrittenView};
 

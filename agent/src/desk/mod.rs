@@ -23,7 +23,6 @@ mod adopt;
 mod alarms;
 mod areas;
 mod bed;
-pub(crate) mod board;
 mod book;
 mod budget;
 mod by_hand;

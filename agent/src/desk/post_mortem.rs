@@ -13,12 +13,12 @@ use spoolway_protocol::job::JobState;
 use spoolway_protocol::{Fault, JobId, Stamp};
 use tracing::{info, warn};
 
-use super::board;
 use super::clerk::Clerk;
 use super::follow::Following;
 use super::losses;
 use super::moves::Reason;
 use crate::attempt::Begun;
+use crate::board;
 use crate::line_journal::Mark;
 use crate::post_mortem::{BoardFigures, Heat, LineFigures, Record, Usage, Versions, Wire};
 use crate::printer::{Known, Snapshot, Tail};

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, info, warn};
 
 use super::{Process, page};
+use crate::board::Board;
 use crate::local::Counter;
 use crate::view::Refusal;
 
@@ -58,9 +59,11 @@ async fn answer(mut stream: TcpStream, counter: &impl Counter) -> std::io::Resul
     let head = head(&mut stream).await?;
     let (status, kind, body) = match Wanted::of(&head) {
         Wanted::Page => match counter.status().await {
-            Ok(status) => {
-                ("200 OK", "text/plain; version=0.0.4; charset=utf-8", page(&status, Process::now()))
-            }
+            Ok(status) => (
+                "200 OK",
+                "text/plain; version=0.0.4; charset=utf-8",
+                page(&status, Process::now(), Board::now()),
+            ),
             Err(refusal) => ("503 Service Unavailable", TEXT, format!("{refusal}\n")),
         },
         Wanted::Other => ("404 Not Found", TEXT, "the figures are at /metrics\n".to_owned()),

@@ -5,11 +5,12 @@ use std::fmt::{Display, Write as _};
 use spoolway_protocol::printer::PrinterState;
 
 use super::Process;
+use crate::board::Board;
 use crate::view::{JobView, LinkView, PrinterView, Status, StorageView, WireView};
 
 /// The page of an agent that stands like this.
 #[must_use]
-pub fn page(status: &Status, process: Process) -> String {
+pub fn page(status: &Status, process: Process, board: Board) -> String {
     let mut page = Page::default();
     let who = [("version", status.version.as_str()), ("agent", status.agent_id.as_str())];
     page.family("info", Kind::Gauge, "Which agent this is, and the version of its program.").put(&who, 1);
@@ -26,6 +27,7 @@ pub fn page(status: &Status, process: Process) -> String {
         disk(&mut page, storage);
     }
     own_process(&mut page, process);
+    computer(&mut page, board);
     page.0
 }
 
@@ -185,6 +187,10 @@ fn disk(page: &mut Page, storage: &StorageView) {
     )
     .put(&[("what", "files")], written.files_bytes)
     .put(&[("what", "rest")], rest);
+    if let Some(mb) = written.mb_a_day {
+        let help = "What the agent writes in a day beyond job files, as far as it has watched.";
+        page.family("disk_written_bytes_per_day", Kind::Gauge, help).put(&[], mb * 1e6);
+    }
 }
 
 /// Under the names that every exporter has for these.
@@ -196,6 +202,27 @@ fn own_process(page: &mut Page, process: Process) {
     if let Some(bytes) = process.resident_bytes {
         let help = "Memory of the process that is resident.";
         page.named("process_resident_memory_bytes".to_owned(), Kind::Gauge, help).put(&[], bytes);
+    }
+}
+
+/// What the firmware of a Raspberry Pi tells of: now by these bits, and since it was switched on by those 16 places further.
+const THROTTLED: [(&str, u32); 4] =
+    [("under_voltage", 0), ("clock_capped", 1), ("throttled", 2), ("temperature_limit", 3)];
+const SINCE_START: u32 = 16;
+
+/// The computer beside the printer.
+fn computer(page: &mut Page, board: Board) {
+    if let Some(celsius) = board.celsius {
+        let help = "What the computer's processor has.";
+        page.family("node_temperature_celsius", Kind::Gauge, help).put(&[], celsius);
+    }
+    let Some(bits) = board.throttled else { return };
+    let help = "1 for what slows a Raspberry Pi down now, and for what has done so since it was switched on.";
+    let mut throttled = page.family("node_throttled", Kind::Gauge, help);
+    for (what, bit) in THROTTLED {
+        throttled
+            .put(&[("what", what), ("when", "now")], bits >> bit & 1)
+            .put(&[("what", what), ("when", "since_start")], bits >> (bit + SINCE_START) & 1);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report::Step;
 use super::sources::{names_in, number, text};
-use crate::desk::board;
+use crate::board;
 
 /// A Raspberry Pi slows down from here on.
 const HOT_C: f64 = 80.0;

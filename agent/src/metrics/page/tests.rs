@@ -28,7 +28,7 @@ fn full() -> Status {
     let storage = json!({
         "free_bytes": 1000, "reserve_bytes": 10, "files": { "used_bytes": 20, "max_bytes": null },
         "database": { "used_bytes": 30, "max_bytes": null }, "kept": { "used_bytes": 40, "max_bytes": null },
-        "written": { "bytes": 500, "files_bytes": 200, "mb_a_day": null },
+        "written": { "bytes": 500, "files_bytes": 200, "mb_a_day": 12.5 },
     });
     let link = json!({
         "relay": "wss://relay.example", "up": false, "session": null, "since_ms": 1, "for_ms": 60_000,
@@ -43,7 +43,8 @@ fn full() -> Status {
 }
 
 fn text() -> String {
-    page(&full(), Process { cpu_s: Some(1.25), resident_bytes: Some(9_000_000) })
+    let board = Board { celsius: Some(54.5), throttled: Some(0x5_0005) };
+    page(&full(), Process { cpu_s: Some(1.25), resident_bytes: Some(9_000_000) }, board)
 }
 
 /// The names of all families.
@@ -74,7 +75,12 @@ fn what_is_known_is_told_in_base_units() {
         "spoolway_agent_link_fault{code=\"relay.unreachable\"} 1",
         "spoolway_agent_disk_used_bytes{area=\"database\"} 30",
         "spoolway_agent_disk_written_bytes_total{what=\"rest\"} 300",
+        "spoolway_agent_disk_written_bytes_per_day 12500000",
         "process_resident_memory_bytes 9000000",
+        "spoolway_agent_node_temperature_celsius 54.5",
+        "spoolway_agent_node_throttled{what=\"under_voltage\",when=\"now\"} 1",
+        "spoolway_agent_node_throttled{what=\"clock_capped\",when=\"now\"} 0",
+        "spoolway_agent_node_throttled{what=\"throttled\",when=\"since_start\"} 1",
     ] {
         assert!(page.lines().any(|have| have == line), "{line}\n{page}");
     }
@@ -106,9 +112,9 @@ fn an_agent_that_knows_nothing_yet_has_a_page() {
     let mut status = full();
     (status.job, status.storage, status.bed, status.printer.wire) = (None, None, None, None);
     (status.printer.tools, status.printer.bed) = (Vec::new(), None);
-    let page = page(&status, Process::default());
+    let page = page(&status, Process::default(), Board::default());
     assert!(page.contains("spoolway_agent_job_under_way 0\n") && !page.contains("job_commands"), "{page}");
-    assert!(!page.contains("NaN") && !page.contains("process_"), "{page}");
+    assert!(!page.contains("NaN") && !page.contains("process_") && !page.contains("node_"), "{page}");
 }
 
 #[test]

@@ -9,6 +9,24 @@ const ZONE: &str = "sys/class/thermal/thermal_zone0/temp";
 /// Where the firmware of a Raspberry Pi says it (`raspberrypi-hwmon`'s sibling, in hexadecimal digits).
 const THROTTLED: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
 
+/// Both at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Board {
+    /// The processor's temperature, in degrees Celsius.
+    pub celsius: Option<f64>,
+    /// The bits of `get_throttled`.
+    pub throttled: Option<u32>,
+}
+
+impl Board {
+    /// This computer, now.
+    #[must_use]
+    pub fn now() -> Self {
+        let root = Path::new("/");
+        Self { celsius: temperature(root), throttled: throttled(root) }
+    }
+}
+
 /// The processor's temperature; the kernel gives thousandths.
 pub(crate) fn temperature(root: &Path) -> Option<f64> {
     let text = fs::read_to_string(root.join(ZONE)).ok()?;
