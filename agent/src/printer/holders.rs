@@ -1,6 +1,11 @@
 //! Which processes have a device open, as far as this user may see: read from `/proc` under a given root.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// Major numbers of pseudo-terminals (devices.txt of the kernel).
+const PSEUDO_TERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
 
 /// A process that has a device open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +33,18 @@ pub fn holders(root: &Path, device: &Path) -> Vec<Holder> {
 
 fn has_open(process: &Path, device: &Path) -> bool {
     let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-    let mut targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
-    targets.any(|target| target == device)
+    let ours = std::fs::metadata(device).ok();
+    descriptors.map(|descriptor| descriptor.path()).any(|open| {
+        std::fs::read_link(&open).is_ok_and(|target| target == device)
+            && !is_namesake(std::fs::metadata(&open).ok().as_ref(), ours.as_ref())
+    })
+}
+
+/// In a container another device may have the name. Pseudo-terminals are numbered anew in each.
+fn is_namesake(open: Option<&Metadata>, ours: Option<&Metadata>) -> bool {
+    let (Some(open), Some(ours)) = (open, ours) else { return false };
+    let is_pseudo = PSEUDO_TERMINALS.contains(&rustix::fs::major(ours.rdev()));
+    open.rdev() != ours.rdev() || (is_pseudo && open.dev() != ours.dev())
 }
 
 /// The kernel keeps 15 characters of it.
@@ -58,5 +73,13 @@ mod tests {
         }
         let found = holders(root.path(), Path::new("/dev/ttyUSB0"));
         assert_eq!(found, [Holder { pid: 12, name: "octoprint".into() }]);
+    }
+
+    #[test]
+    fn another_device_of_the_same_name_is_held_by_nobody() {
+        let device = |path: &str| std::fs::metadata(path).unwrap();
+        let (null, zero) = (device("/dev/null"), device("/dev/zero"));
+        assert!(is_namesake(Some(&null), Some(&zero)) && !is_namesake(Some(&null), Some(&null)));
+        assert!(!is_namesake(None, Some(&zero)) && !is_namesake(Some(&zero), None));
     }
 }
