@@ -2,6 +2,7 @@
 """Does what a page says, in a system that was booted for it, and holds what comes of it against the page.
 
     pages.py INIT PAGE SECTION
+    pages.py screen FILE
 
 INIT is the process id of that system's PID 1; SECTION is the anchor of a headline. The fenced blocks below it (not those of further
 headlines) are done in order, each line as somebody types it at a terminal of 80 columns, as the user `technician`, in his home. Lines that
@@ -11,11 +12,16 @@ not compared; a line `...` stands for any others. What readers need not see stan
 
     <!-- not run: WHY -->         the block is passed over; a test of the house holds that the reason is given
     <!-- left out: LINE; WHY -->  so is each line that begins like this
-    <!-- here: THIS = THAT -->    what is another thing here than on the page, in commands and output
+    <!-- here: THIS = THAT -->    what is another thing here than on the page, in commands and output; $NAME is one of the environment
+    <!-- not here: TEXT -->       what the output lacks here
+    <!-- like this -->            each line of the page occurs in the output, wherever, among others
     <!-- answers: A, B -->        what is answered to questions that the page does not show
     <!-- meanwhile: COMMAND -->   typed at another terminal as soon as a code is shown, which is its CODE; answered with y
     <!-- file: PATH -->           the block is the end of this file
     <!-- stays -->                the command goes on until Ctrl-C, which is typed when the page's lines were there
+
+The second form holds what stands on a terminal, which it reads, against a file in the same way, but line by line. With UPDATE_SCREENS set it
+writes the file anew.
 """
 import difflib, fcntl, os, pty, re, select, signal, struct, sys, termios, threading, time
 
@@ -172,7 +178,9 @@ class Block:
 
     def local(self, text):
         for this, that in self.here:
-            text = text.replace(this, that)
+            text = text.replace(this, os.path.expandvars(that))
+        for this in self.of('not here'):
+            text = text.replace(this, '')
         return text
 
     def meanwhile(self, terminal):
@@ -205,6 +213,8 @@ class Block:
             sys.exit(f'FAILED: {self.where}: wider than {COLUMNS} columns:\n' + '\n'.join(wide))
 
     def is_as(self, expected, said):
+        if self.of('like this'):
+            return all(line in words(said.splitlines()) for line in words(expected))
         return fits(flat(words(expected)), flat(words(said.splitlines())))
 
 
@@ -228,5 +238,20 @@ def main(init, page, section):
                 block.runs(command, expected)
 
 
+def screen(file):
+    shown = sys.stdin.read().rstrip('\n').splitlines()
+    if wide := [line for line in shown if len(line) > COLUMNS]:
+        sys.exit('FAILED: wider than a terminal:\n' + '\n'.join(wide))
+    if 'UPDATE_SCREENS' in os.environ:
+        open(file, 'w', encoding='utf-8').write('\n'.join(shown) + '\n')
+    kept = open(file, encoding='utf-8').read().splitlines()
+    if words(kept) != words(shown):
+        diff = difflib.unified_diff(kept, shown, file, 'the screen', lineterm='', n=99)
+        sys.exit('FAILED: the screen is another (UPDATE_SCREENS=1 keeps it):\n' + '\n'.join(diff))
+
+
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    if sys.argv[1] == 'screen':
+        screen(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])

@@ -4,10 +4,12 @@ use std::io::{IsTerminal, Write};
 
 use clap::Subcommand;
 
-use super::paint::plain;
+use super::paint::{plain, wrap};
 use super::{Exit, Failure, Whereabouts};
 use crate::local::Client;
 use crate::view::BedView;
+
+const COLUMNS: usize = 80;
 
 /// What to say about the bed.
 #[derive(Debug, Subcommand)]
@@ -112,13 +114,13 @@ fn screen(bed: &BedView) -> String {
         (false, true) => format!("Nobody has said that the bed is clear{}", after(bed)),
         (false, false) => "The printer empties its bed itself".to_owned(),
     };
-    let mut text = format!("{state} (bed epoch {}).\n", bed.epoch);
-    for id in &bed.interrupted {
-        text.push_str(&format!(
-            "Job {id} was interrupted, and its part may be on the bed: to clear the bed gives the job up.\n"
-        ));
-    }
-    text
+    let interrupted = bed.interrupted.iter().map(|id| {
+        format!(
+            "Job {id} was interrupted, and its part may be on the bed: to clear the bed gives the job up."
+        )
+    });
+    let told = std::iter::once(format!("{state} (bed epoch {}).", bed.epoch)).chain(interrupted);
+    told.flat_map(|text| wrap(&text, COLUMNS)).map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]
@@ -133,7 +135,11 @@ mod tests {
     #[test]
     fn the_bed_is_shown_with_its_epoch_and_its_part() {
         let text = screen(&bed(false, true));
-        assert!(text.contains("after a ?[2J.gcode (job-1, completed) (bed epoch 3)"), "{text}");
+        assert!(
+            text.replace('\n', " ").contains("after a ?[2J.gcode (job-1, completed) (bed epoch 3)"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
         assert_eq!(screen(&bed(true, true)), "The bed is clear (bed epoch 3).\n");
         assert!(screen(&bed(false, false)).contains("empties its bed itself"));
     }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, ErrorKind, Write};
 
 use spoolway_protocol::{Fault, JobState};
 
-use super::paint::plain;
+use super::paint::{plain, wrap};
 use super::pair::{ask, block_on, refuse_for_the_systems};
 use super::{Exit, Failure, Whereabouts};
 use crate::clock::Clock;
@@ -15,6 +15,8 @@ use crate::local::{Client, StateLock, TalkError};
 use crate::pairing::Kept;
 use crate::store::Store;
 use crate::view::ForgottenView;
+
+const COLUMNS: usize = 80;
 
 /// Has the running agent forget, which then ends; without one it is done here.
 pub(super) fn forget(whereabouts: &Whereabouts, yes: bool, out: &mut impl Write) -> Result<(), Failure> {
@@ -41,10 +43,10 @@ pub(super) fn forget(whereabouts: &Whereabouts, yes: bool, out: &mut impl Write)
 
 fn is_meant(config: &Config, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Failure> {
     let owner = Kept::read(&config.state_dir).ok().flatten().map(|kept| format!(" (owner: {})", kept.owner));
-    writeln!(
+    let owner = owner.unwrap_or_default();
+    say(
         out,
-        "Key and pairing{} go for good, and so do jobs, their files, events and records.",
-        owner.unwrap_or_default()
+        &format!("Key and pairing{owner} go for good, and so do jobs, their files, events and records."),
     )?;
     write!(out, "Forget all of it? [y/N] ")?;
     out.flush()?;
@@ -57,6 +59,11 @@ fn is_meant(config: &Config, input: &mut impl BufRead, out: &mut impl Write) -> 
         }
         _ => error.into(),
     })
+}
+
+/// A sentence, in lines that fit.
+fn say(out: &mut impl Write, text: &str) -> io::Result<()> {
+    wrap(text, COLUMNS).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// Forgets in the place of an agent that does not run.
@@ -96,20 +103,20 @@ fn show(
         None => writeln!(out, "Forgotten: nothing is left.")?,
     }
     match (relay, untold) {
-        (Some(relay), None) => writeln!(out, "Its key counts for nothing any more at {}.", plain(relay))?,
+        (Some(relay), None) => {
+            say(out, &format!("Its key counts for nothing any more at {}.", plain(relay)))?
+        }
         (relay, Some(why)) => {
             let relay = relay.as_deref().unwrap_or("its relay");
-            writeln!(out, "{} could not be told: {}.", plain(relay), plain(why))?;
+            say(out, &format!("{} could not be told: {}.", plain(relay), plain(why)))?;
             let agent_id = agent_id.as_deref().unwrap_or("ID");
-            writeln!(
-                out,
-                "To revoke the key by hand, on the relay's machine: spoolway-relay agent revoke {agent_id}"
-            )?;
+            writeln!(out, "To revoke the key by hand, on the relay's machine:")?;
+            writeln!(out, "  spoolway-relay agent revoke {agent_id}")?;
         }
         (None, None) => {}
     }
     if let Some(url) = &loaded.config.relay.url {
-        writeln!(out, "The settings stay: relay.url is {url} ({}).", loaded.origin("relay.url"))?;
+        say(out, &format!("The settings stay: relay.url is {url} ({}).", loaded.origin("relay.url")))?;
     }
     let now = if was_running { "The agent has ended. Started again" } else { "Started again, the agent" };
     writeln!(out, "{now} it is a new one, and can be paired anew.")?;
@@ -140,6 +147,7 @@ mod tests {
             assert_eq!(is_meant(&config, &mut typed.as_bytes(), &mut out).unwrap(), meant, "{typed:?}");
             let said = String::from_utf8(out).unwrap();
             assert!(said.contains("(owner: farm)") && said.contains("[y/N]"), "{said}");
+            assert!(said.lines().all(|line| line.len() <= COLUMNS), "{said}");
         }
     }
 

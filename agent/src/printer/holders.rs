@@ -16,7 +16,8 @@ pub struct Holder {
     pub name: String,
 }
 
-/// Others that have a device open. Those of other users are seen by root alone.
+/// Others that have a device open. Those of other users are seen by root alone. systemd keeps the port for an agent while that is started anew
+/// (`FileDescriptorStoreMax=`), and neither reads nor writes it: it counts for nobody.
 #[must_use]
 pub fn holders(root: &Path, device: &Path) -> Vec<Holder> {
     let processes = std::fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
@@ -26,6 +27,7 @@ pub fn holders(root: &Path, device: &Path) -> Vec<Holder> {
             let has = pid != std::process::id() && has_open(&process.path(), device);
             has.then(|| Holder { pid, name: name_of(&process.path()) })
         })
+        .filter(|holder| (holder.pid, holder.name.as_str()) != (1, "systemd"))
         .collect();
     found.sort_by_key(|holder| holder.pid);
     found
@@ -61,6 +63,7 @@ mod tests {
     fn a_process_with_the_device_open_is_found() {
         let root = tempfile::tempdir().unwrap();
         for (pid, name, target) in [
+            ("1", "systemd", "/dev/ttyUSB0"),
             ("12", "octoprint", "/dev/ttyUSB0"),
             ("7", "screen", "/dev/ttyUSB1"),
             ("self", "x", "/dev/ttyUSB0"),
