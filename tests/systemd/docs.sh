@@ -17,7 +17,7 @@ page_root() {
     echo 'technician ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/technician"
     chroot "$root" useradd --create-home --shell /bin/bash technician
     install -m 755 "$programs/spoolway-demo" "$root/usr/bin/"
-    part >"$root/home/technician/part.gcode"
+    part 200 >"$root/home/technician/part.gcode"
     mkdir -p "$root/home/technician/target/debian"
     install -m 644 "$agent_deb" "$relay_deb" "$root/home/technician/target/debian/"
     install -m 644 "$agent_deb" "$relay_deb" "$root/home/technician/"
@@ -25,10 +25,10 @@ page_root() {
     allow_pseudo_terminals
 }
 
-# A file that is soon printed.
+# part LINES: a file to print; 80 lines take a second.
 part() {
     printf 'G21\nG90\nM82\nM140 S60\nM104 S210\nM190 S60\nM109 S210\nG28\n'
-    for line in $(seq 300); do
+    for line in $(seq "$1"); do
         echo "G1 X$((20 + line % 2 * 30)) Y24 E$line F3000"
     done
     printf 'M104 S0\nM140 S0\nM84\n'
@@ -89,12 +89,17 @@ follow_the_pages() {
     walk docs/install.md the-relay
     walk docs/install.md the-agent
     walk docs/install.md taking-it-away
-    inside sh -c 'apt-get install -q -y /home/technician/spoolway-agent_*.deb' >/dev/null
+    installed_again
     walk docs/install.md without-questions
+    walk docs/install.md taking-it-away
+    installed_again
+    screens_of_setup
     walk docs/install.md taking-it-away
     operated
     shut_down
+    say 'the pages are true'
 }
+installed_again() { inside sh -c 'apt-get install -q -y /home/technician/spoolway-agent_*.deb' >/dev/null; }
 
 # The operator's page, with one printer after the other.
 operated() {
@@ -103,7 +108,7 @@ operated() {
     inside sh -c 'cat /etc/spoolway-relay/tls/ca.pem >>/etc/ssl/certs/ca-certificates.crt'
     walk docs/operate.md the-first-run
     inside usermod -aG spoolway,dialout technician
-    part >"$root/home/technician/bracket.gcode"
+    part 200 >"$root/home/technician/bracket.gcode"
     oversize >"$root/home/technician/oversize.gcode"
     agent print /home/technician/bracket.gcode >/dev/null
     until_ 'the end of the print' is_over
@@ -146,6 +151,7 @@ failed() {
     inside systemctl start spoolway-agent
     until_ 'a printer that is ready' is_idle
     until_ 'the time from the relay' has_a_link
+    part 5000 >"$root/home/technician/bracket.gcode"
     agent print /home/technician/bracket.gcode --bed-clear >/dev/null
     until_ 'the first lines' beyond 60
     screens_of_a_print

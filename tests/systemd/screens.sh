@@ -10,6 +10,7 @@ at_a_terminal() {
     terminal -f /home/technician/tmux.conf new-session -d -x 80 -y 24 -c /home/technician "$1"
 }
 types() { terminal send-keys "$@" Enter; }
+is_done() { [ "$(terminal display-message -p '#{pane_dead}')" = 1 ]; }
 shows() { terminal capture-pane -p -S - | tr '\n' ' ' | grep -q -- "$1"; }
 
 # screen NAME [ARGUMENTS of capture-pane]: what is shown now is what was kept.
@@ -33,8 +34,7 @@ screens_of_setup() {
     types y
     until_ 'the question for a test' shows 'Which test'
     types no
-    until_ 'the end' shows 'What to do next'
-    until_ 'the last line' shows 'spoolway-agent status'
+    until_ 'the end of setup' is_done
     screen setup-3-end
 }
 
@@ -45,7 +45,7 @@ screens_of_a_print() {
     screen status-watch
     types C-c
     at_a_terminal 'sudo spoolway-agent doctor machine'
-    until_ 'all steps of doctor' shows ' clock '
+    until_ 'the end of doctor' is_done
     screen doctor -S -
     terminal kill-server || true
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::logs::journal::{Journal, Wanted};
-use super::paint::size;
+use super::paint::{size, wrap};
 use super::{Exit, Failure, Whereabouts, doctor, settings, which};
 use crate::clock::{utc, wall_ms};
 use crate::local::Client;
@@ -20,6 +20,8 @@ use crate::post_mortem::{Record, Shelf};
 use crate::telemetry::{Level, LogLine, RING_LINES};
 use crate::view::JobView;
 use chest::Chest;
+
+const COLUMNS: usize = 80;
 
 /// Jobs whose story is in it.
 const STORIES: usize = 30;
@@ -262,12 +264,14 @@ fn contents(chest: &Chest, missing: &[(String, String)]) -> String {
     }
     text.push_str("Not in it:\n");
     for (name, why) in missing {
-        text.push_str(&format!("  {name}: {}\n", chest.redacted(why)));
+        let told = wrap(&format!("{name}: {}", chest.redacted(why)), COLUMNS - 4).join("\n    ");
+        text.push_str(&format!("  {told}\n"));
     }
     for packed in chest.packed().iter().filter(|packed| packed.bytes.is_none()) {
         text.push_str(&format!("  {}: there was no room left\n", packed.name));
     }
-    text.push_str("  keys, tokens, passwords, signed addresses, files of jobs, what a display was told\n");
+    text.push_str("  keys, tokens, passwords, signed addresses, files of jobs, and what a display\n");
+    text.push_str("  was told\n");
     text
 }
 
