@@ -86,6 +86,9 @@ follow_the_pages() {
     plugged_in ttyACM0 'Original Prusa i3 MK3' 2c99:0002 cdc_acm prusa-mk
     walk README.md install
     walk docs/install.md taking-it-away
+    inside sh -c 'apt-get install -q -y /home/technician/spoolway-relay_*.deb' >/dev/null
+    walk docs/relay-admin.md install
+    inside sh -c 'apt-get purge -q -y spoolway-relay && rm -r /etc/spoolway-relay' >/dev/null
     walk docs/install.md the-relay
     walk docs/install.md the-agent
     walk docs/install.md taking-it-away
@@ -96,6 +99,7 @@ follow_the_pages() {
     screens_of_setup
     walk docs/install.md taking-it-away
     operated
+    relay_kept
     shut_down
     say 'the pages are true'
 }
@@ -127,6 +131,7 @@ operated() {
     walk docs/operate.md ports
     failed
     walk docs/operate.md several-printers-on-one-machine
+    walk docs/networks.md proxies
     walk docs/operate.md passwords-and-keys
     inside sh -c 'echo secret >/root/proxy-password'
     inside systemctl daemon-reload
@@ -162,3 +167,19 @@ failed() {
     export JOB
     walk docs/operate.md at-2-am
 }
+
+# The relay's page, with the relay that stands there.
+relay_kept() {
+    walk docs/relay-admin.md client-certificates
+    walk docs/relay-admin.md backends
+    inside spoolway-agent pair --relay wss://relay.example.org:8443 --yes >"$work/pair" 2>&1 </dev/null &
+    until_ 'a code' waits_with_a_code
+    CODE=$(sed -n 's/^ *Code  *\([^ ]*\).*/\1/p' "$work/pair")
+    export CODE
+    walk docs/relay-admin.md agents
+    walk docs/relay-admin.md many-agents
+    walk docs/relay-admin.md by-hand
+    until_ 'a link' has_a_link
+    walk docs/relay-admin.md asking-a-relay-that-runs
+}
+waits_with_a_code() { grep -q '^ *Code  *[A-Z0-9]' "$work/pair"; }

@@ -1,6 +1,10 @@
 //! The guide for backends quotes code that runs and messages that the protocol knows.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use spoolway_protocol::{Envelope, Message};
+use spoolway_tests::permit::Signer;
 
 const GUIDE: &str = include_str!("../../../docs/backend-guide.md");
 const BACKEND: &str = include_str!("../../src/backend.rs");
@@ -66,4 +70,21 @@ fn every_message_is_one_of_the_protocol() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn the_permit_of_the_guide_says_and_proves_what_stands_beside_it() {
+    let messages = blocks("json");
+    let start =
+        messages.iter().flat_map(|block| block.lines()).find(|line| line.contains("\"permit\":{")).unwrap();
+    let start: Value = serde_json::from_str(start).unwrap();
+    let permit = &start["body"]["args"]["permit"];
+    let raw = STANDARD.decode(permit["raw"].as_str().unwrap()).unwrap();
+    let said = std::str::from_utf8(&raw).unwrap();
+    assert!(GUIDE.contains(&format!("\n```\n{said}\n```\n")), "{said}");
+    let seed: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let signer = Signer::from_seed(&seed);
+    assert!(GUIDE.contains(&format!("public key `{}`", signer.public_key())));
+    assert!(said.contains(&format!("\"kid\":\"{}\"", signer.kid())));
+    assert_eq!(serde_json::to_value(signer.sign(&raw)).unwrap(), *permit);
 }
