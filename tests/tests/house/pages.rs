@@ -7,8 +7,16 @@ use crate::threats::is_test;
 use crate::tree::{files, quoted, read};
 
 /// Pages that are followed step by step.
-const FOLLOWED: [&str; 5] =
-    ["README.md", "docs/install.md", "docs/operate.md", "docs/profiles.md", "docs/recovery.md"];
+const FOLLOWED: [&str; 8] = [
+    "README.md",
+    "docs/install.md",
+    "docs/operate.md",
+    "docs/relay-admin.md",
+    "docs/profiles.md",
+    "docs/backend-guide.md",
+    "docs/networks.md",
+    "docs/recovery.md",
+];
 /// Who follows them.
 const SCRIPT: &str = "tests/systemd/docs.sh";
 /// Blocks of a language that a test takes whole, wherever they stand on a page.
