@@ -27,5 +27,6 @@ pub mod setup;
 pub mod spool;
 pub mod store;
 pub mod telemetry;
+pub mod update;
 pub mod uplink;
 pub mod view;

@@ -94,7 +94,9 @@ impl Paths {
         }
     }
 
-    fn of_system() -> Self {
+    /// Those of the system's own agent.
+    #[must_use]
+    pub fn of_system() -> Self {
         Self {
             config: "/etc/spoolway".into(),
             state: "/var/lib/spoolway".into(),

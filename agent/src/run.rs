@@ -145,6 +145,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         preflight: config.preflight.clone(),
         bed: config.bed,
         backend,
+        update: config.update,
         transfer: config.transfer,
         relay: servers_by,
         inbound: seams.inbound,

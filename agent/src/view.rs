@@ -4,9 +4,11 @@ pub mod history;
 pub mod recovery;
 
 use serde::{Deserialize, Serialize};
+use spoolway_agent_core::update::Stage;
+use spoolway_protocol::event::UpdateState;
 use spoolway_protocol::preflight::PreflightFinding;
 use spoolway_protocol::printer::PrinterState;
-use spoolway_protocol::{Fault, JobId, JobState, PromptId};
+use spoolway_protocol::{CmdId, Fault, JobId, JobState, PromptId};
 
 /// The whole agent at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +41,35 @@ pub struct Status {
     /// The maintenance window, while it is open.
     #[serde(default)]
     pub maintenance: Option<MaintenanceView>,
+    /// A wished update of the agent, and how the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateView>,
+}
+
+/// A wished update of the agent, and how the last one ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdateView {
+    /// The command that wished it; nothing while none is wished.
+    #[serde(default)]
+    pub id: Option<CmdId>,
+    /// The version; nothing for the newest.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// How far it is.
+    #[serde(default)]
+    pub stage: Option<Stage>,
+    /// Not before, in unix milliseconds.
+    #[serde(default)]
+    pub not_before: Option<u64>,
+    /// Not begun after, in unix milliseconds.
+    #[serde(default)]
+    pub not_after: Option<u64>,
+    /// What it waits for.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// What was told last, of this or an earlier one.
+    #[serde(default)]
+    pub last: Option<UpdateState>,
 }
 
 /// A maintenance window that is open.

@@ -18,6 +18,7 @@ use crate::queue::{JobUpdateArgs, SkipObjectArgs};
 use crate::raw::{B64, DecodeError, Extra, Raw};
 use crate::record::RecordArgs;
 use crate::telemetry::TelemConfigArgs;
+use crate::update::UpdateArgs;
 
 kinds!(
     /// What a command asks for, decoded from its `kind` and `args`.
@@ -66,6 +67,8 @@ kinds!(
         FileEvict(EvictArgs) = "file.evict",
         /// Begin anew. Not idempotent.
         AgentRestart(RestartArgs) = "agent.restart",
+        /// Install another version of the agent when nothing is printed.
+        AgentUpdate(UpdateArgs) = "agent.update",
         /// Set what the owner may set.
         ConfigSet(ConfigSetArgs) = "config.set",
         /// How often telemetry is wanted.
@@ -97,13 +100,17 @@ impl CommandArgs {
         )
     }
 
-    /// Whether it moves or heats the machine outside of a job, or sends what may. Where starts need a permit these need a signature, so that a relay
-    /// that was taken over can do neither.
+    /// Whether it moves or heats the machine outside of a job, sends what may, or changes the program. Where starts need a permit these need
+    /// a signature, so that a relay that was taken over can do none of it.
     #[must_use]
     pub const fn needs_signature(&self) -> bool {
         matches!(
             self,
-            Self::PrinterGcode(_) | Self::PrinterHome(_) | Self::PrinterJog(_) | Self::PrinterSetTemp(_)
+            Self::PrinterGcode(_)
+                | Self::PrinterHome(_)
+                | Self::PrinterJog(_)
+                | Self::PrinterSetTemp(_)
+                | Self::AgentUpdate(_)
         )
     }
 

@@ -21,6 +21,7 @@ use crate::raw::{DecodeError, Extra, Raw};
 use crate::sensor::Sensor;
 pub use crate::start::{AgentStarted, PrevExit};
 use crate::telemetry::TelemMinutes;
+pub use crate::update::{UpdateState, UpdateWord};
 use crate::usage::{JobOverTime, JobUsage};
 
 pub use crate::disk::{AgentHealth, FileEvicted};
@@ -72,6 +73,8 @@ kinds!(
         CmdResult(CmdResult) = "cmd.result",
         /// Settings of the owner are in force, or are not.
         ConfigApplied(ConfigApplied) = "config.applied",
+        /// How a wished update of the agent does.
+        UpdateState(Box<UpdateState>) = "update.state",
         /// The agent signs with another key.
         IdentityChanged(Box<IdentityChanged>) = "identity.changed",
         /// Somebody did something that is kept for later.

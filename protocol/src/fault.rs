@@ -211,6 +211,20 @@ faults! {
         "Have it taken up again with the command printer.connect, or restart the agent.";
     AgentUnmanaged = "agent.unmanaged", "Nothing would start the agent again.",
         "Let a service manager such as systemd run the agent, and restart it by hand meanwhile.";
+    UpdateNotAllowed = "update.not_allowed", "This machine is not updated from afar.",
+        "Set update.allow = true in the configuration of every agent of the machine if the backend may have it updated.";
+    UpdateOlder = "update.older", "The version is older than the one that is installed.",
+        "Choose a newer version; an older one is installed at the machine itself, with apt-get.";
+    UpdateNotFound = "update.not_found", "The version is in none of the machine's package sources.",
+        "Look with `apt-cache policy spoolway-agent` which versions there are, and whether `apt-get update` complains.";
+    UpdateNoWayBack = "update.no_way_back", "The version that is installed could not be had again, so nothing was changed.",
+        "Keep the installed version in the repository beside the new one, or update once by hand with apt-get.";
+    UpdateNotInstalled = "update.not_installed", "The package manager did not install the version.",
+        "Look at `journalctl -u spoolway-update`, mend what it complains about, and have it installed again.";
+    UpdateUnhealthy = "update.unhealthy", "The new version was not well.",
+        "Look at `journalctl -u spoolway-update -u spoolway-agent` for what it died of, and choose another version.";
+    UpdateUnattended = "update.unattended", "Nobody has said what has become of the update.",
+        "Look at `systemctl status spoolway-update.path` and `journalctl -u spoolway-update`, and at the version that runs.";
     PromptClosed = "prompt.closed", "The printer's question is not open any more, or cannot be answered from here.",
         "Look at the questions that are open, and at the printer's own display.";
     PrinterAsked = "printer.asked", "The printer itself asked for this.",

@@ -55,6 +55,7 @@ pub mod session;
 pub mod start;
 pub mod telemetry;
 pub mod transfer;
+pub mod update;
 pub mod url;
 pub mod usage;
 pub mod version;

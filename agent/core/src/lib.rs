@@ -21,5 +21,6 @@ pub mod rotation;
 pub mod stream;
 pub mod temperature;
 pub mod transfer;
+pub mod update;
 
 pub use moment::Moment;

@@ -16,6 +16,7 @@ use super::pair::PairFlags;
 use super::recover::{parse_from, parse_height};
 use super::run_flags::RunFlags;
 use super::setup::SetupFlags;
+use super::update::UpdateCommand;
 use crate::paths::Instance;
 
 /// The agent of one 3D printer.
@@ -298,6 +299,18 @@ pub(super) enum Command {
         /// What.
         #[command(subcommand)]
         action: WindowAction,
+    },
+    /// Show the update of the agent that its backend wishes, or take it back.
+    #[command(
+        after_help = "Updates come from this machine's package sources, within a window, while nothing is printed, and only with\nupdate.allow = true in the configuration.\n\nExample:\n  spoolway-agent update status\n  spoolway-agent update cancel"
+    )]
+    Update {
+        /// As one JSON object.
+        #[arg(long, global = true)]
+        json: bool,
+        /// What.
+        #[command(subcommand)]
+        action: UpdateCommand,
     },
     /// Show the agent's log, or the last words on the wire.
     #[command(

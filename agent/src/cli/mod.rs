@@ -30,6 +30,7 @@ mod run_flags;
 mod settings;
 mod setup;
 mod status;
+mod update;
 mod which;
 
 use std::ffi::OsString;
@@ -144,6 +145,7 @@ where
         Command::Maintenance { action, json } => {
             maintenance::maintenance(&whereabouts, action.into(), json, &mut out)
         }
+        Command::Update { action, json } => update::update(&whereabouts, &action, json, &mut out),
         Command::Logs(flags) => logs::logs(&whereabouts, &flags, &mut out),
         Command::Bundle(flags) => bundle::bundle(&whereabouts, &flags, &mut out),
         Command::Profiles { action: None } => profiles::list(&whereabouts, &mut out),

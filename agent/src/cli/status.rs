@@ -53,6 +53,10 @@ impl Screen {
             let words = screen.paint.yellow(&fit(&super::maintenance::words(Some(window)), COLUMNS - NAME));
             screen.row("Open", &words);
         }
+        if let Some(update) = status.update.as_ref().and_then(super::update::in_a_line) {
+            let words = screen.paint.yellow(&fit(&update, COLUMNS - NAME));
+            screen.row("Update", &words);
+        }
         screen.link(&status.link);
         screen.permits(&status.permits);
         let waiting =

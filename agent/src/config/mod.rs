@@ -13,6 +13,7 @@ mod remote;
 mod rewrite;
 mod settings;
 mod transfer;
+mod update;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use remote::{REMOTE_KEYS, with_remote};
 pub use rewrite::{Change, RewriteError, Wanted, rewrite};
 pub use settings::keys;
 pub use transfer::Transfer;
+pub use update::Update;
 
 use crate::paths::Paths;
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub transfer: Transfer,
     /// `[safety]`.
     pub safety: Safety,
+    /// `[update]`.
+    pub update: Update,
     /// `[metrics]`.
     pub metrics: Metrics,
     /// `[log]`.
@@ -276,6 +280,7 @@ impl Config {
             spool: Spool { max_job_bytes: 512 << 20, max_bytes: 4 << 30, reserve_bytes: 256 << 20 },
             transfer: Transfer::default(),
             safety: Safety::default(),
+            update: Update::default(),
             metrics: Metrics::default(),
             log: Log { level: "info".to_owned(), format: LogFormat::Auto },
         }

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::{
     BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice,
-    client_cert, metrics, preflight, proxy, transfer,
+    client_cert, metrics, preflight, proxy, transfer, update,
 };
 
 /// A value as it was given.
@@ -217,6 +217,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| config.safety.stall_after_s.to_string(),
     },
+    update::ALLOW,
     metrics::LISTEN,
     Setting {
         key: "log.level",

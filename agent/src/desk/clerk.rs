@@ -66,6 +66,8 @@ pub(super) enum Done {
     Rotated(CmdId, Result<(), Refusal>),
     /// A record was looked up for a command.
     RecordRead(CmdId, Result<Raw, Refusal>),
+    /// What agent and updater say to each other was written or read.
+    Updated(Box<super::update::Looked>),
 }
 
 impl From<Downloaded> for Done {
@@ -95,6 +97,7 @@ pub(super) struct Clerk {
     /// The same without what the owner has set.
     pub(super) own_rules: crate::config::Preflight,
     pub(super) settings: super::settings::Settings,
+    pub(super) updates: super::update::Updates,
     pub(super) outbound: mpsc::Sender<Outbound>,
     pub(super) hello: watch::Sender<HelloState>,
     pub(super) telemetry: watch::Sender<Telemetered>,
@@ -275,6 +278,9 @@ impl Clerk {
             Ask::Maintenance { action, by, answer } => {
                 drop(answer.send(self.maintain(action, by).await));
             }
+            Ask::Update { action, by, answer } => {
+                drop(answer.send(self.update_here(action, by).await));
+            }
             Ask::Forget(answer) => self.begin_forget(answer),
             Ask::Cancel { job, answer } => drop(answer.send(self.cancel_here(job).await)),
             Ask::Override { job, codes, actor, answer } => {
@@ -335,6 +341,7 @@ impl Clerk {
                 let data = found.as_ref().ok().cloned();
                 self.end_command_with(cmd_id, found.map(drop), data);
             }
+            Done::Updated(looked) => self.take_looked(*looked).await,
         }
     }
 
@@ -366,6 +373,7 @@ impl Clerk {
         if self.rest_until.is_none_or(|until| self.clock.now() >= until) {
             self.watch_time().await;
             self.tell_late_end().await;
+            self.watch_update().await;
             self.try_store().await;
         }
         let now = self.clock.now();

@@ -110,6 +110,7 @@ impl Clerk {
             CommandArgs::PrinterDisconnect(_) => self.disconnect(actor).await,
             CommandArgs::FileEvict(evict) => self.evict_file(actor, &evict.file_id).await,
             CommandArgs::AgentRestart(_) => self.begin_restart(actor).await,
+            CommandArgs::AgentUpdate(args) => self.wish_update(cmd_id, actor, args).await,
             CommandArgs::ConfigSet(args) => self.set_config(actor, args).await,
             CommandArgs::TelemConfig(wishes) => {
                 let told = self.configure_telemetry(&wishes).await;
@@ -276,6 +277,7 @@ impl Clerk {
                         | Fault::PrinterCannot
                         | Fault::MotionOutside
                         | Fault::AgentUnmanaged
+                        | Fault::UpdateNotAllowed
                         | Fault::JobNoObject
                         | Fault::PortReleased
                 ) || refusal.fault.is_about_a_permit();

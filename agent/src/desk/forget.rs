@@ -20,7 +20,7 @@ impl Clerk {
     }
 
     /// What has to end first.
-    fn in_hand(&self) -> Option<Refusal> {
+    pub(super) fn in_hand(&self) -> Option<Refusal> {
         let busy = |text| Some(Refusal::new(Fault::ForgetBusy, text));
         if self.stopping {
             return Some(stopping());

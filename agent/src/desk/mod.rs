@@ -12,7 +12,7 @@
 //!   the printer's own sensors say.
 //! * `hand` has done to the printer what a backend asks for while nothing is printed; `by_hand` sends single commands.
 //! * `restart` lets the agent begin anew.
-//! * `settings` keeps what the owner may set.
+//! * `settings` keeps what the owner may set; `update` an update of the package that it wishes.
 //! * `telemetry` keeps how often the owner wishes it.
 //! * `forget` lets the desk end for good, unless something is in hand.
 //! * `owner` drops what belongs to the owner before when another backend takes its place.
@@ -58,6 +58,7 @@ mod start;
 mod story;
 mod telemetry;
 mod trust;
+mod update;
 mod upkeep;
 mod usage;
 
@@ -75,7 +76,7 @@ use crate::bus::{HelloState, Inbound, Outbound, Telemetered, Wishes};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::line_journal::{Found, LineJournal};
-use crate::local::words::MaintenanceAction;
+use crate::local::words::{MaintenanceAction, UpdateAction};
 use crate::local::{Counter, PrintWishes};
 use crate::printer::{EmergencyStop, Order, Printer, Snapshot, Tap, Watcher, WireLine};
 use crate::rotation::{By, Rotator};
@@ -83,7 +84,7 @@ use crate::spool::Spool;
 use crate::store::{Opened, Store};
 use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, ForgottenView, JobView, LinkView, MaintenanceView, Refusal, Status};
+use crate::view::{BedView, ForgottenView, JobView, LinkView, MaintenanceView, Refusal, Status, UpdateView};
 
 pub use clerk::{Remains, run};
 pub(crate) use events::event;
@@ -118,6 +119,8 @@ pub struct Parts {
     pub bed: crate::config::Bed,
     /// Whose permits are taken, and whether starts need them.
     pub backend: watch::Receiver<crate::config::Backend>,
+    /// Whether the backend may have the agent updated.
+    pub update: crate::config::Update,
     /// How files are fetched.
     pub transfer: crate::config::Transfer,
     /// The relay, and with it how servers are reached.
@@ -208,6 +211,11 @@ enum Ask {
         action: MaintenanceAction,
         by: String,
         answer: oneshot::Sender<Result<Option<MaintenanceView>, Refusal>>,
+    },
+    Update {
+        action: UpdateAction,
+        by: String,
+        answer: oneshot::Sender<Result<Option<UpdateView>, Refusal>>,
     },
     Forget(ForgetAnswer),
     Prompt {
@@ -360,6 +368,10 @@ impl Counter for Desk {
         by: String,
     ) -> Result<Option<MaintenanceView>, Refusal> {
         self.ask(|answer| Ask::Maintenance { action, by, answer }).await?
+    }
+
+    async fn update(&self, action: UpdateAction, by: String) -> Result<Option<UpdateView>, Refusal> {
+        self.ask(|answer| Ask::Update { action, by, answer }).await?
     }
 
     async fn forget(&self) -> Result<ForgottenView, Refusal> {

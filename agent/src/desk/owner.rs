@@ -76,6 +76,8 @@ impl Clerk {
         if self.promise(writes).await.is_err() {
             return false;
         }
+        let forgotten = self.forget_update();
+        drop(self.promise(vec![forgotten]).await);
         self.stopped_ahead.clear();
         self.wishes.send_replace(Wishes::default());
         self.forget_settings();

@@ -8,6 +8,7 @@ use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_agent_core::recovery::Loss;
 use spoolway_agent_core::stream::Stats;
+use spoolway_agent_core::update::Now;
 use spoolway_protocol::event::{AgentStarted, EventData, Gap, JobStateChanged, PrevExit};
 use spoolway_protocol::job::Outcome;
 use spoolway_protocol::printer::PrinterState;
@@ -25,6 +26,7 @@ use super::losses::{Heat, Lost};
 use super::moves::Reason;
 use super::permits::Permits;
 use super::post_mortem::Evidence;
+use super::update::Updates;
 use super::usage::{RunFacts, Times, filament_of};
 use crate::attempt::Begun;
 use crate::bus::Inbound;
@@ -52,6 +54,8 @@ impl Clerk {
         let gives_records = backend.borrow().records;
         let permits = Permits::open(backend, &store).await?;
         let (settings, preflight_rules) = super::settings::restore(&store, &own_rules).await?;
+        let now = Now { at: clock.now(), boot: clock.boot_id(), unix_ms: clock.trusted_unix_ms() };
+        let updates = Updates::restore(&store, parts.update.allow, now).await?;
         wishes.send_replace(super::telemetry::restore(&store).await?);
         let (orders, stop, snapshot) =
             (printer.orders.clone(), printer.stop.clone(), printer.snapshot.clone());
@@ -75,6 +79,7 @@ impl Clerk {
             preflight_rules,
             own_rules,
             settings,
+            updates,
             outbound,
             hello,
             telemetry,

@@ -37,6 +37,7 @@ impl Clerk {
             storage: self.storage_view(),
             bed: Some(self.bed_view()),
             maintenance: self.maintenance_view(),
+            update: self.update_view(),
             permits: self.permits.view(),
             jobs_waiting: waiting.filter(|entry| Some(entry.job.id()) != held).count() as u64,
             events_unacked: unacked.map_or(0, |status| {

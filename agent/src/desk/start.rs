@@ -63,6 +63,7 @@ impl Clerk {
 
     /// Whether a job could be handed to the printer now.
     pub(super) fn check_printer(&self) -> Result<Arc<Known>, Refusal> {
+        self.check_no_update()?;
         let snapshot = self.snapshot.borrow();
         if self.preflight.is_some() || self.following.is_some() {
             return Err(Refusal::new(Fault::Busy, "another job is under way"));

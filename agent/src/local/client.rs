@@ -12,7 +12,9 @@ use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::post_mortem::Record;
 use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, WireLineView};
+use crate::view::{
+    BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, UpdateView, WireLineView,
+};
 
 /// An agent that is well answers at once.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -270,6 +272,17 @@ impl Client {
         }
     }
 
+    /// Shows a wished update or takes it back, or lets an updater in or out.
+    ///
+    /// # Errors
+    /// [`TalkError`].
+    pub fn update(&mut self, request: &Request) -> Result<Option<UpdateView>, TalkError> {
+        match self.ask(request)? {
+            Answer::Update { update } => Ok(update.map(|update| *update)),
+            other => Err(self.strange(&other)),
+        }
+    }
+
     /// Asks, and gives the first line of the answer.
     ///
     /// # Errors
@@ -343,6 +356,7 @@ impl Client {
             Answer::Wire { .. } => "wire",
             Answer::Replies { .. } => "replies",
             Answer::Maintenance { .. } => "maintenance",
+            Answer::Update { .. } => "update",
             Answer::Forgotten { .. } => "forgotten",
             Answer::Done => "done",
             Answer::Bed { .. } => "the bed",

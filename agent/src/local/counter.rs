@@ -7,11 +7,11 @@ use spoolway_agent_core::job::Place;
 use spoolway_protocol::{Doubt, JobId, PromptId};
 
 use super::words::PrintWishes;
-use crate::local::words::MaintenanceAction;
+use crate::local::words::{MaintenanceAction, UpdateAction};
 use crate::printer::{Watcher, WireLine};
 use crate::view::history::HistoryView;
 use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, ForgottenView, JobView, MaintenanceView, Refusal, Status};
+use crate::view::{BedView, ForgottenView, JobView, MaintenanceView, Refusal, Status, UpdateView};
 
 /// Takes orders and says how things stand.
 ///
@@ -87,6 +87,12 @@ pub trait Counter: Clone + Send + Sync + 'static {
         action: MaintenanceAction,
         by: String,
     ) -> impl Future<Output = Result<Option<MaintenanceView>, Refusal>> + Send;
+    /// Shows a wished update, takes it back, or lets an updater in and out; `by` is who wants it.
+    fn update(
+        &self,
+        action: UpdateAction,
+        by: String,
+    ) -> impl Future<Output = Result<Option<UpdateView>, Refusal>> + Send;
     /// Forgets everything; the agent ends with it.
     fn forget(&self) -> impl Future<Output = Result<ForgottenView, Refusal>> + Send;
     /// Replaces the agent's key.

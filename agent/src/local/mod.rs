@@ -1,5 +1,6 @@
 //! The local socket: the commands of this machine's people, one JSON object a line each way.
 
+mod answers;
 mod client;
 mod counter;
 mod held_out;

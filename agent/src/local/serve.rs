@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::counter::Counter;
 use super::held_out::Hearing;
 use super::listen::Doorway;
-use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request};
+use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request, UpdateAction};
 use crate::post_mortem::Shelf;
 use crate::printer::{Watched, Watcher};
 use crate::telemetry::{Level, LogRing};
@@ -114,6 +114,15 @@ fn may_rotate(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Fault::IdentityDenied, "only root and the agent's own user may have the key changed"))
+}
+
+/// Who may hold jobs up for an update, and let them go again: nobody but root installs one.
+fn may_update(action: &UpdateAction, uid: Option<u32>) -> Result<(), Refusal> {
+    match action {
+        UpdateAction::Show | UpdateAction::Cancel => Ok(()),
+        _ if uid == Some(0) => Ok(()),
+        _ => Err(Refusal::new(Fault::CommandNotAllowed, "only root installs an update")),
+    }
 }
 
 fn owns_files(uid: Option<u32>, own: u32) -> bool {
@@ -244,6 +253,13 @@ impl Guest {
                 .maintenance(action, self.who.clone())
                 .await
                 .map_or_else(refused, |window| Answer::Maintenance { window }),
+            Request::Update { action } => {
+                let updated = match may_update(&action, self.uid) {
+                    Err(refusal) => Err(refusal),
+                    Ok(()) => counter.update(action, self.who.clone()).await,
+                };
+                updated.map_or_else(refused, |update| Answer::Update { update: update.map(Box::new) })
+            }
             Request::Forget => match may_forget(self.uid, rustix::process::geteuid().as_raw()) {
                 Err(refusal) => refused(refusal),
                 Ok(()) => {
@@ -378,6 +394,13 @@ mod tests {
         for stranger in [Some(1_000), None] {
             assert_eq!(may_forget(stranger, 990).unwrap_err().fault, Fault::ForgetDenied);
             assert_eq!(may_rotate(stranger, 990).unwrap_err().fault, Fault::IdentityDenied);
+            assert!(may_update(&UpdateAction::Cancel, stranger).is_ok());
+            let let_in = UpdateAction::LetIn {
+                id: "0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61".parse().unwrap(),
+                own: true,
+            };
+            assert!(may_update(&let_in, Some(0)).is_ok());
+            assert_eq!(may_update(&let_in, stranger).unwrap_err().fault, Fault::CommandNotAllowed);
         }
     }
 }

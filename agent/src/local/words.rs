@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use spoolway_agent_core::job::Place;
-use spoolway_protocol::{AgentId, Doubt, JobId, PromptId};
+use spoolway_protocol::{CmdId, Doubt, JobId, PromptId};
 
-use crate::post_mortem::Record;
-use crate::telemetry::{Level, LogLine};
-use crate::view::history::HistoryView;
-use crate::view::recovery::{PlanView, RecoverHow};
-use crate::view::{BedView, FaultView, ForgottenView, JobView, MaintenanceView, Status, WireLineView};
+use crate::telemetry::Level;
+use crate::view::recovery::RecoverHow;
+
+pub use super::answers::Answer;
 
 /// Longest line either way, in bytes, without its line feed.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -198,6 +197,11 @@ pub enum Request {
         /// What.
         action: MaintenanceAction,
     },
+    /// Shows a wished update or takes it back; [`Answer::Update`]. What an updater asks is for root.
+    Update {
+        /// What.
+        action: UpdateAction,
+    },
     /// Watches the conversation with the printer; [`Answer::Wire`] for each line, until the watcher leaves.
     Console,
     /// [`Answer::Log`] for each line, then [`Answer::Done`] unless the reader follows.
@@ -208,6 +212,30 @@ pub enum Request {
         follow: bool,
         /// The least that matters.
         level: Level,
+    },
+}
+
+/// What is to become of a wished update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum UpdateAction {
+    /// It stays as it is.
+    Show,
+    /// It is taken back.
+    Cancel,
+    /// An updater is about to change the package: no job starts from here on.
+    LetIn {
+        /// The wish that it carries out.
+        id: CmdId,
+        /// Whether that is the wish of this agent, and not of another one of the machine.
+        own: bool,
+    },
+    /// An updater leaves: jobs may start again.
+    LetOut {
+        /// The wish that it was about.
+        id: CmdId,
+        /// Whether it could not begin, and is to be asked again.
+        again: bool,
     },
 }
 
@@ -227,98 +255,6 @@ pub enum MaintenanceAction {
     Close,
     /// It stays as it is.
     Show,
-}
-
-/// What is answered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
-    /// The agent at a glance.
-    Status {
-        /// Boxed: it is far larger than the others.
-        status: Box<Status>,
-    },
-    /// Some of the jobs.
-    Jobs {
-        /// In the agent's order.
-        jobs: Vec<JobView>,
-        /// Whether another such line follows.
-        more: bool,
-    },
-    /// The job after what was done to it.
-    Job {
-        /// The job.
-        job: JobView,
-    },
-    /// What became of a job.
-    History {
-        /// Boxed: it is far larger than the others.
-        history: Box<HistoryView>,
-    },
-    /// A post-mortem record, without its lines.
-    Record {
-        /// Nothing where there is none.
-        record: Option<Box<Record>>,
-    },
-    /// How an interrupted print would go on.
-    Plan {
-        /// Boxed: it is far larger than the others.
-        plan: Box<PlanView>,
-    },
-    /// Who the agent is.
-    Identity {
-        /// Its id.
-        agent_id: AgentId,
-        /// Its public key in base64.
-        public_key: String,
-    },
-    /// The printer is taken for the right one.
-    Accepted {
-        /// What is now remembered of it.
-        printer: String,
-    },
-    /// The bed after what was said of it.
-    Bed {
-        /// The bed.
-        bed: BedView,
-    },
-    /// A line of the log.
-    Log {
-        /// The line.
-        line: LogLine,
-    },
-    /// A line of the conversation with the printer.
-    Wire {
-        /// The line.
-        line: WireLineView,
-    },
-    /// What the printer said to a command.
-    Replies {
-        /// Without mere acknowledgements.
-        lines: Vec<String>,
-    },
-    /// The maintenance window.
-    Maintenance {
-        /// Nothing while it is closed.
-        window: Option<MaintenanceView>,
-    },
-    /// Everything is forgotten.
-    Forgotten {
-        /// What that was.
-        forgotten: ForgottenView,
-    },
-    /// The reader was too slow for some lines of the log, or pieces of the conversation.
-    Missed {
-        /// How many.
-        lines: u64,
-    },
-    /// It is done, or all is said.
-    Done,
-    /// It is not done.
-    Refused {
-        /// Why, and what to try.
-        fault: FaultView,
-    },
 }
 
 #[cfg(test)]

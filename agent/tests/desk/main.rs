@@ -21,4 +21,5 @@ mod settings;
 mod strange_servers;
 mod takeover;
 mod telemetry;
+mod update;
 mod usage;

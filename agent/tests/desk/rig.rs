@@ -45,6 +45,8 @@ pub(crate) struct Rig {
     task: JoinHandle<()>,
     /// Of the last command.
     pub(crate) seq: u64,
+    /// In which role an update is wished; all else is an operator's.
+    pub(crate) update_role: &'static str,
     /// The run of the process before.
     taken: Option<u64>,
     /// The run that was ordered last, and how many were.
@@ -90,6 +92,20 @@ impl Rig {
         let confirm = BedConfirm::Required;
         Self::live(folder, confirm, Default::default(), Default::default(), None, (clock, Some(by)))
             .with_printer(None)
+    }
+
+    /// The same, where no backend may have the agent updated.
+    pub(crate) fn open_not_to_be_updated(folder: &std::path::Path) -> Self {
+        let clock = (Clock::start().unwrap(), None);
+        Self::live_with(
+            folder,
+            BedConfirm::Required,
+            Default::default(),
+            Default::default(),
+            None,
+            clock,
+            false,
+        )
     }
 
     /// The desk has done everything that it was told before.
@@ -167,7 +183,19 @@ impl Rig {
         preflight: config::Preflight,
         backend: config::Backend,
         taken: Option<Ticket>,
+        clock: (Clock, Option<RelaySettings>),
+    ) -> Self {
+        Self::live_with(folder, confirm, preflight, backend, taken, clock, true)
+    }
+
+    fn live_with(
+        folder: &std::path::Path,
+        confirm: BedConfirm,
+        preflight: config::Preflight,
+        backend: config::Backend,
+        taken: Option<Ticket>,
         (clock, by): (Clock, Option<RelaySettings>),
+        is_updated: bool,
     ) -> Self {
         let options = StoreOptions { group_ms: 2, ..StoreOptions::default() };
         let (store, opened) = Store::open(folder, &options).unwrap();
@@ -204,6 +232,7 @@ impl Rig {
             preflight,
             bed: config::Bed { confirm },
             backend: watch::channel(backend).1,
+            update: config::Update { allow: is_updated },
             transfer: config::Transfer::default(),
             relay: watch::channel(by).1,
             inbound,
@@ -228,6 +257,7 @@ impl Rig {
             wishes,
             task,
             seq: 0,
+            update_role: "admin",
             taken: run,
             last_run: 0,
             starts: 0,

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use spoolway_agent::local::Counter;
-use spoolway_agent::local::words::{MaintenanceAction, PrintWishes};
+use spoolway_agent::local::words::{MaintenanceAction, PrintWishes, UpdateAction};
 use spoolway_agent::printer::{Speaker, Tap, Watcher, WireLine};
 use spoolway_agent::view::history::{AttemptView, HistoryView};
 use spoolway_agent::view::recovery::{PlanView, RecoverHow};
 use spoolway_agent::view::{
-    BedView, ForgottenView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status,
+    BedView, ForgottenView, JobView, LinkView, MaintenanceView, PrinterView, Refusal, Status, UpdateView,
 };
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Place;
@@ -98,6 +98,7 @@ impl Counter for FakeDesk {
             jobs_waiting: 0,
             events_unacked: 3,
             maintenance: None,
+            update: None,
         })
     }
 
@@ -178,6 +179,11 @@ impl Counter for FakeDesk {
             }
             MaintenanceAction::Close | MaintenanceAction::Show => Ok(None),
         }
+    }
+
+    async fn update(&self, action: UpdateAction, by: String) -> Result<Option<UpdateView>, Refusal> {
+        self.note(format!("update {action:?} by {by}"));
+        Ok(None)
     }
 
     async fn answer(&self, prompt: Option<PromptId>, choice: u32) -> Result<(), Refusal> {

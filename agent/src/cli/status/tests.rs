@@ -79,6 +79,7 @@ pub(in crate::cli) fn full() -> Status {
         jobs_waiting: 2,
         events_unacked: 1,
         maintenance: Some(MaintenanceView { left_s: 900, by: "uid 1000".into(), reason: Some("PID".into()) }),
+        update: None,
     }
 }
 

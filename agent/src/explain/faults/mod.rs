@@ -7,6 +7,7 @@ mod job;
 mod network;
 mod permit;
 mod port;
+mod update;
 
 use spoolway_protocol::Fault;
 
@@ -16,7 +17,16 @@ gathered!(
     WORDS,
     Fault,
     code,
-    &[port::ROWS, bed::ROWS, job::ROWS, network::ROWS, identity::ROWS, command::ROWS, permit::ROWS]
+    &[
+        port::ROWS,
+        bed::ROWS,
+        job::ROWS,
+        network::ROWS,
+        identity::ROWS,
+        command::ROWS,
+        permit::ROWS,
+        update::ROWS
+    ]
 );
 
 /// Every fault with its words.

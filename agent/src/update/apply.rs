@@ -1,0 +1,373 @@
+//! Installs what an agent has asked for, as root, and goes back when the new version is not well.
+//!
+//! ```text
+//!  request ─► Fetching ─────────► Installing ─────────► installed
+//!             both packages are    │ not well
+//!             here, nobody prints  └─► GoingBack ──────► rolled back
+//! ```
+//!
+//! The step is written down before it is begun. A run that finds one goes on with it: what was being fetched is fetched again, what was
+//! being installed is brought to its end and judged, and what was going back goes back once more.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spoolway_protocol::Fault;
+use spoolway_protocol::event::UpdateWord;
+
+use super::machine::{Before, Health, Machine, Said, Seat};
+use super::order::{Order, Step};
+use super::{Found, Request, Verdict, judge, verdict};
+use crate::local::words::UpdateAction;
+
+/// How long a version has until it is well, in looks.
+const LOOKS: u32 = 120;
+/// For so many looks, one after the other, it has to be well.
+const WELL: u32 = 10;
+const BETWEEN: Duration = Duration::from_secs(1);
+/// A version that ends so often by itself is not waited for any longer.
+const RESTARTS: u32 = 5;
+/// How long a print is left alone that has begun before the way back.
+const PRINT: Duration = Duration::from_secs(30);
+
+/// Why an updater could not go on; what it has in hand waits for the next run.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// It has no rights.
+    #[error("packages are installed by root only")]
+    NotRoot,
+    /// Its own files cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Where the updater keeps its things.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    /// What is in hand.
+    pub(super) state: PathBuf,
+    /// Packages.
+    pub(super) cache: PathBuf,
+}
+
+/// An updater at work.
+pub(super) struct Updater<'a, M> {
+    pub(super) machine: &'a M,
+    pub(super) places: Places,
+}
+
+/// Why nothing is begun.
+enum Halt {
+    /// For good.
+    Over(Verdict),
+    /// For now: the agent asks again.
+    NotNow(String),
+}
+
+impl<M: Machine> Updater<'_, M> {
+    /// Goes on with what was left, then takes what has been asked for, one after the other.
+    pub(super) fn work(&self) -> Result<(), ApplyError> {
+        if let Some(order) = Order::left(&self.places.state).map_err(self.failed())? {
+            self.machine.say("goes on with an update that was broken off");
+            if is_judged(&order.state, &order.request) { self.close(&order)? } else { self.carry_out(order)? }
+        }
+        for seat in self.machine.seats() {
+            let Some(found) = Found::look(&seat.state) else { continue };
+            match &found.request {
+                Err(why) => self.machine.say(&format!("{}: a request is not taken: {why}", seat.unit)),
+                Ok(request) if is_judged(&seat.state, request) => {}
+                Ok(request) => {
+                    let order = Order::new(&seat.state, request.clone());
+                    order.put(&self.places.state).map_err(self.failed())?;
+                    self.machine.say(&format!("{} asks for {}", seat.unit, wished(request)));
+                    found.remove().map_err(self.failed())?;
+                    self.carry_out(order)?;
+                    continue;
+                }
+            }
+            found.remove().map_err(self.failed())?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, mut order: Order) -> Result<(), ApplyError> {
+        if order.step == Step::Fetching {
+            match self.prepare(&mut order).and_then(|()| self.let_in(&order)) {
+                Ok(()) => {}
+                Err(Halt::Over(word)) => return self.end(&order, word),
+                Err(Halt::NotNow(why)) => {
+                    self.machine.say(&format!("not now: {why}"));
+                    self.let_out(&order, true);
+                    return Order::drop_from(&self.places.state).map_err(self.failed());
+                }
+            }
+            self.begin(&mut order, Step::Installing)?;
+            order.why = order.new.as_deref().and_then(|package| self.machine.install(package).err());
+        } else {
+            self.wait_for_prints(&order);
+            self.machine.repair();
+        }
+        if order.step == Step::Installing {
+            match self.judge_new(&order) {
+                Ok(word) => return self.end(&order, word),
+                Err(why) => {
+                    order.why = Some(order.why.map_or(why.clone(), |first| format!("{first}; {why}")))
+                }
+            }
+            self.begin(&mut order, Step::GoingBack)?;
+        }
+        self.go_back(&order)
+    }
+
+    /// Chooses a version and has both packages here, so that going back needs no network.
+    fn prepare(&self, order: &mut Order) -> Result<(), Halt> {
+        let id = order.request.id;
+        let refused = |fault: Fault, text: String| {
+            Halt::Over(Verdict::new(id, UpdateWord::Refused).because(fault, text))
+        };
+        let seats = self.machine.seats();
+        if let Some(seat) = seats.iter().find(|seat| !seat.allows && self.machine.health(seat).is_some()) {
+            return Err(refused(Fault::UpdateNotAllowed, format!("{} does not allow it", seat.unit)));
+        }
+        if self.machine.unix_ms() > order.request.not_after {
+            return Err(Halt::Over(Verdict::new(id, UpdateWord::Expired)));
+        }
+        let Some(from) = self.machine.installed() else {
+            let text = "the package is not installed, or only in part: see dpkg --audit".to_owned();
+            return Err(refused(Fault::UpdateNoWayBack, text));
+        };
+        let complaint = self.machine.refresh().err().map_or_else(String::new, |said| format!(" ({said})"));
+        let Some(to) = order.request.version.clone().or_else(|| self.machine.newest()) else {
+            return Err(refused(Fault::UpdateNotFound, format!("the sources have no version{complaint}")));
+        };
+        order.from = Some(from.clone());
+        order.to = Some(to.clone());
+        if to == from || order.request.version.is_none() && !self.machine.is_newer(&to, &from) {
+            return Err(Halt::Over(Verdict::new(id, UpdateWord::Unchanged)));
+        }
+        if !self.machine.is_newer(&to, &from) {
+            return Err(refused(
+                Fault::UpdateOlder,
+                format!("{to} is older than {from}, which is installed"),
+            ));
+        }
+        let cache = &self.places.cache;
+        let new = self.machine.fetch(&to, cache);
+        order.new = Some(new.map_err(|said| refused(Fault::UpdateNotFound, format!("{said}{complaint}")))?);
+        let old = self.machine.fetch(&from, cache);
+        order.old = Some(old.map_err(|said| refused(Fault::UpdateNoWayBack, said))?);
+        order.before =
+            seats.iter().filter_map(|seat| Some(before(seat, &self.machine.health(seat)?))).collect();
+        Ok(())
+    }
+
+    /// Asks every agent of the machine, because the package is that of all; the one that wishes it comes last.
+    fn let_in(&self, order: &Order) -> Result<(), Halt> {
+        let id = order.request.id;
+        let mut seats = self.machine.seats();
+        seats.sort_by_key(|seat| seat.state == order.state);
+        for seat in seats {
+            let own = seat.state == order.state;
+            match self.machine.ask(&seat, UpdateAction::LetIn { id, own }) {
+                Said::Yes | Said::Away => {}
+                Said::No { code, text } if code == Fault::UpdateNotAllowed.code() => {
+                    let word = Verdict::new(id, UpdateWord::Refused);
+                    return Err(Halt::Over(
+                        word.because(Fault::UpdateNotAllowed, format!("{}: {text}", seat.unit)),
+                    ));
+                }
+                Said::No { text, .. } | Said::Nothing(text) => {
+                    return Err(Halt::NotNow(format!("{}: {text}", seat.unit)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Jobs may start again. An agent that cannot be told lets them start after a while.
+    fn let_out(&self, order: &Order, again: bool) {
+        let id = order.request.id;
+        for seat in self.machine.seats() {
+            let _ = self.machine.ask(&seat, UpdateAction::LetOut { id, again });
+        }
+    }
+
+    fn begin(&self, order: &mut Order, step: Step) -> Result<(), ApplyError> {
+        order.step = step;
+        order.put(&self.places.state).map_err(self.failed())?;
+        self.machine.say(match step {
+            Step::Fetching => "fetches",
+            Step::Installing => "installs the chosen version",
+            Step::GoingBack => "goes back to the version from before",
+        });
+        Ok(())
+    }
+
+    /// What is to be said of the version that is installed now; why it is not to stay.
+    fn judge_new(&self, order: &Order) -> Result<Verdict, String> {
+        let id = order.request.id;
+        let is = self.machine.installed();
+        if is.is_none() || is != order.to && is != order.from {
+            return Err(installed_words(is.as_deref()));
+        }
+        self.wait_until_well(order)?;
+        if is == order.to {
+            return Ok(Verdict::new(id, UpdateWord::Installed));
+        }
+        let text =
+            order.why.clone().unwrap_or_else(|| "it was broken off before anything was changed".to_owned());
+        Ok(Verdict::new(id, UpdateWord::Refused).because(Fault::UpdateNotInstalled, text))
+    }
+
+    fn go_back(&self, order: &Order) -> Result<(), ApplyError> {
+        self.wait_for_prints(order);
+        let why = order.why.clone().unwrap_or_default();
+        let back = order.old.as_deref().map_or(Ok(()), |package| self.machine.install(package));
+        let well =
+            back.and_then(|()| self.wait_until_well(order)).and_then(|()| match self.machine.installed() {
+                is if is == order.from => Ok(()),
+                is => Err(installed_words(is.as_deref())),
+            });
+        let word = match well {
+            Ok(()) => {
+                Verdict::new(order.request.id, UpdateWord::RolledBack).because(Fault::UpdateUnhealthy, why)
+            }
+            Err(also) => {
+                let text = format!("{why}; and going back: {also}");
+                Verdict::new(order.request.id, UpdateWord::Failed).because(Fault::UpdateUnhealthy, text)
+            }
+        };
+        self.end(order, word)
+    }
+
+    /// Whoever could not wait for this updater prints by now, and is let. An agent that gives no answer is what is being mended.
+    fn wait_for_prints(&self, order: &Order) {
+        let id = order.request.id;
+        let busy = |seat: &Seat| match self.machine.ask(seat, UpdateAction::LetIn { id, own: false }) {
+            Said::No { code, text } if code == Fault::Busy.code() => Some(format!("{}: {text}", seat.unit)),
+            _ => None,
+        };
+        while let Some(why) = self.machine.seats().iter().find_map(busy) {
+            self.machine.say(&format!("waits before it goes on: {why}"));
+            self.machine.wait(PRINT);
+        }
+    }
+
+    /// Every agent that ran before runs what is installed, and does no worse, for a while.
+    fn wait_until_well(&self, order: &Order) -> Result<(), String> {
+        let seats = self.machine.seats();
+        let watched: Vec<_> = order
+            .before
+            .iter()
+            .filter_map(|before| Some((seats.iter().find(|seat| seat.unit == before.unit)?, before)))
+            .collect();
+        let (mut well_for, mut pids, mut first) = (0, Vec::new(), None);
+        let mut lacks = String::new();
+        for _ in 0..LOOKS {
+            let now: Vec<_> =
+                watched.iter().map(|(seat, before)| (look(self.machine, seat), *before)).collect();
+            let restarts: u32 = now.iter().map(|(health, _)| health.restarts).sum();
+            let first = *first.get_or_insert(restarts);
+            lacks = now.iter().find_map(|(health, before)| worse(health, before)).unwrap_or_default();
+            let seen: Vec<_> = now.iter().map(|(health, _)| health.pid).collect();
+            well_for = if lacks.is_empty() && (pids == seen || well_for == 0) { well_for + 1 } else { 0 };
+            pids = seen;
+            if well_for >= WELL {
+                return Ok(());
+            }
+            if restarts.saturating_sub(first) >= RESTARTS {
+                return Err(format!("it ends again and again: {lacks}"));
+            }
+            self.machine.wait(BETWEEN);
+        }
+        Err(if lacks.is_empty() { "it does not stay up".to_owned() } else { lacks })
+    }
+
+    /// Leaves the verdict, then lets go of the order.
+    fn end(&self, order: &Order, word: Verdict) -> Result<(), ApplyError> {
+        let word = Verdict { from: order.from.clone(), to: order.to.clone(), ..word };
+        let text = word.text.as_deref().unwrap_or_default();
+        self.machine.say(&format!("{}: {} {text}", wished(&order.request), word.state));
+        judge(&order.state, &word).map_err(self.failed())?;
+        if word.state == UpdateWord::Installed {
+            self.drop_package(order.old.as_deref());
+        } else {
+            self.drop_package(order.new.as_deref());
+        }
+        self.close(order)
+    }
+
+    /// Its verdict is there: jobs may start.
+    fn close(&self, order: &Order) -> Result<(), ApplyError> {
+        self.let_out(order, false);
+        Order::drop_from(&self.places.state).map_err(self.failed())
+    }
+
+    /// Only the package of the version that stays is kept: the next update goes back to it.
+    fn drop_package(&self, package: Option<&Path>) {
+        if let Some(package) = package {
+            // One that stays takes some megabytes and is in nobody's way.
+            let _ = std::fs::remove_file(package);
+        }
+    }
+
+    fn failed(&self) -> impl FnOnce(io::Error) -> ApplyError {
+        let path = self.places.state.clone();
+        move |source| ApplyError::Io { path, source }
+    }
+}
+
+/// An agent that has not heard the verdict yet asks again, and an updater may have been killed right behind it.
+fn is_judged(state: &Path, request: &Request) -> bool {
+    verdict(state).is_some_and(|last| last.id == request.id)
+}
+
+fn look(machine: &impl Machine, seat: &Seat) -> Health {
+    let gone = || Health {
+        pid: None,
+        restarts: 0,
+        linked: false,
+        printer: false,
+        lacks: format!("{} does not run", seat.unit),
+    };
+    machine.health(seat).unwrap_or_else(gone)
+}
+
+fn before(seat: &Seat, health: &Health) -> Before {
+    Before { unit: seat.unit.clone(), linked: health.linked, printer: health.printer }
+}
+
+/// What an agent lacks that it had.
+fn worse(health: &Health, before: &Before) -> Option<String> {
+    let unit = &before.unit;
+    match () {
+        () if health.pid.is_none() => Some(health.lacks.clone()),
+        () if before.linked && !health.linked => {
+            Some(format!("{unit} has no session with its relay any more"))
+        }
+        () if before.printer && !health.printer => {
+            Some(format!("{unit} does not reach its printer any more"))
+        }
+        () => None,
+    }
+}
+
+fn installed_words(version: Option<&str>) -> String {
+    format!("dpkg says that {} is installed", version.unwrap_or("no version, or one in part,"))
+}
+
+fn wished(request: &Request) -> String {
+    request
+        .version
+        .as_deref()
+        .map_or_else(|| "the newest version".to_owned(), |version| format!("version {version}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The machine as it is: apt, dpkg and systemd by their own programs, agents by their sockets. No shell is in between.
+
+use std::fs::{self, DirBuilder};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use spoolway_protocol::printer::PrinterState;
+
+use super::apply::{ApplyError, Places, Updater};
+use super::machine::{Health, Machine, Said, Seat};
+use crate::config::load;
+use crate::local::words::{Request, UpdateAction};
+use crate::local::{Client, TalkError};
+use crate::paths::{Instance, Paths, unit};
+
+/// The package.
+const PACKAGE: &str = "spoolway-agent";
+/// Where it has its program.
+const PROGRAM: &str = "/usr/bin/spoolway-agent";
+/// Where the state folders of all agents are.
+const STATES: &str = "/var/lib";
+const OWN: &str = "/var/lib/spoolway-update";
+const CACHE: &str = "/var/cache/spoolway-update";
+/// Longest wait for what only asks or fetches, in seconds.
+const PATIENCE_S: &str = "600";
+/// Another package manager is waited for so long.
+const LOCK: &str = "DPkg::Lock::Timeout=300";
+
+/// Installs what the agents of this machine have asked for, as root.
+///
+/// # Errors
+/// [`ApplyError`].
+pub fn run() -> Result<(), ApplyError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(ApplyError::NotRoot);
+    }
+    let failed = |path: &str, source| ApplyError::Io { path: path.into(), source };
+    DirBuilder::new().recursive(true).mode(0o755).create(OWN).map_err(|error| failed(OWN, error))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(CACHE).map_err(|error| failed(CACHE, error))?;
+    let folder = fs::File::open(OWN).map_err(|error| failed(OWN, error))?;
+    // One at a time; whoever comes second finds nothing left.
+    flock(&folder, FlockOperation::LockExclusive).map_err(|error| failed(OWN, error.into()))?;
+    let places = Places { state: OWN.into(), cache: CACHE.into() };
+    Updater { machine: &Debian, places }.work()
+}
+
+/// This machine.
+struct Debian;
+
+impl Machine for Debian {
+    fn seats(&self) -> Vec<Seat> {
+        let folders = fs::read_dir(STATES).into_iter().flatten().flatten();
+        let names = folders.filter_map(|folder| folder.file_name().into_string().ok());
+        let instances = names.filter_map(|name| name.strip_prefix("spoolway@")?.parse::<Instance>().ok());
+        let several = instances.map(|name| seat(&Paths::of_instance(&name), Some(&name)));
+        std::iter::once(seat(&Paths::of_system(), None)).chain(several).collect()
+    }
+
+    fn ask(&self, seat: &Seat, action: UpdateAction) -> Said {
+        match shown(&seat.unit, "ActiveState").as_deref() {
+            Some("inactive" | "failed") => return Said::Away,
+            Some("active") => {}
+            state => return Said::Nothing(format!("it is {}", state.unwrap_or("in no state that is known"))),
+        }
+        let answer =
+            Client::connect(&seat.socket).and_then(|mut agent| agent.update(&Request::Update { action }));
+        match answer {
+            Ok(_) => Said::Yes,
+            Err(TalkError::Refused(fault)) => Said::No { code: fault.code, text: fault.text },
+            Err(error) => Said::Nothing(error.to_string()),
+        }
+    }
+
+    fn health(&self, seat: &Seat) -> Option<Health> {
+        let state = shown(&seat.unit, "ActiveState")?;
+        if matches!(state.as_str(), "inactive" | "failed") {
+            return None;
+        }
+        let number = |name| shown(&seat.unit, name).and_then(|text| text.parse::<u32>().ok());
+        let mut health = Health {
+            pid: None,
+            restarts: number("NRestarts").unwrap_or(0),
+            linked: false,
+            printer: false,
+            lacks: format!("{} is {state}", seat.unit),
+        };
+        let Some(pid) = number("MainPID").filter(|pid| *pid != 0 && state == "active") else {
+            return Some(health);
+        };
+        // The file of a version that was replaced is "(deleted)".
+        if fs::read_link(format!("/proc/{pid}/exe")).ok().as_deref() != Some(Path::new(PROGRAM)) {
+            health.lacks = format!("{} does not run {PROGRAM} as it is installed", seat.unit);
+            return Some(health);
+        }
+        match Client::connect(&seat.socket).and_then(|mut agent| agent.status()) {
+            Err(error) => health.lacks = format!("{} does not answer: {error}", seat.unit),
+            Ok(status) => {
+                health.pid = Some(pid);
+                health.linked = status.link.up;
+                let away = [PrinterState::Offline, PrinterState::Connecting];
+                health.printer = !away.contains(&status.printer.state);
+            }
+        }
+        Some(health)
+    }
+
+    fn installed(&self) -> Option<String> {
+        let said =
+            run_program("dpkg-query", &["-W", "-f", "${db:Status-Status} ${Version}", PACKAGE]).ok()?;
+        said.strip_prefix("installed ").map(|version| version.trim().to_owned())
+    }
+
+    fn refresh(&self) -> Result<(), String> {
+        let network = [
+            "-o",
+            "Acquire::Retries=2",
+            "-o",
+            "Acquire::http::Timeout=60",
+            "-o",
+            "Acquire::https::Timeout=60",
+        ];
+        run_program(
+            "timeout",
+            &[&[PATIENCE_S, "apt-get", "-q", "-o", LOCK], &network[..], &["update"]].concat(),
+        )
+        .map(drop)
+    }
+
+    fn newest(&self) -> Option<String> {
+        candidate(&run_program("apt-cache", &["policy", PACKAGE]).ok()?)
+    }
+
+    fn is_newer(&self, version: &str, than: &str) -> bool {
+        run_program("dpkg", &["--compare-versions", version, "gt", than]).is_ok()
+    }
+
+    fn fetch(&self, version: &str, folder: &Path) -> Result<PathBuf, String> {
+        let package = folder.join(format!("{PACKAGE}_{}.deb", version.replace(':', "%3a")));
+        if describes(&package, version) {
+            return Ok(package);
+        }
+        let part = folder.join("part");
+        let said = |error: std::io::Error| error.to_string();
+        drop(fs::remove_dir_all(&part));
+        // apt fetches as a user without rights.
+        DirBuilder::new().recursive(true).mode(0o755).create(&part).map_err(said)?;
+        let wanted = format!("{PACKAGE}={version}");
+        let apt =
+            [PATIENCE_S, "apt-get", "-q", "-o", LOCK, "-o", "APT::Sandbox::User=root", "download", &wanted];
+        run_in(&part, "timeout", &apt)?;
+        let mut files = fs::read_dir(&part).map_err(said)?.flatten().map(|file| file.path());
+        let file = files.next().ok_or("apt-get has fetched nothing")?;
+        if !describes(&file, version) {
+            return Err(format!("what apt-get has fetched is not {wanted}"));
+        }
+        fs::File::open(&file).and_then(|file| file.sync_all()).map_err(said)?;
+        fs::rename(&file, &package).map_err(said)?;
+        Ok(package)
+    }
+
+    fn install(&self, package: &Path) -> Result<(), String> {
+        let file = package.to_str().ok_or("its name is no text")?;
+        let options = ["-q", "-y", "--no-install-recommends", "--allow-downgrades", "--no-remove"];
+        let dpkg = ["-o", LOCK, "-o", "Dpkg::Use-Pty=0", "-o", "Dpkg::Options::=--force-confold", "install"];
+        let done = run_program("apt-get", &[&options[..], &dpkg[..], &[file]].concat()).map(drop);
+        // What apt finds too broken to touch, dpkg may still put right.
+        done.or_else(|said| run_program("dpkg", &["--force-confold", "-i", file]).map(drop).map_err(|_| said))
+    }
+
+    fn repair(&self) {
+        if let Err(said) = run_program("dpkg", &["--force-confold", "--configure", "-a"]) {
+            self.say(&said);
+        }
+    }
+
+    fn unix_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn say(&self, text: &str) {
+        // Nobody reads it where it cannot be written.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+fn seat(paths: &Paths, instance: Option<&Instance>) -> Seat {
+    let loaded = load(paths, None, std::iter::empty(), &[]).ok();
+    let socket = loaded.as_ref().map_or_else(|| paths.socket(), |loaded| loaded.config.socket.clone());
+    let state = loaded.as_ref().map_or_else(|| paths.state.clone(), |loaded| loaded.config.state_dir.clone());
+    let allows = loaded.is_some_and(|loaded| loaded.config.update.allow);
+    Seat { unit: unit(instance), state, socket, allows }
+}
+
+fn shown(unit: &str, property: &str) -> Option<String> {
+    let said = run_program("systemctl", &["show", "--value", "-p", property, unit]).ok()?;
+    Some(said.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The candidate in what `apt-cache policy` says.
+fn candidate(said: &str) -> Option<String> {
+    let version = said.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?.trim();
+    (version != "(none)").then(|| version.to_owned())
+}
+
+/// Whether a file is our package in this version.
+fn describes(package: &Path, version: &str) -> bool {
+    let Some(file) = package.to_str().filter(|_| package.exists()) else { return false };
+    let said = run_program("dpkg-deb", &["-W", "--showformat=${Package} ${Version}", file]);
+    said.is_ok_and(|said| said.trim() == format!("{PACKAGE} {version}"))
+}
+
+fn run_program(program: &str, arguments: &[&str]) -> Result<String, String> {
+    run_in(Path::new("/"), program, arguments)
+}
+
+/// What a program says; its complaint when it fails.
+fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).stdin(std::process::Stdio::null());
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(complained(program, &complaint))
+}
+
+/// The last words of a program that has failed, in a line that fits an event.
+fn complained(program: &str, said: &str) -> String {
+    const MOST_CHARS: usize = 300;
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let errors: Vec<_> = lines.clone().filter(|line| line.starts_with("E:")).collect();
+    let words =
+        if errors.is_empty() { lines.last().unwrap_or("it failed").to_owned() } else { errors.join(" ") };
+    format!("{program}: {}", words.chars().take(MOST_CHARS).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_candidate_is_what_apt_would_install() {
+        let said = "spoolway-agent:\n  Installed: 0.1.0-1\n  Candidate: 0.2.0-1\n  Version table:\n";
+        assert_eq!(candidate(said).as_deref(), Some("0.2.0-1"));
+        assert_eq!(candidate("spoolway-agent:\n  Candidate: (none)\n"), None);
+        assert_eq!(candidate(""), None);
+    }
+
+    #[test]
+    fn a_complaint_is_short_and_names_the_program() {
+        let said = "Reading...\nE: Version '9' for 'spoolway-agent' was not found\n";
+        assert_eq!(complained("apt-get", said), "apt-get: E: Version '9' for 'spoolway-agent' was not found");
+        assert_eq!(complained("dpkg", "\n"), "dpkg: it failed");
+        assert!(complained("dpkg", &"x".repeat(1_000)).len() < 400);
+        assert!(run_in(Path::new("/"), "false", &[]).unwrap_err().starts_with("false: "));
+        assert_eq!(run_in(Path::new("/"), "echo", &["a"]).unwrap(), "a\n");
+    }
+}
