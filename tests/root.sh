@@ -161,7 +161,8 @@ relay_runs() {
     inside systemctl enable --now spoolway-relay ||
         { inside journalctl -u spoolway-relay --no-pager -n 40 >&2; fail 'the relay does not start'; }
     is active spoolway-relay active
-    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >/dev/null
+    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >"$work/farm"
+    token=$(tail -n 1 "$work/farm")
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | grep -q farm || fail 'the backend that was added is nowhere'
     relay status >/dev/null
     # Twice: loading the example again replaces it.

@@ -220,11 +220,11 @@ faults! {
     UpdateNoWayBack = "update.no_way_back", "The version that is installed could not be had again, so nothing was changed.",
         "Keep the installed version in the repository beside the new one, or update once by hand with apt-get.";
     UpdateNotInstalled = "update.not_installed", "The package manager did not install the version.",
-        "Look at `journalctl -u spoolway-update`, mend what it complains about, and have it installed again.";
+        "Look at `journalctl -u 'spoolway-update@*'`, mend what it complains about, and have it installed again.";
     UpdateUnhealthy = "update.unhealthy", "The new version was not well.",
-        "Look at `journalctl -u spoolway-update -u spoolway-agent` for what it died of, and choose another version.";
+        "Look at `journalctl -u 'spoolway-update@*' -u spoolway-agent` for what it died of, and choose another version.";
     UpdateUnattended = "update.unattended", "Nobody has said what has become of the update.",
-        "Look at `systemctl status spoolway-update.path` and `journalctl -u spoolway-update`, and at the version that runs.";
+        "Look at `systemctl status spoolway-update.path` and `journalctl -u 'spoolway-update@*'`, and at the version that runs.";
     PromptClosed = "prompt.closed", "The printer's question is not open any more, or cannot be answered from here.",
         "Look at the questions that are open, and at the printer's own display.";
     PrinterAsked = "printer.asked", "The printer itself asked for this.",

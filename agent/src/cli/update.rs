@@ -25,9 +25,9 @@ pub(super) enum UpdateCommand {
     /// Take a wished update back, unless it is being installed.
     #[command(after_help = "Example:\n  spoolway-agent update cancel")]
     Cancel,
-    /// Install what the agents of this machine have asked for: what spoolway-update.service runs, as root.
+    /// Install what the agents of this machine have asked for; spoolway-update@main.service runs it, as root.
     #[command(
-        after_help = "It does nothing where nobody has asked, and goes on where a power cut has left it.\n\nExample:\n  sudo systemctl start spoolway-update"
+        after_help = "It does nothing where nobody has asked, and goes on where a power cut has left it.\n\nExample:\n  sudo spoolway-agent update apply"
     )]
     Apply,
 }
@@ -43,7 +43,7 @@ pub(super) fn update(
         UpdateCommand::Status => UpdateAction::Show,
         UpdateCommand::Cancel => UpdateAction::Cancel,
         UpdateCommand::Apply => {
-            let help = "Run it as root; spoolway-update.service does.";
+            let help = "Run it as root; spoolway-update@main.service does.";
             return crate::update::run()
                 .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, help));
         }

@@ -1,6 +1,7 @@
 //! The server on the local socket: few connections, short lines, and nobody who reads slowly holds up the rest.
 
 mod after;
+mod rights;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -21,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use super::counter::Counter;
 use super::held_out::Hearing;
 use super::listen::Doorway;
-use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request, UpdateAction};
+use super::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request};
 use crate::post_mortem::Shelf;
 use crate::printer::{Watched, Watcher};
 use crate::telemetry::{Level, LogRing};
 use crate::view::{FaultView, JobView, Refusal};
+use rights::{may_forget, may_rotate, may_update};
 
 /// Connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16;
@@ -98,35 +100,6 @@ async fn attend<C: Counter>(stream: UnixStream, counterpart: &Counterpart<C>, fo
 
 fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { fault: refusal.into() }
-}
-
-/// Who may end the agent for good: those who could remove its files themselves.
-fn may_forget(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
-    if owns_files(uid, own) {
-        return Ok(());
-    }
-    Err(Refusal::new(Fault::ForgetDenied, "only root and the agent's own user may have it forget"))
-}
-
-/// Who may have the key changed: the same.
-fn may_rotate(uid: Option<u32>, own: u32) -> Result<(), Refusal> {
-    if owns_files(uid, own) {
-        return Ok(());
-    }
-    Err(Refusal::new(Fault::IdentityDenied, "only root and the agent's own user may have the key changed"))
-}
-
-/// Who may hold jobs up for an update, and let them go again: nobody but root installs one.
-fn may_update(action: &UpdateAction, uid: Option<u32>) -> Result<(), Refusal> {
-    match action {
-        UpdateAction::Show | UpdateAction::Cancel => Ok(()),
-        _ if uid == Some(0) => Ok(()),
-        _ => Err(Refusal::new(Fault::CommandNotAllowed, "only root installs an update")),
-    }
-}
-
-fn owns_files(uid: Option<u32>, own: u32) -> bool {
-    uid.is_some_and(|uid| uid == 0 || uid == own)
 }
 
 /// The person may read the file and the agent may not, which is the usual surprise; so it is said in so many words, and of the name that
@@ -380,27 +353,6 @@ impl Guest {
                     None => return self.say(&Answer::Done).await,
                 },
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_those_who_own_the_files_may_have_them_forgotten() {
-        assert!(may_forget(Some(0), 990).is_ok() && may_forget(Some(990), 990).is_ok());
-        for stranger in [Some(1_000), None] {
-            assert_eq!(may_forget(stranger, 990).unwrap_err().fault, Fault::ForgetDenied);
-            assert_eq!(may_rotate(stranger, 990).unwrap_err().fault, Fault::IdentityDenied);
-            assert!(may_update(&UpdateAction::Cancel, stranger).is_ok());
-            let let_in = UpdateAction::LetIn {
-                id: "0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61".parse().unwrap(),
-                own: true,
-            };
-            assert!(may_update(&let_in, Some(0)).is_ok());
-            assert_eq!(may_update(&let_in, stranger).unwrap_err().fault, Fault::CommandNotAllowed);
         }
     }
 }

@@ -104,7 +104,7 @@ impl<M: Machine> Updater<'_, M> {
                 Err(Halt::NotNow(why)) => {
                     self.machine.say(&format!("not now: {why}"));
                     self.let_out(&order, true);
-                    return Order::drop_from(&self.places.state).map_err(self.failed());
+                    return self.drop_order();
                 }
             }
             self.begin(&mut order, Step::Installing)?;
@@ -162,6 +162,7 @@ impl<M: Machine> Updater<'_, M> {
         order.new = Some(new.map_err(|said| refused(Fault::UpdateNotFound, format!("{said}{complaint}")))?);
         let old = self.machine.fetch(&from, cache);
         order.old = Some(old.map_err(|said| refused(Fault::UpdateNoWayBack, said))?);
+        self.machine.stay().map_err(|said| refused(Fault::UpdateNoWayBack, said))?;
         order.before =
             seats.iter().filter_map(|seat| Some(before(seat, &self.machine.health(seat)?))).collect();
         Ok(())
@@ -306,7 +307,13 @@ impl<M: Machine> Updater<'_, M> {
     /// Its verdict is there: jobs may start.
     fn close(&self, order: &Order) -> Result<(), ApplyError> {
         self.let_out(order, false);
-        Order::drop_from(&self.places.state).map_err(self.failed())
+        self.drop_order()
+    }
+
+    fn drop_order(&self) -> Result<(), ApplyError> {
+        Order::drop_from(&self.places.state).map_err(self.failed())?;
+        self.machine.leave();
+        Ok(())
     }
 
     /// Only the package of the version that stays is kept: the next update goes back to it.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -24,6 +24,8 @@ const PROGRAM: &str = "/usr/bin/spoolway-agent";
 /// Where the state folders of all agents are.
 const STATES: &str = "/var/lib";
 const OWN: &str = "/var/lib/spoolway-update";
+/// This program, while an update is in hand.
+const UPDATER: &str = "/var/lib/spoolway-update/updater";
 const CACHE: &str = "/var/cache/spoolway-update";
 /// Longest wait for what only asks or fetches, in seconds.
 const PATIENCE_S: &str = "600";
@@ -175,6 +177,21 @@ impl Machine for Debian {
         if let Err(said) = run_program("dpkg", &["--force-confold", "--configure", "-a"]) {
             self.say(&said);
         }
+    }
+
+    fn stay(&self) -> Result<(), String> {
+        let part = format!("{UPDATER}.part");
+        let copied = fs::copy("/proc/self/exe", &part).and_then(|_| {
+            fs::set_permissions(&part, fs::Permissions::from_mode(0o700))?;
+            fs::File::open(&part)?.sync_all()?;
+            fs::rename(&part, UPDATER)
+        });
+        copied.map_err(|error| format!("{UPDATER}: {error}"))
+    }
+
+    fn leave(&self) {
+        // One that stays is a little old, and does the same.
+        let _ = fs::remove_file(UPDATER);
     }
 
     fn unix_ms(&self) -> u64 {

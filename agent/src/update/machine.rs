@@ -83,6 +83,10 @@ pub(super) trait Machine {
     fn install(&self, package: &Path) -> Result<(), String>;
     /// Brings to its end what was installed in part.
     fn repair(&self);
+    /// Leaves a copy of this very program for the next run, because the one that is installed may not run then.
+    fn stay(&self) -> Result<(), String>;
+    /// Takes it away.
+    fn leave(&self);
     /// The wall clock.
     fn unix_ms(&self) -> u64;
     /// Waits.

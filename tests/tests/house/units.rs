@@ -18,6 +18,8 @@ const INSTALL: [&str; 1] = ["WantedBy"];
 
 /// One of several agents.
 const INSTANCE: &str = "systemd/spoolway-agent@.service";
+/// What installs packages for an agent.
+const UPDATER: &str = "systemd/spoolway-update@.service";
 
 /// Keys with their values, by section. A key may stand several times.
 fn parse(path: &str) -> BTreeMap<String, Vec<(String, String)>> {
@@ -66,8 +68,9 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
     ];
     let [(enrol, _), (setup, _)] = once;
     let (agent, relay) = ("systemd/spoolway-agent.service", "systemd/spoolway-relay.service");
-    assert_eq!(units, [agent, INSTANCE, enrol, relay, setup]);
-    for path in units {
+    assert_eq!(units, [agent, INSTANCE, enrol, relay, setup, UPDATER]);
+    for path in units.iter().filter(|path| *path != UPDATER) {
+        let path = path.clone();
         let unit = parse(&path);
         assert_eq!(unit.keys().collect::<Vec<_>>(), ["Install", "Service", "Unit"], "{path}");
         let known = |section: &str, known: &[&str]| {
@@ -91,6 +94,26 @@ fn every_unit_can_be_read_and_starts_a_program_of_ours() {
     }
 }
 
+/// Root's updater installs packages, so it is shut off from little; it starts when an agent asks, and its copy goes first.
+#[test]
+fn the_updater_is_started_by_what_an_agent_leaves() {
+    let unit = parse(UPDATER);
+    let starts: Vec<_> = unit["Service"].iter().filter(|(key, _)| key == "ExecStart").collect();
+    let starts: Vec<_> = starts.iter().map(|(_, value)| value.as_str()).collect();
+    let copy = "-/var/lib/spoolway-update/updater update apply";
+    assert_eq!(starts, [copy, "/usr/bin/spoolway-agent update apply"]);
+    assert!(unit["Unit"].iter().all(|(key, _)| UNIT.contains(&key.as_str())));
+    for (path, state, instance) in [
+        ("spoolway-update.path", "/var/lib/spoolway", "main"),
+        ("spoolway-update@.path", "/var/lib/spoolway@%i", "%i"),
+    ] {
+        let unit = parse(&format!("systemd/{path}"));
+        let watched: Vec<_> = unit["Path"].iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert!(watched.contains(&format!("PathExists={state}/update/request.toml")), "{path}");
+        assert!(watched.contains(&format!("Unit=spoolway-update@{instance}.service")), "{path}");
+    }
+}
+
 /// What is mended in one of the two has to be mended in the other.
 #[test]
 fn one_of_several_agents_differs_by_its_folders_only() {
@@ -99,6 +122,7 @@ fn one_of_several_agents_differs_by_its_folders_only() {
         unit.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     let mut expected = of_one.replace("print agent\n", "print agent (%i)\n");
+    expected = expected.replace("Wants=spoolway-update.path", "Wants=spoolway-update@%i.path");
     for folder in ["ConfigurationDirectory", "StateDirectory", "RuntimeDirectory"] {
         expected = expected.replace(&format!("{folder}=spoolway\n"), &format!("{folder}=spoolway@%i\n"));
     }

@@ -43,7 +43,7 @@ rows! { Fault:
         means: "apt has refused, or a power cut came before anything was changed.",
         done: "The version from before runs, as it did.",
         try: [
-            "Read what apt said: `journalctl -u spoolway-update`.",
+            "Read what apt said: `journalctl -u 'spoolway-update@*'`.",
             "If it names packages that are half installed: `sudo dpkg --configure -a`, then wish the update again.",
         ],
         see: "docs/repository.md#when-it-fails",
@@ -52,7 +52,7 @@ rows! { Fault:
         means: "After its installation an agent of the machine did not stay up, did not answer, or had no relay or printer any more though it had before.",
         done: "The version from before was installed again; where the event says `failed` that is not well either.",
         try: [
-            "Read what it died of: `journalctl -u spoolway-agent -u spoolway-update`.",
+            "Read what it died of: `journalctl -u spoolway-agent -u 'spoolway-update@*'`.",
             "Wish another version, with a higher number.",
         ],
         see: "docs/repository.md#when-it-fails",
@@ -61,7 +61,7 @@ rows! { Fault:
         means: "The agent has asked its updater, and has heard nothing for an hour after the window.",
         done: "It does not wait any more, and jobs start. Which version is installed is not known to it.",
         try: [
-            "Look at `systemctl status spoolway-update.path spoolway-update.service`.",
+            "Look at `systemctl status spoolway-update.path`.",
             "See what is installed: `apt-cache policy spoolway-agent`.",
         ],
         see: "docs/repository.md#when-it-fails",

@@ -34,6 +34,8 @@ struct Played {
     /// Versions in the order in which they were installed.
     done: RefCell<Vec<String>>,
     half: Cell<bool>,
+    /// Whether there is a program that runs whatever is installed.
+    stays: Cell<bool>,
     /// Things that are done until the next kill.
     lives: Cell<usize>,
 }
@@ -52,6 +54,7 @@ impl Played {
             held: RefCell::new(vec![false; 2]),
             done: RefCell::default(),
             half: Cell::new(false),
+            stays: Cell::new(false),
             lives: Cell::new(usize::MAX),
         }
     }
@@ -187,6 +190,16 @@ impl Machine for Played {
     fn repair(&self) {
         self.act();
         self.half.set(false);
+    }
+
+    fn stay(&self) -> Result<(), String> {
+        self.act();
+        self.stays.set(true);
+        Ok(())
+    }
+
+    fn leave(&self) {
+        self.stays.set(false);
     }
 
     fn unix_ms(&self) -> u64 {
