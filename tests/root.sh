@@ -15,9 +15,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ "$(id -u)" -eq 0 ] || { echo 'FAILED: this needs root: it boots a systemd in namespaces of its own' >&2; exit 1; }
-if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb nft 2>/dev/null; then
+if ! hash debootstrap unshare nsenter systemd-analyze lintian dpkg-deb nft apt-ftparchive curl gpg xz 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev nftables
+    apt-get update -q && apt-get install -y -q --no-install-recommends debootstrap util-linux systemd lintian dpkg-dev nftables \
+        apt-utils ca-certificates curl gpg gpg-agent xz-utils
 fi
 if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc 2>/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
@@ -27,6 +28,7 @@ cache=${SPOOLWAY_CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/spoolway-ci}
 . tests/systemd/parts.sh
 . tests/systemd/arm64.sh
 . tests/systemd/docs.sh
+. tests/systemd/update.sh
 arch=$(dpkg --print-architecture)
 suites=("$@")
 [ "${#suites[@]}" -gt 0 ] || suites=(bookworm)
@@ -458,6 +460,7 @@ for suite in "${suites[@]}"; do
     first_run
     opens_ports
     relay_takes_a_credential
+    updated
     small_disk
     # Slow enough to be still under way behind an upgrade on a busy machine.
     printer /srv/job.gcode 6

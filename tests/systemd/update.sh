@@ -68,7 +68,7 @@ runs() {
     [ "$(version_of spoolway-agent)" = "$1 ii " ] || { updater_log; fail "installed is $(version_of spoolway-agent), not $1"; }
     is active spoolway-agent active
 }
-waits_for_the_print() { agent update status | grep -q 'waits: job .* is printing'; }
+waits_for_the_print() { agent update status --json | grep -q '"why": *"job .* is printing'; }
 is_idle_and_linked() { is_idle && agent status --json | grep -q '"up": *true'; }
 
 updated() {

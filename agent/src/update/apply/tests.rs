@@ -173,6 +173,7 @@ impl Machine for Played {
     }
 
     fn install(&self, package: &Path) -> Result<(), String> {
+        assert!(self.stays.get(), "nobody could go back");
         assert!(
             self.held.borrow()[..self.agents].iter().all(|held| *held),
             "installed while a job may start"
