@@ -30,7 +30,7 @@ repository_is_set_up() {
     printf 'Types: deb\nURIs: file:/srv/apt\nSuites: test\nComponents: main\nSigned-By: /usr/share/keyrings/spoolway-archive-keyring.gpg\n' \
         >"$root/etc/apt/sources.list.d/spoolway.sources"
     # Nothing but that: what is tested needs no network.
-    mv "$root/etc/apt/sources.list" "$work/sources.list"
+    [ ! -e "$root/etc/apt/sources.list" ] || mv "$root/etc/apt/sources.list" "$work/sources.list"
     apt update >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; fail 'apt does not take the repository'; }
     case $(inside apt-cache policy spoolway-agent) in *"Candidate: $version"*) ;; *) fail "apt does not see $version" ;; esac
     # Twice the same is nothing new, and another file of the same name is refused.
@@ -134,5 +134,5 @@ update_is_tidied() {
     apt install --allow-downgrades /srv/agent.deb >/dev/null
     agent bed clear --epoch 1 >/dev/null 2>&1 || true
     rm "$root/etc/apt/sources.list.d/spoolway.sources" "$root/usr/share/keyrings/spoolway-archive-keyring.gpg"
-    mv "$work/sources.list" "$root/etc/apt/sources.list"
+    [ ! -e "$work/sources.list" ] || mv "$work/sources.list" "$root/etc/apt/sources.list"
 }

@@ -314,6 +314,7 @@ mod tests {
                 r#"{"ask":"place","job_id":"j-1","at":{"before":"j-2"}}"#,
                 Request::Place { job_id: "j-1".parse().unwrap(), at: Spot::Before("j-2".parse().unwrap()) },
             ),
+            (r#"{"ask":"update","action":"cancel"}"#, Request::Update { action: UpdateAction::Cancel }),
             (r#"{"ask":"answer","choice":1}"#, Request::Answer { prompt_id: None, choice: 1 }),
             (
                 r#"{"ask":"logs","lines":5,"follow":true,"level":"warn"}"#,

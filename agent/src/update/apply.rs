@@ -27,7 +27,7 @@ const LOOKS: u32 = 120;
 const WELL: u32 = 10;
 const BETWEEN: Duration = Duration::from_secs(1);
 /// A version that ends so often by itself is not waited for any longer.
-const RESTARTS: u32 = 5;
+pub(super) const RESTARTS: u32 = 5;
 /// How long a print is left alone that has begun before the way back.
 const PRINT: Duration = Duration::from_secs(30);
 
@@ -116,9 +116,7 @@ impl<M: Machine> Updater<'_, M> {
         if order.step == Step::Installing {
             match self.judge_new(&order) {
                 Ok(word) => return self.end(&order, word),
-                Err(why) => {
-                    order.why = Some(order.why.map_or(why.clone(), |first| format!("{first}; {why}")))
-                }
+                Err(why) => order.why = Some(why),
             }
             self.begin(&mut order, Step::GoingBack)?;
         }
@@ -216,6 +214,9 @@ impl<M: Machine> Updater<'_, M> {
         let is = self.machine.installed();
         if is.is_none() || is != order.to && is != order.from {
             return Err(installed_words(is.as_deref()));
+        }
+        if let Some(why) = order.why.clone().filter(|_| is == order.to) {
+            return Err(why);
         }
         self.wait_until_well(order)?;
         if is == order.to {

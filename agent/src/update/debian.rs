@@ -1,16 +1,16 @@
 //! The machine as it is: apt, dpkg and systemd by their own programs, agents by their sockets. No shell is in between.
 
 use std::fs::{self, DirBuilder};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use spoolway_protocol::printer::PrinterState;
 
-use super::apply::{ApplyError, Places, Updater};
+use super::apply::{ApplyError, Places, RESTARTS, Updater};
 use super::machine::{Health, Machine, Said, Seat};
 use crate::config::load;
 use crate::local::words::{Request, UpdateAction};
@@ -29,6 +29,8 @@ const UPDATER: &str = "/var/lib/spoolway-update/updater";
 const CACHE: &str = "/var/cache/spoolway-update";
 /// Longest wait for what only asks or fetches, in seconds.
 const PATIENCE_S: &str = "600";
+/// Agents are looked at this often while packages are changed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Another package manager is waited for so long.
 const LOCK: &str = "DPkg::Lock::Timeout=300";
 
@@ -85,7 +87,7 @@ impl Machine for Debian {
         let number = |name| shown(&seat.unit, name).and_then(|text| text.parse::<u32>().ok());
         let mut health = Health {
             pid: None,
-            restarts: number("NRestarts").unwrap_or(0),
+            restarts: restarts(&seat.unit),
             linked: false,
             printer: false,
             lacks: format!("{} is {state}", seat.unit),
@@ -148,7 +150,7 @@ impl Machine for Debian {
         let part = folder.join("part");
         let said = |error: std::io::Error| error.to_string();
         drop(fs::remove_dir_all(&part));
-        // apt fetches as a user without rights.
+        // The cache is closed to all but root, so to apt's own user as well; signature and digest are looked at in any case.
         DirBuilder::new().recursive(true).mode(0o755).create(&part).map_err(said)?;
         let wanted = format!("{PACKAGE}={version}");
         let apt =
@@ -168,13 +170,18 @@ impl Machine for Debian {
         let file = package.to_str().ok_or("its name is no text")?;
         let options = ["-q", "-y", "--no-install-recommends", "--allow-downgrades", "--no-remove"];
         let dpkg = ["-o", LOCK, "-o", "Dpkg::Use-Pty=0", "-o", "Dpkg::Options::=--force-confold", "install"];
-        let done = run_program("apt-get", &[&options[..], &dpkg[..], &[file]].concat()).map(drop);
+        let done = self.change("apt-get", &[&options[..], &dpkg[..], &[file]].concat());
         // What apt finds too broken to touch, dpkg may still put right.
-        done.or_else(|said| run_program("dpkg", &["--force-confold", "-i", file]).map(drop).map_err(|_| said))
+        match done {
+            Err(said) if self.installed().is_none() => {
+                self.change("dpkg", &["--force-confold", "-i", file]).map_err(|_| said)
+            }
+            done => done,
+        }
     }
 
     fn repair(&self) {
-        if let Err(said) = run_program("dpkg", &["--force-confold", "--configure", "-a"]) {
+        if let Err(said) = self.change("dpkg", &["--force-confold", "--configure", "-a"]) {
             self.say(&said);
         }
     }
@@ -209,6 +216,48 @@ impl Machine for Debian {
     }
 }
 
+impl Debian {
+    /// Runs a package manager to its end. The package has systemd start its agents anew and waits until they are up, which one that ends
+    /// again and again never is: that one is stopped, so that what is half installed is whole before it goes back.
+    fn change(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        let units: Vec<_> = self.seats().into_iter().map(|seat| (restarts(&seat.unit), seat.unit)).collect();
+        let failed = |error: std::io::Error| format!("{program}: {error}");
+        let mut command = command(Path::new("/"), program, arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+        let mut stderr = child.stderr.take().ok_or("it has no standard error")?;
+        let said = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            // What cannot be read is not told.
+            let _ = stderr.read_to_end(&mut said);
+            said
+        });
+        let mut stopped = None;
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                break status;
+            }
+            std::thread::sleep(LOOK_EVERY);
+            let dies = |(first, unit): &&(u32, String)| restarts(unit).saturating_sub(*first) >= RESTARTS;
+            if stopped.is_none()
+                && let Some((_, unit)) = units.iter().find(dies)
+            {
+                drop(run_program("systemctl", &["stop", unit]));
+                stopped = Some(format!("{unit} ends again and again"));
+            }
+        };
+        match stopped {
+            Some(why) => Err(why),
+            None if status.success() => Ok(()),
+            None => Err(complained(program, &String::from_utf8_lossy(&said.join().unwrap_or_default()))),
+        }
+    }
+}
+
+/// How often systemd has started a unit again by itself.
+fn restarts(unit: &str) -> u32 {
+    shown(unit, "NRestarts").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 fn seat(paths: &Paths, instance: Option<&Instance>) -> Seat {
     let loaded = load(paths, None, std::iter::empty(), &[]).ok();
     let socket = loaded.as_ref().map_or_else(|| paths.socket(), |loaded| loaded.config.socket.clone());
@@ -239,18 +288,25 @@ fn run_program(program: &str, arguments: &[&str]) -> Result<String, String> {
     run_in(Path::new("/"), program, arguments)
 }
 
-/// What a program says; its complaint when it fails.
-fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
+fn command(folder: &Path, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).stdin(std::process::Stdio::null());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
     command.env("DEBIAN_FRONTEND", "noninteractive");
-    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    command
+}
+
+/// What a program says; its complaint when it fails.
+fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output =
+        command(folder, program, arguments).output().map_err(|error| format!("{program}: {error}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(complained(program, &complaint))
+    // Who is held to a time is who complains.
+    let named = if program == "timeout" { arguments.get(1).copied().unwrap_or(program) } else { program };
+    Err(complained(named, &complaint))
 }
 
 /// The last words of a program that has failed, in a line that fits an event.

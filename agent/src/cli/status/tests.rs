@@ -79,14 +79,17 @@ pub(in crate::cli) fn full() -> Status {
         jobs_waiting: 2,
         events_unacked: 1,
         maintenance: Some(MaintenanceView { left_s: 900, by: "uid 1000".into(), reason: Some("PID".into()) }),
-        update: None,
+        update: serde_json::from_value(serde_json::json!({
+            "version": "0.2.0-1", "stage": "waiting", "why": "job j-1 is printing",
+        }))
+        .unwrap(),
     }
 }
 
 #[test]
 fn everything_fits_one_screen() {
     let text = Screen::of(&full(), Paint::none());
-    assert!(text.lines().count() <= 31, "{text}");
+    assert!(text.lines().count() <= 32, "{text}");
     assert_eq!(text.matches("spoolway-agent explain").count(), 1, "of two codes one is the example: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && !line.contains('\x1b')), "{text}");
     for part in [
@@ -105,6 +108,7 @@ fn everything_fits_one_screen() {
         "          470 of 1000 commands, line 470 of the file\n",
         "          the bed is at 20 °C [heat.stays_cold]\n",
         "Open      The maintenance window is open for 15 min 0 s, by uid 1000: PID\n",
+        "Update    0.2.0-1 waits: job j-1 is printing\n",
         "Link      down for 1 min 0 s, wss://relay.example\n",
         "          relay.example: connection refused [relay.unreachable]\n",
         "          Try: Read what it says",
