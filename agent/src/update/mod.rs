@@ -77,11 +77,12 @@ pub struct Found {
 
 impl Found {
     /// Looks for a request. Whoever owns the folders may put anything there at any moment, so each step holds on to what it has opened,
-    /// no link is followed, and only a small regular file of the folder's owner is read.
+    /// no link in them is followed, and only a small regular file of the folder's owner is read.
     #[must_use]
     pub fn look(state: &Path) -> Option<Self> {
         let is_folder = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let outer = open(state, is_folder, Mode::empty()).ok()?;
+        // The state folder's own place is root's: a link there is a setting, that it lies on another disk.
+        let outer = open(state, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let folder = openat(&outer, FOLDER, is_folder, Mode::empty()).ok()?;
         // A pipe or a device is opened without waiting, and then not read.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
