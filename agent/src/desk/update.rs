@@ -88,7 +88,7 @@ impl Clerk {
         let UpdateArgs { version, not_before, not_after, .. } = args;
         let order = Order { id: cmd_id, version, not_before, not_after };
         let step = self.updates.kept.update.wish(order, self.clock.trusted_unix_ms());
-        let Some(step) = step.map_err(|unfit| refusal(unfit))? else { return Ok(()) };
+        let Some(step) = step.map_err(refusal)? else { return Ok(()) };
         let detail = format!("{:?}", step.next.order().map(|(order, _)| order));
         info!(actor = actor.id, detail, "the owner wishes an update");
         let text = "another update was wished".to_owned();

@@ -65,9 +65,15 @@ pub(super) struct Updater<'a, M> {
 /// Why nothing is begun.
 enum Halt {
     /// For good.
-    Over(Verdict),
+    Over(Box<Verdict>),
     /// For now: the agent asks again.
     NotNow(String),
+}
+
+impl Halt {
+    fn over(word: Verdict) -> Self {
+        Self::Over(Box::new(word))
+    }
 }
 
 impl<M: Machine> Updater<'_, M> {
@@ -100,7 +106,7 @@ impl<M: Machine> Updater<'_, M> {
         if order.step == Step::Fetching {
             match self.prepare(&mut order).and_then(|()| self.let_in(&order)) {
                 Ok(()) => {}
-                Err(Halt::Over(word)) => return self.end(&order, word),
+                Err(Halt::Over(word)) => return self.end(&order, *word),
                 Err(Halt::NotNow(why)) => {
                     self.machine.say(&format!("not now: {why}"));
                     self.let_out(&order, true);
@@ -127,14 +133,14 @@ impl<M: Machine> Updater<'_, M> {
     fn prepare(&self, order: &mut Order) -> Result<(), Halt> {
         let id = order.request.id;
         let refused = |fault: Fault, text: String| {
-            Halt::Over(Verdict::new(id, UpdateWord::Refused).because(fault, text))
+            Halt::over(Verdict::new(id, UpdateWord::Refused).because(fault, text))
         };
         let seats = self.machine.seats();
         if let Some(seat) = seats.iter().find(|seat| !seat.allows && self.machine.health(seat).is_some()) {
             return Err(refused(Fault::UpdateNotAllowed, format!("{} does not allow it", seat.unit)));
         }
         if self.machine.unix_ms() > order.request.not_after {
-            return Err(Halt::Over(Verdict::new(id, UpdateWord::Expired)));
+            return Err(Halt::over(Verdict::new(id, UpdateWord::Expired)));
         }
         let Some(from) = self.machine.installed() else {
             let text = "the package is not installed, or only in part: see dpkg --audit".to_owned();
@@ -147,7 +153,7 @@ impl<M: Machine> Updater<'_, M> {
         order.from = Some(from.clone());
         order.to = Some(to.clone());
         if to == from || order.request.version.is_none() && !self.machine.is_newer(&to, &from) {
-            return Err(Halt::Over(Verdict::new(id, UpdateWord::Unchanged)));
+            return Err(Halt::over(Verdict::new(id, UpdateWord::Unchanged)));
         }
         if !self.machine.is_newer(&to, &from) {
             return Err(refused(
@@ -177,7 +183,7 @@ impl<M: Machine> Updater<'_, M> {
                 Said::Yes | Said::Away => {}
                 Said::No { code, text } if code == Fault::UpdateNotAllowed.code() => {
                     let word = Verdict::new(id, UpdateWord::Refused);
-                    return Err(Halt::Over(
+                    return Err(Halt::over(
                         word.because(Fault::UpdateNotAllowed, format!("{}: {text}", seat.unit)),
                     ));
                 }

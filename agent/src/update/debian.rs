@@ -312,10 +312,13 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, St
 /// The last words of a program that has failed, in a line that fits an event.
 fn complained(program: &str, said: &str) -> String {
     const MOST_CHARS: usize = 300;
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let errors: Vec<_> = lines.clone().filter(|line| line.starts_with("E:")).collect();
-    let words =
-        if errors.is_empty() { lines.last().unwrap_or("it failed").to_owned() } else { errors.join(" ") };
+    let words = if errors.is_empty() {
+        lines.next_back().unwrap_or("it failed").to_owned()
+    } else {
+        errors.join(" ")
+    };
     format!("{program}: {}", words.chars().take(MOST_CHARS).collect::<String>())
 }
 
