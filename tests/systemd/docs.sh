@@ -130,6 +130,8 @@ operated() {
     another_printer
     walk docs/operate.md ports
     failed
+    inside systemctl stop spoolway-agent
+    plugged_in ttyACM0 'Original Prusa i3 MK3' 2c99:0002 cdc_acm prusa-mk
     walk docs/operate.md several-printers-on-one-machine
     walk docs/networks.md proxies
     walk docs/operate.md passwords-and-keys
