@@ -39,6 +39,8 @@ VARIES = [
     (re.compile(r'\bfarm\.[\w-]{20,}'), 'TOKEN'),
     (re.compile(r'\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?'), 'TIME'),
     (re.compile(r'\b\d\d:\d\d:\d\d(\.\d+)?'), 'TIME'),
+    # Whether reading or writing hears of it first.
+    (re.compile(r'went away: (end of file|Input/output error \(os error \d+\))'), 'went away: GONE'),
     (re.compile(r'\b\d+(\.\d+)? (ms|s|min|h|days?)\b( \d+ (s|min|h)\b)?'), 'LONG'),
     (re.compile(r'\b\d+(\.\d+)? ([KMG]i?|k)?B\b'), 'SIZE'),
     (re.compile(r'\b(?=[a-f]*\d)[0-9a-f]{8,12}\b'), 'ID'),
