@@ -44,7 +44,7 @@ impl Clerk {
         if !is_theirs {
             return Err(unknown_job(id));
         }
-        info!(job = %id, actor = actor.id, "the backend is given the record of a print");
+        info!(job = %id, actor = actor.id, "the backend asks for the record of a print");
         Ok(())
     }
 
