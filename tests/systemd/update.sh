@@ -67,6 +67,9 @@ updater_log() { inside journalctl -u 'spoolway-update@*' --no-pager -n 60 >&2; }
 runs() {
     [ "$(version_of spoolway-agent)" = "$1 ii " ] || { updater_log; fail "installed is $(version_of spoolway-agent), not $1"; }
     is active spoolway-agent active
+    is active spoolway-agent@right active
+    inside sh -c 'readlink "/proc/$(systemctl show --value -p MainPID spoolway-agent@right)/exe"' | grep -qx /usr/bin/spoolway-agent ||
+        fail 'the second agent does not run what is installed'
 }
 waits_for_the_print() { agent update status --json | grep -q '"why": *"job .* is printing'; }
 is_idle_and_linked() { is_idle && agent status --json | grep -q '"up": *true'; }
@@ -87,6 +90,7 @@ updated() {
     wish '99.0-1'
     becomes refused update.not_found
 
+    second_agent
     # Never during a print; and nothing is lost of it.
     next_package later "$version+2"
     repository "$work/later.deb"
@@ -105,7 +109,7 @@ updated() {
     printf '#!/bin/sh\nexit 1\n' >"$work/dead"
     next_package dead "$version+3" "$work/dead"
     repository "$work/dead.deb"
-    printer /srv/job.gcode 60
+    printer /srv/job.gcode 20
     sed -i "s|^port = .*|port = \"$device\"|" "$root/etc/spoolway/agent.toml"
     inside systemctl restart spoolway-agent
     until_ 'an agent with its printer and its relay' is_idle_and_linked
@@ -121,8 +125,51 @@ updated() {
     runs "$version+2"
     wish "$version"
     becomes refused update.older
+    installed_by_a_person
     update_is_tidied
     say 'updated by a backend: not in a print, and back from a version that does not live'
+}
+
+# Another agent of the machine, with no printer: the package is that of both, and it has a say.
+second_agent() {
+    mkdir "$root/etc/spoolway@right"
+    printf '[printer]\nport = "/dev/nowhere"\n' >"$root/etc/spoolway@right/agent.toml"
+    inside systemctl enable --now --quiet spoolway-agent@right
+    wish ''
+    becomes refused update.not_allowed
+    printf '[update]\nallow = true\n' >>"$root/etc/spoolway@right/agent.toml"
+    inside systemctl restart spoolway-agent@right
+}
+
+# A person has the dead version installed all the same, in the middle of a print: apt comes back and says what is wrong, and the print goes on
+# once the version from before is there again.
+installed_by_a_person() {
+    local last living=$version+2 dead=$version+3
+    agent print /srv/job.gcode --bed-clear >/dev/null
+    until_ 'the first lines' is_printing
+    last=$(acked)
+    # Only one that hangs reaches this bound.
+    timeout 300 nsenter -t "$init" -a -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y -o Dpkg::Use-Pty=0 install "spoolway-agent=$dead" </dev/null >"$work/person" 2>&1 ||
+        { cat "$work/person" >&2; fail 'a dead version hangs apt, or leaves it with an error'; }
+    grep -q -x 'Installed, but not ready: spoolway-agent.service' "$work/person" &&
+        grep -q -x 'Installed, but not ready: spoolway-agent@right.service' "$work/person" &&
+        grep -q "apt-get install --allow-downgrades spoolway-agent=$living$" "$work/person" ||
+        { cat "$work/person" >&2; fail 'nobody is told that the version does not live'; }
+    [ "$(version_of spoolway-agent)" = "$dead ii " ] || fail "$(version_of spoolway-agent): apt is kept from everything else"
+    [ "$(show NFileDescriptorStore)" = 1 ] || fail 'the port was let go'
+    [ "$(show RestartUSec)" = 2s ] || { cat "$work/person" >&2; fail "it is started again at once, for ever: $(show RestartUSec)"; }
+    # As it was told.
+    inside DEBIAN_FRONTEND=noninteractive sh -c "$(sed -n 's/^  apt-get install/apt-get -q -y -o Dpkg::Use-Pty=0 install/p' "$work/person" | head -n 1)" </dev/null >"$work/person" 2>&1 ||
+        { cat "$work/person" >&2; fail 'there is no way back'; }
+    ! grep -q 'not ready' "$work/person" || { cat "$work/person" >&2; fail 'the version from before is complained of'; }
+    runs "$living"
+    [ "$(show RestartUSec)" = 0 ] || fail "a kill would be a pause of the print: $(show RestartUSec)"
+    until_ 'new lines of the version from before' beyond "$last"
+    until_ 'the end of the print' is_idle
+    ! agent jobs --json | grep -q '"state": *"\(interrupted\|failed\)"' || { agent jobs >&2; fail 'the print was not gone on with'; }
+    printer_was_told_the_file
+    say 'a person who installs a version that does not live is told so, and goes back; the print went on'
 }
 is_version() { [ "$(inside dpkg-query -W -f '${Version}' spoolway-agent)" = "$1" ]; }
 
@@ -130,7 +177,8 @@ is_version() { [ "$(inside dpkg-query -W -f '${Version}' spoolway-agent)" = "$1"
 update_is_tidied() {
     ! inside test -e /var/lib/spoolway-update/order.toml || fail 'an update is left in hand'
     ! inside test -e /var/lib/spoolway-update/updater || fail 'the updater is left'
-    exec 7>&-
+    inside systemctl disable --now --quiet spoolway-agent@right
+    inside rm -r /etc/spoolway@right /var/lib/spoolway@right
     apt install --allow-downgrades /srv/agent.deb >/dev/null
     agent bed clear --epoch 1 >/dev/null 2>&1 || true
     rm "$root/etc/apt/sources.list.d/spoolway.sources" "$root/usr/share/keyrings/spoolway-archive-keyring.gpg"

@@ -1,13 +1,13 @@
 //! The other end of the local socket: one connection, a request at a time, blocking as a command may.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spoolway_protocol::{AgentId, JobId, PromptId};
 
 use super::held_out;
+use super::within::Within;
 use super::words::{Answer, MAX_LINE_BYTES, Request};
 use crate::post_mortem::Record;
 use crate::view::history::HistoryView;
@@ -57,7 +57,7 @@ pub enum TalkError {
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
-    stream: BufReader<UnixStream>,
+    stream: BufReader<Within>,
 }
 
 impl Client {
@@ -66,9 +66,23 @@ impl Client {
     /// # Errors
     /// [`TalkError::Unreachable`].
     pub fn connect(path: &Path) -> Result<Self, TalkError> {
-        let stream = UnixStream::connect(path)
-            .map_err(|source| TalkError::Unreachable { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream) })
+        Self::over(path, Within::connect(path))
+    }
+
+    /// Connects for this time at most, whatever the agent does or leaves undone.
+    ///
+    /// # Errors
+    /// [`TalkError::Unreachable`].
+    pub fn connect_for(path: &Path, time: Duration) -> Result<Self, TalkError> {
+        Self::over(path, Within::connect_for(path, time))
+    }
+
+    fn over(path: &Path, stream: io::Result<Within>) -> Result<Self, TalkError> {
+        let path = path.to_owned();
+        match stream {
+            Ok(stream) => Ok(Self { path, stream: BufReader::new(stream) }),
+            Err(source) => Err(TalkError::Unreachable { path, source }),
+        }
     }
 
     /// The agent at a glance.
@@ -310,9 +324,8 @@ impl Client {
         };
         let stream = self.stream.get_ref();
         let sent = stream
-            .set_read_timeout(patience)
-            .and_then(|()| stream.set_write_timeout(Some(ANSWER)))
-            .and_then(|()| held_out::send(stream, &line, file.as_ref()));
+            .be_patient(patience, ANSWER)
+            .and_then(|()| held_out::send(stream.stream(), &line, file.as_ref()));
         sent.map_err(|source| self.broken(source))?;
         self.read()
     }

@@ -7,6 +7,7 @@ mod held_out;
 mod listen;
 mod lock;
 mod serve;
+mod within;
 pub mod words;
 
 pub use client::{Client, TalkError};

@@ -21,8 +21,8 @@ use super::order::{Order, Step};
 use super::{Found, Request, Verdict, judge, verdict};
 use crate::local::words::UpdateAction;
 
-/// How long a version has until it is well, in looks.
-const LOOKS: u32 = 120;
+/// How long a version has until it is well. No look is begun later; one takes as long as agents have to answer.
+const UNTIL_WELL: Duration = Duration::from_secs(120);
 /// For so many looks, one after the other, it has to be well.
 const WELL: u32 = 10;
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -224,7 +224,8 @@ impl<M: Machine> Updater<'_, M> {
         if let Some(why) = order.why.clone().filter(|_| is == order.to) {
             return Err(why);
         }
-        self.wait_until_well(order)?;
+        // The package has had them counted anew.
+        self.wait_until_well(order, Some(0))?;
         if is == order.to {
             return Ok(Verdict::new(id, UpdateWord::Installed));
         }
@@ -238,7 +239,7 @@ impl<M: Machine> Updater<'_, M> {
         let why = order.why.clone().unwrap_or_default();
         let back = order.old.as_deref().map_or(Ok(()), |package| self.machine.install(package));
         let well =
-            back.and_then(|()| self.wait_until_well(order)).and_then(|()| match self.machine.installed() {
+            back.and_then(|()| self.wait_until_well(order, None)).and_then(|()| match self.machine.installed() {
                 is if is == order.from => Ok(()),
                 is => Err(installed_words(is.as_deref())),
             });
@@ -267,17 +268,19 @@ impl<M: Machine> Updater<'_, M> {
         }
     }
 
-    /// Every agent that ran before runs what is installed, and does no worse, for a while.
-    fn wait_until_well(&self, order: &Order) -> Result<(), String> {
+    /// Every agent that ran before runs what is installed, and does no worse, for a while. They may have been started again so often
+    /// already (`before`); as often as the first look finds, where that says nothing.
+    fn wait_until_well(&self, order: &Order, before: Option<u32>) -> Result<(), String> {
         let seats = self.machine.seats();
         let watched: Vec<_> = order
             .before
             .iter()
             .filter_map(|before| Some((seats.iter().find(|seat| seat.unit == before.unit)?, before)))
             .collect();
-        let (mut well_for, mut pids, mut first) = (0, Vec::new(), None);
+        let (mut well_for, mut pids, mut first) = (0, Vec::new(), before);
         let mut lacks = String::new();
-        for _ in 0..LOOKS {
+        let until = self.machine.since_boot() + UNTIL_WELL;
+        while self.machine.since_boot() < until {
             let now: Vec<_> =
                 watched.iter().map(|(seat, before)| (look(self.machine, seat), *before)).collect();
             let restarts: u32 = now.iter().map(|(health, _)| health.restarts).sum();
@@ -289,7 +292,7 @@ impl<M: Machine> Updater<'_, M> {
             if well_for >= WELL {
                 return Ok(());
             }
-            if restarts.saturating_sub(first) >= RESTARTS {
+            if !lacks.is_empty() && restarts.saturating_sub(first) >= RESTARTS {
                 return Err(format!("it ends again and again: {lacks}"));
             }
             self.machine.wait(BETWEEN);

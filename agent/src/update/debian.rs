@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use spoolway_protocol::printer::PrinterState;
@@ -31,6 +31,10 @@ const CACHE: &str = "/var/cache/spoolway-update";
 const PATIENCE_S: &str = "600";
 /// Agents are looked at this often while packages are changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A package manager has so long before an agent that ends again and again is taken out of its way; ours waits for a minute by itself.
+const SCRIPTS: Duration = Duration::from_secs(180);
+/// An agent has so long to answer.
+const ANSWER: Duration = Duration::from_secs(15);
 /// Another package manager is waited for so long.
 const LOCK: &str = "DPkg::Lock::Timeout=300";
 
@@ -71,7 +75,7 @@ impl Machine for Debian {
             state => return Said::Nothing(format!("it is {}", state.unwrap_or("in no state that is known"))),
         }
         let answer =
-            Client::connect(&seat.socket).and_then(|mut agent| agent.update(&Request::Update { action }));
+            talk(seat).and_then(|mut agent| agent.update(&Request::Update { action }));
         match answer {
             Ok(_) => Said::Yes,
             Err(TalkError::Refused(fault)) => Said::No { code: fault.code, text: fault.text },
@@ -100,7 +104,7 @@ impl Machine for Debian {
             health.lacks = format!("{} does not run {PROGRAM} as it is installed", seat.unit);
             return Some(health);
         }
-        match Client::connect(&seat.socket).and_then(|mut agent| agent.status()) {
+        match talk(seat).and_then(|mut agent| agent.status()) {
             Err(error) => health.lacks = format!("{} does not answer: {error}", seat.unit),
             Ok(status) => {
                 health.pid = Some(pid);
@@ -206,6 +210,11 @@ impl Machine for Debian {
         since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn since_boot(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+
     fn wait(&self, time: Duration) {
         std::thread::sleep(time);
     }
@@ -217,8 +226,8 @@ impl Machine for Debian {
 }
 
 impl Debian {
-    /// Runs a package manager to its end. The package has systemd start its agents anew and waits until they are up, which one that ends
-    /// again and again never is: that one is stopped, so that what is half installed is whole before it goes back.
+    /// Runs a package manager to its end. The package has systemd start its agents anew, and waits a while until they are up. One whose
+    /// scripts wait without an end for an agent that ends again and again is helped on: that one is stopped, and started behind it.
     fn change(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         let units: Vec<_> = self.seats().into_iter().map(|seat| (restarts(&seat.unit), seat.unit)).collect();
         let failed = |error: std::io::Error| format!("{program}: {error}");
@@ -231,22 +240,29 @@ impl Debian {
             let _ = stderr.read_to_end(&mut said);
             said
         });
-        let mut stopped = None;
+        let (begun, mut stopped) = (Instant::now(), Vec::new());
         let status = loop {
             if let Some(status) = child.try_wait().map_err(failed)? {
                 break status;
             }
             std::thread::sleep(LOOK_EVERY);
+            if begun.elapsed() < SCRIPTS {
+                continue;
+            }
             let dies = |(first, unit): &&(u32, String)| restarts(unit).saturating_sub(*first) >= RESTARTS;
-            if stopped.is_none()
-                && let Some((_, unit)) = units.iter().find(dies)
-            {
-                drop(run_program("systemctl", &["stop", unit]));
-                stopped = Some(format!("{unit} ends again and again"));
+            let dying: Vec<_> = units.iter().filter(dies).map(|(_, unit)| unit.clone()).collect();
+            for unit in dying {
+                if !stopped.contains(&unit) {
+                    drop(run_program("systemctl", &["stop", &unit]));
+                    stopped.push(unit);
+                }
             }
         };
-        match stopped {
-            Some(why) => Err(why),
+        for unit in &stopped {
+            drop(run_program("systemctl", &["start", "--no-block", unit]));
+        }
+        match stopped.first() {
+            Some(unit) => Err(format!("{unit} ends again and again")),
             None if status.success() => Ok(()),
             None => Err(complained(program, &String::from_utf8_lossy(&said.join().unwrap_or_default()))),
         }
@@ -256,6 +272,11 @@ impl Debian {
 /// How often systemd has started a unit again by itself.
 fn restarts(unit: &str) -> u32 {
     shown(unit, "NRestarts").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// An agent that is well answers at once. It may be in somebody else's hands, who would answer a byte at a time.
+fn talk(seat: &Seat) -> Result<Client, TalkError> {
+    Client::connect_for(&seat.socket, ANSWER)
 }
 
 fn seat(paths: &Paths, instance: Option<&Instance>) -> Seat {

@@ -89,6 +89,8 @@ pub(super) trait Machine {
     fn leave(&self);
     /// The wall clock.
     fn unix_ms(&self) -> u64;
+    /// A clock that nobody sets.
+    fn since_boot(&self) -> Duration;
     /// Waits.
     fn wait(&self, time: Duration);
     /// Says something to whoever reads the log.

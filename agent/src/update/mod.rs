@@ -28,8 +28,10 @@ pub use words::{Request, Verdict};
 pub const FOLDER: &str = "update";
 const REQUEST: &str = "request.toml";
 const VERDICT: &str = "verdict.toml";
-/// Largest file that either of them reads.
+/// Largest file that either of them reads of the other.
 const MAX_BYTES: u64 = 4 * 1024;
+/// Largest file of the updater's own: it grows with the agents of the machine.
+const MAX_OWN_BYTES: u64 = 256 * 1024;
 
 /// The updater's folder for the agent of this state folder: beside it, with `-update` behind the name.
 #[must_use]
@@ -64,7 +66,7 @@ pub fn withdraw(state: &Path) -> io::Result<()> {
 #[must_use]
 pub fn verdict(state: &Path) -> Option<Verdict> {
     let file = File::open(answers(state).join(VERDICT)).ok()?;
-    parse(file).ok()
+    parse(file, MAX_BYTES).ok()
 }
 
 /// A request as it was found by root in somebody else's folder.
@@ -92,7 +94,7 @@ impl Found {
             Ok(file) => File::from(outer).metadata().map_err(|error| error.to_string()).and_then(|owner| {
                 let file = File::from(file);
                 check(&file, owner.uid())?;
-                let request: Request = parse(file)?;
+                let request: Request = parse(file, MAX_BYTES)?;
                 request.check().map(|()| request)
             }),
         };
@@ -147,9 +149,9 @@ fn text_of(value: &impl serde::Serialize) -> io::Result<String> {
     toml::to_string(value).map_err(io::Error::other)
 }
 
-fn parse<T: DeserializeOwned>(file: File) -> Result<T, String> {
+fn parse<T: DeserializeOwned>(file: File, most_bytes: u64) -> Result<T, String> {
     let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    file.take(most_bytes).read_to_string(&mut text).map_err(|error| error.to_string())?;
     toml::from_str(&text).map_err(|error| error.message().to_owned())
 }
 

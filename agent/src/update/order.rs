@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::machine::Before;
-use super::{Request, keep, parse, text_of};
+use super::{MAX_OWN_BYTES, Request, keep, parse, text_of};
 
 const FILE: &str = "order.toml";
 
@@ -62,7 +62,7 @@ impl Order {
     /// The one that an earlier run has left.
     pub(super) fn left(folder: &Path) -> io::Result<Option<Self>> {
         match fs::File::open(folder.join(FILE)) {
-            Ok(file) => parse(file).map(Some).map_err(io::Error::other),
+            Ok(file) => parse(file, MAX_OWN_BYTES).map(Some).map_err(io::Error::other),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -78,5 +78,25 @@ impl Order {
     pub(super) fn drop_from(folder: &Path) -> io::Result<()> {
         fs::remove_file(folder.join(FILE))?;
         fs::File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_of_a_machine_with_many_agents_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = "0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61".parse().unwrap();
+        let request = Request { id, version: None, not_after: 1 };
+        let mut order = Order::new(Path::new("/var/lib/spoolway"), request);
+        let unit = |number| format!("spoolway-agent@printer-{number}.service");
+        order.before = (0..200).map(|n| Before { unit: unit(n), linked: true, printer: true }).collect();
+        assert_eq!(Order::left(dir.path()).unwrap(), None);
+        order.put(dir.path()).unwrap();
+        assert_eq!(Order::left(dir.path()).unwrap().as_ref(), Some(&order));
+        Order::drop_from(dir.path()).unwrap();
+        assert_eq!(Order::left(dir.path()).unwrap(), None);
     }
 }

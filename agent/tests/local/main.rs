@@ -7,9 +7,10 @@ mod figures;
 use std::io::{IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use spoolway_agent::local::words::{Answer, MAX_LINE_BYTES, PrintWishes, Request, Spot};
@@ -275,4 +276,41 @@ async fn what_became_of_a_job_and_the_words_on_the_wire_are_told() {
         assert_eq!(client.wire().unwrap().len(), 700, "the connection is in step");
     })
     .await;
+}
+
+/// Whoever looks after several agents asks them for a while, and not for as long as one of them likes.
+#[test]
+fn an_agent_that_dribbles_or_says_nothing_or_takes_no_calls_is_asked_for_a_while_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let a_while = Duration::from_millis(200);
+    let path = folder.path().join("dribbles.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let dribbles = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // Longer than anybody would wait who only hears that something comes; then there is an end of the line.
+        for byte in std::iter::repeat_n(b' ', 3_000).chain([b'\n']) {
+            std::thread::sleep(Duration::from_millis(20));
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let said = Client::connect_for(&path, a_while).unwrap().status().unwrap_err();
+    assert!(matches!(said, TalkError::Broken { .. }), "{said}");
+    dribbles.join().unwrap();
+
+    let path = folder.path().join("silent.sock");
+    let silent = UnixListener::bind(&path).unwrap();
+    let said = Client::connect_for(&path, a_while).unwrap().status().unwrap_err();
+    assert!(matches!(said, TalkError::Broken { .. }), "{said}");
+    // Nobody is called by it who waits for ever to be heard: the kernel lets so many wait.
+    rustix::net::listen(&silent, 1).unwrap();
+    let mut calls = Vec::new();
+    let full = loop {
+        match Client::connect_for(&path, a_while) {
+            Ok(call) => calls.push(call),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, TalkError::Unreachable { .. }), "{full}");
 }

@@ -77,8 +77,28 @@ fn what_runs_is_not_stopped_by_an_upgrade() {
     for (folder, name) in PACKAGES {
         let deb = deb(folder);
         let units = &deb["systemd-units"];
-        assert_eq!(units["stop-on-upgrade"].as_bool(), Some(false), "{name}");
-        assert_eq!(units["restart-after-upgrade"].as_bool(), Some(true), "{name}");
+        for key in ["stop-on-upgrade", "restart-after-upgrade", "start"] {
+            assert_eq!(units[key].as_bool(), Some(false), "{name}: {key}");
+        }
+    }
+}
+
+/// `systemctl restart` of a program that ends again and again has no end of its own, and a package manager waits for it.
+#[test]
+fn both_packages_start_their_programs_within_a_bound_and_in_the_same_way() {
+    let [agent, relay] = ["agent", "relay"].map(|name| read(&format!("packaging/{name}/postinst")));
+    let way = |script: &str| script.split_once("#DEBHELPER#").unwrap().0.to_owned();
+    assert_eq!(way(&agent), way(&relay));
+    for script in [agent, relay] {
+        let starts: Vec<_> = script.lines().filter(|line| line.contains("deb-systemd-invoke ")).collect();
+        assert!(!starts.is_empty());
+        for line in starts {
+            let ahead = line.split_once("deb-systemd-invoke ").unwrap().0.trim_end();
+            let (bounded, seconds) = ahead.rsplit_once(' ').unwrap();
+            assert!(bounded.ends_with("timeout") && seconds.parse::<u32>().is_ok(), "{line}");
+        }
+        let commands = script.lines().filter(|line| !line.starts_with('#'));
+        assert!(!commands.into_iter().any(|line| line.contains("systemctl restart")), "it waits without an end");
     }
 }
 

@@ -38,6 +38,11 @@ struct Played {
     stays: Cell<bool>,
     /// Things that are done until the next kill.
     lives: Cell<usize>,
+    /// Seconds since the boot.
+    at_s: Cell<u64>,
+    /// Looks at an agent since an installation, and how long each of them takes.
+    looks: Cell<u64>,
+    look_s: u64,
 }
 
 impl Played {
@@ -56,6 +61,9 @@ impl Played {
             half: Cell::new(false),
             stays: Cell::new(false),
             lives: Cell::new(usize::MAX),
+            at_s: Cell::new(0),
+            looks: Cell::new(0),
+            look_s: 0,
         }
     }
 
@@ -132,6 +140,8 @@ impl Machine for Played {
     }
 
     fn health(&self, seat: &Seat) -> Option<Health> {
+        self.at_s.set(self.at_s.get() + self.look_s);
+        self.looks.set(self.looks.get() + 1);
         let installed = self.installed.borrow();
         let well = installed.as_deref().is_some_and(|version| self.well.contains(&version));
         Some(Health {
@@ -184,6 +194,7 @@ impl Machine for Played {
         self.installed.replace(Some(version.clone()));
         self.act();
         self.half.set(false);
+        self.looks.set(0);
         self.done.borrow_mut().push(version);
         Ok(())
     }
@@ -207,7 +218,13 @@ impl Machine for Played {
         NOW_MS
     }
 
-    fn wait(&self, _: Duration) {}
+    fn since_boot(&self) -> Duration {
+        Duration::from_secs(self.at_s.get())
+    }
+
+    fn wait(&self, time: Duration) {
+        self.at_s.set(self.at_s.get() + time.as_secs());
+    }
 
     fn say(&self, _: &str) {
         self.act();
@@ -268,6 +285,18 @@ fn a_version_that_does_not_reach_the_relay_as_before_is_rolled_back() {
     // One that had none before need not have one afterwards.
     let played = Played { linked: vec![], ..Played::new() }.asks(Some(NEW));
     assert_eq!(played.word().state, UpdateWord::Installed);
+}
+
+/// Each look takes as long as the agent has to answer: the time counts, and not the looks.
+#[test]
+fn an_agent_that_hangs_at_its_socket_is_not_looked_at_for_longer_than_another() {
+    for look_s in [0, 10, 30] {
+        let played = Played { well: vec![], look_s, ..Played::new() }.asks(Some(NEW));
+        assert_eq!(played.word().state, UpdateWord::Failed);
+        let most = UNTIL_WELL.as_secs() / (look_s + BETWEEN.as_secs()) + 1;
+        assert!(played.looks.get() <= most, "{} looks of {look_s} s", played.looks.get());
+        played.is_as_it_was_or_new();
+    }
 }
 
 #[test]
