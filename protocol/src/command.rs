@@ -18,7 +18,7 @@ use crate::queue::{JobUpdateArgs, SkipObjectArgs};
 use crate::raw::{B64, DecodeError, Extra, Raw};
 use crate::record::RecordArgs;
 use crate::telemetry::TelemConfigArgs;
-use crate::update::UpdateArgs;
+use crate::update::{UpdateArgs, UpdateWithdrawArgs};
 
 kinds!(
     /// What a command asks for, decoded from its `kind` and `args`.
@@ -69,6 +69,8 @@ kinds!(
         AgentRestart(RestartArgs) = "agent.restart",
         /// Install another version of the agent when nothing is printed.
         AgentUpdate(UpdateArgs) = "agent.update",
+        /// Take such a wish back.
+        AgentUpdateWithdraw(UpdateWithdrawArgs) = "agent.update_withdraw",
         /// Set what the owner may set.
         ConfigSet(ConfigSetArgs) = "config.set",
         /// How often telemetry is wanted.

@@ -24,6 +24,19 @@ pub struct UpdateArgs {
     pub extra: Extra,
 }
 
+/// `agent.update_withdraw`: a wished update that has not begun is not wished any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UpdateWithdrawArgs {
+    /// The `agent.update` that wished it.
+    pub wish: CmdId,
+    /// For a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 /// `update.state`: how a wished update does. Its last word comes once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdateState {
@@ -68,7 +81,7 @@ open_words!(
         Refused = "refused",
         /// Its window has gone by.
         Expired = "expired",
-        /// Somebody at the machine, or a later wish, has taken it back.
+        /// Somebody at the machine, its owner or a later wish has taken it back.
         Cancelled = "cancelled",
     }
 );

@@ -23,8 +23,9 @@ use crate::moment::Moment;
 pub const HOLD: Duration = Duration::from_secs(15 * 60);
 /// So long after an updater found another agent of the machine at work it is asked anew.
 pub const AGAIN: Duration = Duration::from_secs(5 * 60);
-/// An updater may give its word so long after the window, in ms; then nobody is waited for any more.
-pub const PATIENCE_MS: u64 = 60 * 60 * 1_000;
+/// An updater may give its word so long after the window; and so long after it was asked, heard or may have begun anew, whatever the wall
+/// clock says. Then nobody is waited for any more.
+pub const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// Longest version, in characters.
 pub const VERSION_CHARS: usize = 64;
 
@@ -68,6 +69,9 @@ pub enum Stage {
 struct Hold {
     boot: BootId,
     until_ms: u64,
+    /// The wish that is carried out, of this agent or of another one.
+    #[serde(default)]
+    of: Option<CmdId>,
 }
 
 /// The machine; what is kept of it outlives the process.
@@ -77,6 +81,9 @@ pub struct Update {
     hold: Option<Hold>,
     #[serde(skip)]
     again_at: Moment,
+    /// When its updater was asked or heard last, or was begun anew with this process.
+    #[serde(skip)]
+    heard_at: Moment,
 }
 
 /// The clocks, as they stand.
@@ -134,15 +141,17 @@ pub enum Unfit {
 
 impl Update {
     /// What an earlier process has left. After another boot an updater that had been let gets its time anew: it goes on as well. One that was
-    /// asked is asked again, because nobody knows whether it was.
+    /// asked is asked again, because nobody knows whether it was; and what is not wished any more is not asked for, for the same reason.
     #[must_use]
     pub fn restored(mut self, now: Now<'_>) -> (Self, Option<Deed>) {
         if let Some(hold) = self.hold.as_mut().filter(|hold| hold.boot != *now.boot) {
-            *hold = Hold::from(now);
+            *hold = Hold { of: hold.of, ..Hold::from(now) };
         }
+        self.heard_at = now.at;
         let deed = match &self.order {
             Some((order, Stage::Asked)) => Some(Deed::Ask(order.clone())),
-            _ => None,
+            Some((_, Stage::Installing)) => None,
+            Some((_, Stage::Waiting)) | None => Some(Deed::Withdraw),
         };
         (self, deed)
     }
@@ -151,6 +160,15 @@ impl Update {
     #[must_use]
     pub fn order(&self) -> Option<(&Order, Stage)> {
         self.order.as_ref().map(|(order, stage)| (order, *stage))
+    }
+
+    /// Whether something is still to be done, after some time.
+    #[must_use]
+    pub fn still_wants(&self, deed: &Deed) -> bool {
+        match deed {
+            Deed::Ask(order) => self.order() == Some((order, Stage::Asked)),
+            Deed::Withdraw => !self.is_asked(),
+        }
     }
 
     /// Whether an updater may have given its word.
@@ -209,6 +227,10 @@ impl Update {
     /// What the time asks for; `is_free` says that nothing is printed or about to be.
     #[must_use]
     pub fn look(&self, now: Now<'_>, is_free: bool) -> Option<Step> {
+        // One that is over is forgotten: another boot would give it its time anew.
+        if self.hold.is_some() && self.held_for(now).is_none() {
+            return Some(Step { next: Self { hold: None, ..self.clone() }, told: None, deed: None });
+        }
         let (order, stage) = self.order()?;
         let unix_ms = now.unix_ms?;
         match stage {
@@ -219,13 +241,18 @@ impl Update {
                 (is_time && is_free).then(|| Step {
                     deed: Some(Deed::Ask(order.clone())),
                     told: None,
-                    next: Self { order: Some((order.clone(), Stage::Asked)), ..self.clone() },
+                    next: Self {
+                        order: Some((order.clone(), Stage::Asked)),
+                        heard_at: now.at,
+                        ..self.clone()
+                    },
                 })
             }
-            _ if unix_ms > order.not_after.saturating_add(PATIENCE_MS) => {
-                Some(self.end(order, UpdateWord::Failed))
+            _ => {
+                let last_ms = Duration::from_millis(order.not_after).saturating_add(PATIENCE).as_millis();
+                let is_late = u128::from(unix_ms) > last_ms && now.at - self.heard_at >= PATIENCE;
+                is_late.then(|| self.end(order, UpdateWord::Failed))
             }
-            _ => None,
         }
     }
 
@@ -235,14 +262,15 @@ impl Update {
     /// # Errors
     /// It is not this agent's wish any more.
     pub fn let_in(&self, id: CmdId, is_own: bool, now: Now<'_>) -> Result<Step, Unfit> {
-        let hold = Some(Hold::from(now));
+        let hold = Some(Hold { of: Some(id), ..Hold::from(now) });
+        let heard = Self { hold, heard_at: self.heard(id, now), ..self.clone() };
         if !is_own {
-            return Ok(Step { next: Self { hold, ..self.clone() }, told: None, deed: None });
+            return Ok(Step { next: heard, told: None, deed: None });
         }
         match self.order() {
             Some((order, stage)) if order.id == id && stage != Stage::Waiting => {
                 let is_new = stage == Stage::Asked;
-                let next = Self { order: Some((order.clone(), Stage::Installing)), hold, ..self.clone() };
+                let next = Self { order: Some((order.clone(), Stage::Installing)), ..heard };
                 let told = is_new.then(|| (order.clone(), UpdateWord::Installing));
                 Ok(Step { next, told, deed: None })
             }
@@ -253,7 +281,7 @@ impl Update {
     /// An updater leaves: jobs may start again. Where it could not begin it is asked anew later (`again`).
     #[must_use]
     pub fn let_out(&self, id: CmdId, again: bool, now: Now<'_>) -> Step {
-        let mut next = Self { hold: None, ..self.clone() };
+        let mut next = Self { hold: None, heard_at: self.heard(id, now), ..self.clone() };
         if let Some((_, stage)) = next.order.as_mut().filter(|(order, _)| again && order.id == id) {
             *stage = Stage::Waiting;
             next.again_at = now.at + AGAIN;
@@ -265,7 +293,9 @@ impl Update {
     #[must_use]
     pub fn judged(&self, id: CmdId, word: UpdateWord) -> Option<Step> {
         let (order, _) = self.order().filter(|(order, stage)| order.id == id && *stage != Stage::Waiting)?;
-        Some(self.end(order, word))
+        let step = self.end(order, word);
+        let hold = step.next.hold.clone().filter(|hold| hold.of.is_some_and(|of| of != id));
+        Some(Step { next: Self { hold, ..step.next }, ..step })
     }
 
     /// Without what was wished; an updater that was let in still is.
@@ -274,16 +304,22 @@ impl Update {
         Self { order: None, ..self.clone() }
     }
 
-    /// Nothing is wished any more, and whatever was held is let go.
+    /// When the updater of what is wished was heard last, now that it says something about a wish.
+    fn heard(&self, id: CmdId, now: Now<'_>) -> Moment {
+        if self.order().is_some_and(|(order, _)| order.id == id) { now.at } else { self.heard_at }
+    }
+
+    /// Nothing is wished any more. What holds jobs up is let be: it may be the update of another agent of the machine.
     fn end(&self, order: &Order, word: UpdateWord) -> Step {
         let deed = self.is_asked().then_some(Deed::Withdraw);
-        Step { next: Self::default(), told: Some((order.clone(), word)), deed }
+        let next = Self { order: None, again_at: Moment::ZERO, ..self.clone() };
+        Step { next, told: Some((order.clone(), word)), deed }
     }
 }
 
 impl Hold {
     fn from(now: Now<'_>) -> Self {
-        Self { boot: now.boot.clone(), until_ms: (now.at + HOLD).as_millis() }
+        Self { boot: now.boot.clone(), until_ms: (now.at + HOLD).as_millis(), of: None }
     }
 }
 

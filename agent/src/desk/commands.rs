@@ -111,6 +111,7 @@ impl Clerk {
             CommandArgs::FileEvict(evict) => self.evict_file(actor, &evict.file_id).await,
             CommandArgs::AgentRestart(_) => self.begin_restart(actor).await,
             CommandArgs::AgentUpdate(args) => self.wish_update(cmd_id, actor, args).await,
+            CommandArgs::AgentUpdateWithdraw(args) => self.withdraw_wish(actor, args.wish).await,
             CommandArgs::ConfigSet(args) => self.set_config(actor, args).await,
             CommandArgs::TelemConfig(wishes) => {
                 let told = self.configure_telemetry(&wishes).await;

@@ -71,13 +71,13 @@ impl Clerk {
             meta(CMD_SEQ, 0),
             meta(super::telemetry::WISHES, "{}"),
             meta(super::settings::SETTINGS, "null"),
+            self.forgotten_update(),
             event(&gap, None, &self.clock.stamp()),
         ];
         if self.promise(writes).await.is_err() {
             return false;
         }
-        let forgotten = self.forget_update();
-        drop(self.promise(vec![forgotten]).await);
+        self.forget_update();
         self.stopped_ahead.clear();
         self.wishes.send_replace(Wishes::default());
         self.forget_settings();

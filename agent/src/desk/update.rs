@@ -31,6 +31,8 @@ use crate::view::{Refusal, UpdateView};
 pub(super) const UPDATE: &str = "update";
 /// An updater's verdict is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two tries of what the disk does not take are so many looks at most.
+const MOST_LOOKS: u32 = 30;
 
 /// What is kept over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,8 @@ pub(super) struct Updates {
     /// Somebody is at the files.
     is_away: bool,
     look_due: Moment,
+    /// How often the updater could not be told, one time after the other.
+    failures: u32,
 }
 
 /// What came of the files.
@@ -71,7 +75,24 @@ impl Updates {
         let Kept { update, last } = kept.unwrap_or_default();
         let (update, pending) = update.restored(now);
         let kept = Kept { update, last };
-        Ok(Self { allow, kept, pending, is_away: false, look_due: Moment::ZERO })
+        Ok(Self { allow, kept, pending, is_away: false, look_due: Moment::ZERO, failures: 0 })
+    }
+
+    /// What is kept once nothing is wished any more.
+    fn forgotten(&self) -> Kept {
+        Kept { update: self.kept.update.forgotten(), last: None }
+    }
+
+    /// A deed was not done: it is tried again after a while, if it is still wanted, and complained of once.
+    fn put_off(&mut self, deed: Deed, error: &std::io::Error, now: Moment) {
+        if self.failures == 0 {
+            warn!(%error, ?deed, "the updater cannot be told; it is tried again");
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.look_due = now + LOOK_EVERY * self.failures.min(MOST_LOOKS);
+        if self.pending.is_none() && self.kept.update.still_wants(&deed) {
+            self.pending = Some(deed);
+        }
     }
 }
 
@@ -92,12 +113,23 @@ impl Clerk {
         let detail = format!("{:?}", step.next.order().map(|(order, _)| order));
         info!(actor = actor.id, detail, "the owner wishes an update");
         let text = "another update was wished".to_owned();
-        self.take_step(
-            step,
-            Verdict { text: Some(text), ..Verdict::new(cmd_id, UpdateWord::Cancelled) },
-            None,
-        )
-        .await
+        let about = Verdict { text: Some(text), ..Verdict::new(cmd_id, UpdateWord::Cancelled) };
+        self.take_step(step, Some(about), None).await
+    }
+
+    /// The backend takes a wish back; once more is as good as once.
+    pub(super) async fn withdraw_wish(&mut self, actor: &Actor, wish: CmdId) -> Result<(), Refusal> {
+        check_role(actor, true)?;
+        let Kept { update, last } = &self.updates.kept;
+        if update.order().is_none_or(|(order, _)| order.id != wish) {
+            let is_cancelled = |last: &UpdateState| last.cmd_id == wish && last.state == UpdateWord::Cancelled;
+            return if last.as_ref().is_some_and(is_cancelled) { Ok(()) } else { Err(refusal(Unfit::Withdrawn)) };
+        }
+        let step = update.cancel().map_err(refusal)?;
+        info!(actor = actor.id, %wish, "the owner takes its wish of an update back");
+        let text = Some("taken back by its owner".to_owned());
+        let about = Verdict { text, ..Verdict::new(wish, UpdateWord::Cancelled) };
+        self.take_step(step, Some(about), None).await
     }
 
     /// Shows it, takes it back, or lets an updater in and out.
@@ -111,12 +143,11 @@ impl Clerk {
             UpdateAction::Show => {}
             UpdateAction::Cancel => {
                 let step = update.cancel().map_err(refusal)?;
-                let id = update.order().map(|(order, _)| order.id);
-                let audit = self.write_audit(&by, Via::Cli, "update.cancel", &format!("{id:?}"));
-                let text = Some(format!("taken back at the machine, by {by}"));
                 let word = step.told.as_ref().map(|(order, word)| Verdict::new(order.id, word.clone()));
                 if let Some(word) = word {
-                    self.take_step(step, Verdict { text, ..word }, Some(audit)).await?;
+                    let audit = self.write_audit(&by, Via::Cli, "update.cancel", &word.id.to_string());
+                    let text = Some(format!("taken back at the machine, by {by}"));
+                    self.take_step(step, Some(Verdict { text, ..word }), Some(audit)).await?;
                 }
             }
             UpdateAction::LetIn { id, own } => {
@@ -124,11 +155,11 @@ impl Clerk {
                 self.check_nothing_is_printed()?;
                 let step = update.let_in(id, own, self.now()).map_err(refusal)?;
                 warn!(%id, own, "the package is being changed; no job starts meanwhile");
-                self.take_step(step, Verdict::new(id, UpdateWord::Installing), None).await?;
+                self.take_step(step, None, None).await?;
             }
             UpdateAction::LetOut { id, again } => {
                 let step = update.let_out(id, again, self.now());
-                self.take_step(step, Verdict::new(id, UpdateWord::Installing), None).await?;
+                self.take_step(step, None, None).await?;
             }
         }
         Ok(self.update_view())
@@ -139,12 +170,11 @@ impl Clerk {
         self.attend_updater();
         let is_free = self.check_nothing_is_printed().is_ok();
         let Some(step) = self.updates.kept.update.look(self.now(), is_free) else { return };
-        let Some(id) = self.updates.kept.update.order().map(|(order, _)| order.id) else { return };
-        let mut about = Verdict::new(id, UpdateWord::Expired);
-        if matches!(&step.told, Some((_, UpdateWord::Failed))) {
+        let about = step.told.as_ref().map(|(order, word)| {
+            let about = Verdict::new(order.id, word.clone());
             let fault = Fault::UpdateUnattended;
-            about = about.because(fault, fault.summary());
-        }
+            if *word == UpdateWord::Failed { about.because(fault, fault.summary()) } else { about }
+        });
         // What is not written down has not happened; the next look tries again.
         drop(self.take_step(step, about, None).await);
     }
@@ -153,15 +183,16 @@ impl Clerk {
         self.updates.is_away = false;
         match looked {
             Looked::Did(deed, Err(error)) => {
-                warn!(%error, ?deed, "the updater could not be told");
-                self.updates.pending.get_or_insert(deed);
+                let now = self.clock.now();
+                self.updates.put_off(deed, &error, now);
             }
-            Looked::Did(_, Ok(())) | Looked::Verdict(None) => {}
+            Looked::Did(_, Ok(())) => self.updates.failures = 0,
+            Looked::Verdict(None) => {}
             Looked::Verdict(Some(verdict)) => {
                 let step = self.updates.kept.update.judged(verdict.id, verdict.state.clone());
                 if let Some(step) = step {
                     info!(state = %verdict.state, to = verdict.to, text = verdict.text, "the updater has given its word");
-                    drop(self.take_step(step, verdict, None).await);
+                    drop(self.take_step(step, Some(verdict), None).await);
                 }
             }
         }
@@ -198,12 +229,15 @@ impl Clerk {
         })
     }
 
-    /// Nothing that the owner before has wished holds any more; an updater that was let in is not disturbed.
-    pub(super) fn forget_update(&mut self) -> Write {
-        let update = self.updates.kept.update.forgotten();
-        self.updates.kept = Kept { update, last: None };
+    /// Nothing that the owner before has wished holds any more, once this is written down; an updater that was let in is not disturbed.
+    pub(super) fn forgotten_update(&self) -> Write {
+        meta(UPDATE, json(&self.updates.forgotten()))
+    }
+
+    /// It is written down.
+    pub(super) fn forget_update(&mut self) {
+        self.updates.kept = self.updates.forgotten();
         self.updates.pending = Some(Deed::Withdraw);
-        meta(UPDATE, json(&self.updates.kept))
     }
 
     fn why_no_update(&self, order: &Order) -> Option<String> {
@@ -253,7 +287,7 @@ impl Clerk {
     fn attend_updater(&mut self) {
         let now = self.clock.now();
         let updates = &mut self.updates;
-        if updates.is_away {
+        if updates.is_away || updates.failures > 0 && now < updates.look_due {
             return;
         }
         let state = self.store.area().dir().to_owned();
@@ -280,9 +314,17 @@ impl Clerk {
     }
 
     /// Writes a step down together with what is told of it, and then lets it hold.
-    async fn take_step(&mut self, step: Step, about: Verdict, more: Option<Write>) -> Result<(), Refusal> {
+    async fn take_step(
+        &mut self,
+        step: Step,
+        about: Option<Verdict>,
+        more: Option<Write>,
+    ) -> Result<(), Refusal> {
         let Step { next, told, deed } = step;
-        let told = told.map(|(order, word)| state_of(order, word, about));
+        let told = told.map(|(order, word)| {
+            let about = about.unwrap_or_else(|| Verdict::new(order.id, word.clone()));
+            state_of(order, word, about)
+        });
         let last = told.clone().or_else(|| self.updates.kept.last.clone());
         let kept = Kept { update: next, last };
         let mut writes = vec![meta(UPDATE, json(&kept))];

@@ -18,7 +18,7 @@ impl Rig {
         let cmd_id = CmdId::from_parts(1_760_000_000_000 + self.seq, &[1; 10]);
         let command = json!({
             "cmd_id": cmd_id, "seq": self.seq, "kind": kind, "args": args,
-            "actor": {"id": "anna", "role": if kind == "agent.update" { self.update_role } else { "operator" }},
+            "actor": {"id": "anna", "role": if kind.starts_with("agent.update") { self.update_role } else { "operator" }},
         });
         let command = Box::new(serde_json::from_value(command).unwrap());
         let inbound = Inbound::Command {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
+use spoolway_agent::bus::Inbound;
 use spoolway_agent::clock::Hands;
 use spoolway_agent::local::Counter;
 use spoolway_agent::local::words::UpdateAction;
@@ -165,6 +166,31 @@ async fn a_wish_is_taken_back_at_the_machine_and_gives_way_to_a_later_one() {
 }
 
 #[tokio::test]
+async fn an_owner_takes_its_wish_back_until_it_is_begun() {
+    let machine = Machine::new();
+    let mut rig = machine.live();
+    assert_eq!(wish(&mut rig, newest()).await, done());
+    let request = machine.asked(&rig).await;
+    let withdraw = async |rig: &mut Rig, wish: Value| {
+        rig.result("agent.update_withdraw", json!({"wish": wish})).await
+    };
+    let other = json!("0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61");
+    assert_eq!(withdraw(&mut rig, other).await, rejected(Fault::PreconditionFailed));
+    rig.update_role = "operator";
+    assert_eq!(withdraw(&mut rig, json!(request.id)).await, rejected(Fault::CommandNotAllowed));
+    rig.update_role = "admin";
+    assert_eq!(withdraw(&mut rig, json!(request.id)).await, done());
+    assert_eq!(let_in(&rig, &request).await, Err(Fault::PreconditionFailed));
+    assert_eq!(withdraw(&mut rig, json!(request.id)).await, done(), "once more");
+    assert_eq!(told(&rig).await, [json!("cancelled")]);
+
+    assert_eq!(wish(&mut rig, newest()).await, done());
+    let request = machine.asked(&rig).await;
+    assert_eq!(let_in(&rig, &request).await, Ok(()));
+    assert_eq!(withdraw(&mut rig, json!(request.id)).await, rejected(Fault::Busy), "it has begun");
+}
+
+#[tokio::test]
 async fn what_no_owner_may_wish_is_refused() {
     let machine = Machine::new();
     let mut rig = machine.live();
@@ -195,6 +221,8 @@ async fn an_updater_that_says_nothing_is_not_waited_for_for_ever() {
     let request = machine.asked(&rig).await;
     assert_eq!(let_in(&rig, &request).await, Ok(()));
     machine.hands.wall_ms.store(NOW_MS + 3 * HOUR_MS, Relaxed);
+    // The wall clock alone says nothing: an updater that was heard a moment ago is still listened to.
+    machine.hands.boot_ms.fetch_add(HOUR_MS, Relaxed);
     let last = rig.until("a last word", async |rig| rig.told("update.state").await.into_iter().nth(1)).await;
     assert_eq!((&last["state"], &last["code"]), (&json!("failed"), &json!("update.unattended")));
     // What it says then is about nothing.
@@ -202,4 +230,56 @@ async fn an_updater_that_says_nothing_is_not_waited_for_for_ever() {
     assert_eq!(wish(&mut rig, json!({"not_after": NOW_MS + 9 * HOUR_MS})).await, done());
     machine.asked(&rig).await;
     assert_eq!(told(&rig).await.len(), 2);
+}
+
+/// The request cannot be put into its place, because a folder stands there.
+#[tokio::test]
+async fn an_updater_that_cannot_be_told_is_told_once_the_disk_takes_it() {
+    let machine = Machine::new();
+    let in_the_way = machine.state.join("update/request.toml");
+    std::fs::create_dir_all(in_the_way.join("somebodys")).unwrap();
+    let mut rig = machine.live();
+    let later = || machine.hands.boot_ms.fetch_add(1_000, Relaxed);
+    assert_eq!(wish(&mut rig, newest()).await, done());
+    let tried = machine.state.join("update/request.new");
+    rig.until("a try", async |_| Some(later()).filter(|_| tried.exists())).await;
+    assert_eq!(told(&rig).await, [""; 0], "nothing has become of it yet");
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    let found = rig.until("a request", async |_| Some(later()).and_then(|_| Found::look(&machine.state))).await;
+    let request = found.request.unwrap();
+    assert_eq!(let_in(&rig, &request).await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_the_owner_before_has_wished_is_not_done_for_the_next() {
+    let machine = Machine::new();
+    let mut rig = machine.live();
+    assert_eq!(wish(&mut rig, newest()).await, done());
+    rig.until("a request", async |_| Found::look(&machine.state)).await;
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    rig.inbound.send(Inbound::Owner { owner: "b:next".parse().unwrap(), done }).await.unwrap();
+    is_done.await.unwrap();
+    rig.kill().await;
+    let rig = machine.live();
+    assert_eq!(rig.desk.status().await.unwrap().update, None);
+    rig.until("no request", async |_| Found::look(&machine.state).is_none().then_some(())).await;
+}
+
+/// The package is that of all agents: whose update it is does not matter to a job.
+#[tokio::test]
+async fn a_wish_that_is_taken_back_starts_no_job_while_another_agents_update_is_installed() {
+    let machine = Machine::new();
+    let mut rig = machine.live();
+    let later = json!({"not_before": NOW_MS + HOUR_MS, "not_after": NOW_MS + 2 * HOUR_MS});
+    assert_eq!(wish(&mut rig, later).await, done());
+    let id = "0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61".parse().unwrap();
+    let act = async |rig: &Rig, action| rig.desk.update(action, "uid 0".to_owned()).await.map(drop).unwrap();
+    act(&rig, UpdateAction::LetIn { id, own: false }).await;
+    act(&rig, UpdateAction::Cancel).await;
+    let job = rig.print(&machine.state).await;
+    let held = rig.until_job(&job, JobState::Queued).await;
+    assert_eq!(rig.starts_ordered(), 0);
+    assert!(held.reason.unwrap().contains("an update is being installed"));
+    act(&rig, UpdateAction::LetOut { id, again: false }).await;
+    rig.started().await;
 }

@@ -145,6 +145,68 @@ fn nobody_is_waited_for_for_ever() {
     assert_eq!((step.told, step.deed), (Some((order(1), UpdateWord::Failed)), Some(Deed::Withdraw)));
 }
 
+/// The hold of another agent's update, and this agent's own wish that ends meanwhile.
+#[test]
+fn a_wish_that_ends_lets_no_job_start_while_another_agents_update_is_installed() {
+    let boot = boot("this");
+    let held = |update: &Update| update.let_in(id(9), false, minute(&boot, 10)).unwrap().next;
+    let is_held = |step: Step| step.next.held_for(minute(&boot, 12)).is_some();
+    assert!(is_held(held(&wished(1)).cancel().unwrap()), "taken back");
+    let over = Order { not_after: NOON_MS + 11 * MINUTE_MS, ..order(1) };
+    let over = Update::default().wish(over, Some(NOON_MS)).unwrap().unwrap().next;
+    let expired = held(&over).look(minute(&boot, 12), false).unwrap();
+    assert_eq!(expired.told.as_ref().unwrap().1, UpdateWord::Expired);
+    assert!(is_held(expired));
+    assert!(is_held(held(&wished(1)).wish(order(2), Some(NOON_MS)).unwrap().unwrap()), "a later one");
+    // Its own was over before, and the word on it is read only now.
+    assert!(is_held(held(&installing(1, &boot)).judged(id(1), UpdateWord::Installed).unwrap()));
+    assert!(!is_held(installing(1, &boot).judged(id(1), UpdateWord::Installed).unwrap()));
+}
+
+#[test]
+fn what_an_updater_that_died_has_held_up_is_not_held_up_after_each_boot() {
+    let this = boot("this");
+    let left = Update::default().let_in(id(9), false, minute(&this, 10)).unwrap().next;
+    assert_eq!(left.look(minute(&this, 20), true), None);
+    let step = left.look(minute(&this, 26), true).unwrap();
+    assert_eq!((&step.told, &step.deed, &step.next.hold), (&None, &None, &None));
+    let next = boot("next");
+    let kept: Update = serde_json::from_str(&serde_json::to_string(&step.next).unwrap()).unwrap();
+    assert_eq!(kept.restored(minute(&next, 0)).0.held_for(minute(&next, 0)), None);
+    // As a version wrote it that did not know whose it is.
+    let before = r#"{"order":null,"hold":{"boot":"this","until_ms":900000}}"#;
+    let before: Update = serde_json::from_str(before).unwrap();
+    assert!(before.held_for(minute(&this, 1)).is_some());
+}
+
+#[test]
+fn a_clock_that_jumps_and_a_night_without_power_end_no_update_that_goes_on() {
+    let (this, next) = (boot("this"), boot("next"));
+    let jumped = |boot, minutes| Now { unix_ms: Some(NOON_MS + 600 * MINUTE_MS), ..minute(boot, minutes) };
+    let update = installing(1, &this);
+    assert_eq!(update.look(jumped(&this, 12), false), None, "the updater was heard a minute ago");
+    let silent = update.look(minute(&this, 30), false).unwrap().next;
+    assert_eq!(silent.look(jumped(&this, 70), false), None);
+    assert_eq!(silent.look(jumped(&this, 71), false).unwrap().told.unwrap().1, UpdateWord::Failed);
+    let (booted, _) = silent.restored(minute(&next, 1));
+    assert_eq!(booted.look(jumped(&next, 60), false), None, "the updater goes on since a minute after the boot");
+    assert_eq!(booted.look(jumped(&next, 61), false).unwrap().told.unwrap().1, UpdateWord::Failed);
+    // Back, ahead of the window: it waits for it.
+    let early = Now { unix_ms: Some(NOON_MS - 600 * MINUTE_MS), ..minute(&this, 15) };
+    assert_eq!(wished(1).look(early, true), None);
+    assert_eq!(asked(1, &this).look(early, true), None);
+}
+
+/// The request may lie there still: a kill came between what was written down and what was to be done.
+#[test]
+fn what_is_not_wished_any_more_is_not_asked_for_after_a_kill() {
+    let boot = boot("this");
+    let taken_back = asked(1, &boot).cancel().unwrap().next;
+    assert_eq!(taken_back.restored(minute(&boot, 11)).1, Some(Deed::Withdraw));
+    assert_eq!(wished(2).restored(minute(&boot, 11)).1, Some(Deed::Withdraw));
+    assert_eq!(installing(1, &boot).restored(minute(&boot, 11)).1, None, "it was taken");
+}
+
 /// A machine with its updater and a printer; who dies and when is a matter of the seed.
 struct World {
     seed: u64,
@@ -271,10 +333,12 @@ fn every_wish_has_one_last_word_and_nothing_is_printed_meanwhile() {
         for number in 0..200 {
             world.live_a_minute(number);
         }
-        // Whatever was under way then, its time runs out.
-        world.at += 10_000;
-        while let Some(step) = world.update.look(minute(&boot("later"), world.at), false) {
-            world.take(step);
+        // Whatever was under way then, its time runs out; a kill on the way gives it time anew.
+        for _ in 0..20 {
+            world.at += 10_000;
+            while let Some(step) = world.update.look(minute(&boot("later"), world.at), false) {
+                world.take(step);
+            }
         }
         let (mut wished, mut ended) = (world.wished, world.ended);
         wished.sort_unstable();

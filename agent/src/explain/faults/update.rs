@@ -58,7 +58,7 @@ rows! { Fault:
         see: "docs/repository.md#when-it-fails",
     }
     UpdateUnattended {
-        means: "The agent has asked its updater, and has heard nothing for an hour after the window.",
+        means: "The window was over for an hour, and the agent has heard nothing of the updater that it had asked for as long.",
         done: "It does not wait any more, and jobs start. Which version is installed is not known to it.",
         try: [
             "Look at `systemctl status spoolway-update.path`.",
