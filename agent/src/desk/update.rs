@@ -122,8 +122,13 @@ impl Clerk {
         check_role(actor, true)?;
         let Kept { update, last } = &self.updates.kept;
         if update.order().is_none_or(|(order, _)| order.id != wish) {
-            let is_cancelled = |last: &UpdateState| last.cmd_id == wish && last.state == UpdateWord::Cancelled;
-            return if last.as_ref().is_some_and(is_cancelled) { Ok(()) } else { Err(refusal(Unfit::Withdrawn)) };
+            let is_cancelled =
+                |last: &UpdateState| last.cmd_id == wish && last.state == UpdateWord::Cancelled;
+            return if last.as_ref().is_some_and(is_cancelled) {
+                Ok(())
+            } else {
+                Err(refusal(Unfit::Withdrawn))
+            };
         }
         let step = update.cancel().map_err(refusal)?;
         info!(actor = actor.id, %wish, "the owner takes its wish of an update back");

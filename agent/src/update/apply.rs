@@ -238,11 +238,12 @@ impl<M: Machine> Updater<'_, M> {
         self.wait_for_prints(order);
         let why = order.why.clone().unwrap_or_default();
         let back = order.old.as_deref().map_or(Ok(()), |package| self.machine.install(package));
-        let well =
-            back.and_then(|()| self.wait_until_well(order, None)).and_then(|()| match self.machine.installed() {
+        let well = back.and_then(|()| self.wait_until_well(order, None)).and_then(|()| {
+            match self.machine.installed() {
                 is if is == order.from => Ok(()),
                 is => Err(installed_words(is.as_deref())),
-            });
+            }
+        });
         let word = match well {
             Ok(()) => {
                 Verdict::new(order.request.id, UpdateWord::RolledBack).because(Fault::UpdateUnhealthy, why)

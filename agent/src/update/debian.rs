@@ -74,8 +74,7 @@ impl Machine for Debian {
             Some("active") => {}
             state => return Said::Nothing(format!("it is {}", state.unwrap_or("in no state that is known"))),
         }
-        let answer =
-            talk(seat).and_then(|mut agent| agent.update(&Request::Update { action }));
+        let answer = talk(seat).and_then(|mut agent| agent.update(&Request::Update { action }));
         match answer {
             Ok(_) => Said::Yes,
             Err(TalkError::Refused(fault)) => Said::No { code: fault.code, text: fault.text },

@@ -171,9 +171,8 @@ async fn an_owner_takes_its_wish_back_until_it_is_begun() {
     let mut rig = machine.live();
     assert_eq!(wish(&mut rig, newest()).await, done());
     let request = machine.asked(&rig).await;
-    let withdraw = async |rig: &mut Rig, wish: Value| {
-        rig.result("agent.update_withdraw", json!({"wish": wish})).await
-    };
+    let withdraw =
+        async |rig: &mut Rig, wish: Value| rig.result("agent.update_withdraw", json!({"wish": wish})).await;
     let other = json!("0199c7a2-3b1e-7c44-8a11-5e0d9b7c2f61");
     assert_eq!(withdraw(&mut rig, other).await, rejected(Fault::PreconditionFailed));
     rig.update_role = "operator";
@@ -245,7 +244,8 @@ async fn an_updater_that_cannot_be_told_is_told_once_the_disk_takes_it() {
     rig.until("a try", async |_| Some(later()).filter(|_| tried.exists())).await;
     assert_eq!(told(&rig).await, [""; 0], "nothing has become of it yet");
     std::fs::remove_dir_all(&in_the_way).unwrap();
-    let found = rig.until("a request", async |_| Some(later()).and_then(|_| Found::look(&machine.state))).await;
+    let found =
+        rig.until("a request", async |_| Some(later()).and_then(|_| Found::look(&machine.state))).await;
     let request = found.request.unwrap();
     assert_eq!(let_in(&rig, &request).await, Ok(()));
 }

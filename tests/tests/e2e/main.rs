@@ -48,5 +48,6 @@ mod telemetry;
 mod thread;
 mod told;
 mod unverified;
+mod update;
 mod usage;
 mod writes;

@@ -98,7 +98,10 @@ fn both_packages_start_their_programs_within_a_bound_and_in_the_same_way() {
             assert!(bounded.ends_with("timeout") && seconds.parse::<u32>().is_ok(), "{line}");
         }
         let commands = script.lines().filter(|line| !line.starts_with('#'));
-        assert!(!commands.into_iter().any(|line| line.contains("systemctl restart")), "it waits without an end");
+        assert!(
+            !commands.into_iter().any(|line| line.contains("systemctl restart")),
+            "it waits without an end"
+        );
     }
 }
 

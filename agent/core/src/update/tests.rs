@@ -189,7 +189,11 @@ fn a_clock_that_jumps_and_a_night_without_power_end_no_update_that_goes_on() {
     assert_eq!(silent.look(jumped(&this, 70), false), None);
     assert_eq!(silent.look(jumped(&this, 71), false).unwrap().told.unwrap().1, UpdateWord::Failed);
     let (booted, _) = silent.restored(minute(&next, 1));
-    assert_eq!(booted.look(jumped(&next, 60), false), None, "the updater goes on since a minute after the boot");
+    assert_eq!(
+        booted.look(jumped(&next, 60), false),
+        None,
+        "the updater goes on since a minute after the boot"
+    );
     assert_eq!(booted.look(jumped(&next, 61), false).unwrap().told.unwrap().1, UpdateWord::Failed);
     // Back, ahead of the window: it waits for it.
     let early = Now { unix_ms: Some(NOON_MS - 600 * MINUTE_MS), ..minute(&this, 15) };
