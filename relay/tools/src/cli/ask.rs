@@ -8,9 +8,14 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::Value;
 use spoolway_relay::console::{Ask, Row, Status};
+use spoolway_relay_registry::AuditRow;
 
 use super::registry::{now_ms, open};
+use super::table::{table, width, wrap};
 use super::{Failed, UNAVAILABLE};
+
+/// Where what belongs to a change begins, below its time.
+const INDENT: usize = 21;
 
 #[derive(Debug, Args)]
 pub(super) struct Form {
@@ -35,10 +40,39 @@ pub(super) fn audit(audit: &Audit, file: &Path) -> Result<(), Failed> {
         rows.iter().try_for_each(|row| serde_json::to_string(row).map(|row| println!("{row}")))?;
         return Ok(());
     }
-    let head = ["TIME (UTC)", "WHO", "WHAT", "OF", ""].map(str::to_owned);
-    let rows = rows.into_iter().map(|row| [row.time, row.actor, row.action, row.subject, row.detail]);
-    print!("{}", table(std::iter::once(head).chain(rows).collect()));
+    print!("{}", changes(&rows, width()));
     Ok(())
+}
+
+/// A line each; on a terminal two, because one would not fit.
+fn changes(rows: &[AuditRow], width: Option<usize>) -> String {
+    let Some(width) = width else {
+        let head = ["TIME (UTC)", "WHO", "WHAT", "OF", ""].map(str::to_owned);
+        let cells = |row: &AuditRow| {
+            [&row.time, &row.actor, &row.action, &row.subject, &row.detail].map(|cell| plain(cell))
+        };
+        let all: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+        return table(&all, &[], None);
+    };
+    let head = ["TIME (UTC)", "WHAT", "OF"].map(str::to_owned);
+    let cells = rows.iter().map(|row| [&row.time, &row.action, &row.subject].map(|cell| plain(cell)));
+    let all: Vec<_> = std::iter::once(head).chain(cells).collect();
+    let mut text = String::new();
+    for (at, line) in table(&all, &[2], Some(width)).lines().enumerate() {
+        text.push_str(&format!("{line}\n"));
+        let Some(row) = at.checked_sub(1).and_then(|at| rows.get(at)) else { continue };
+        let rest = if row.detail.is_empty() { "" } else { "; " };
+        let who = plain(&format!("{}{rest}{}", row.actor, row.detail));
+        for line in wrap(&who, width.saturating_sub(INDENT)) {
+            text.push_str(&format!("{:INDENT$}{line}\n", ""));
+        }
+    }
+    text
+}
+
+/// Without characters that could steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 /// Asks the relay at this socket and prints what it says.
@@ -59,7 +93,10 @@ pub(super) fn ask(ask: Ask, form: &Form, socket: &Path) -> Result<(), Failed> {
     let lines = lines.collect::<Result<Vec<_>, _>>()?;
     let text = match ask {
         Ask::Status => status(&serde_json::from_str(lines.first().context("the relay is about to go")?)?),
-        _ => rows(&lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<Vec<_>, _>>()?),
+        _ => {
+            let said = lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<Vec<_>, _>>()?;
+            rows(&said, width())
+        }
     };
     write!(out, "{text}")?;
     Ok(())
@@ -94,36 +131,38 @@ fn status(status: &Status) -> String {
     rows.map(|(name, value)| format!("{name:<12}{value}\n")).concat()
 }
 
-fn rows(rows: &[Row]) -> String {
+fn rows(rows: &[Row], width: Option<usize>) -> String {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (row.who.to_string(), row.since_ms));
     let of_agents = rows.iter().any(|row| row.owner.is_some());
-    let head =
-        ["WHO", if of_agents { "OWNER" } else { "AGENTS" }, "ADDRESS", "SINCE", "WAITING", "BYTES", "BEHIND"];
+    let head = if of_agents { ["AGENT", "OWNER"] } else { ["BACKEND", "AGENTS"] };
+    let head = [head[0], head[1], "ADDRESS", "SINCE", "WAITING"];
     let cells = rows.iter().map(|row| {
-        let owner = row.owner.as_ref().map(ToString::to_string);
+        let (who, owner) = (row.who.to_string(), row.owner.as_ref().map(ToString::to_string));
         [
-            row.who.to_string(),
+            // As other commands take it.
+            who.split_once(':').map_or(who.as_str(), |(_, id)| id).to_owned(),
             owner.or(row.serves.map(|serves| serves.to_string())).unwrap_or_default(),
             row.address.map(|address| address.to_string()).unwrap_or_default(),
             span(now_ms().saturating_sub(row.since_ms)),
-            row.waiting.to_string(),
-            row.waiting_bytes.to_string(),
-            span(row.behind_ms),
+            waiting(row),
         ]
     });
-    table(std::iter::once(head.map(str::to_owned)).chain(cells).collect())
+    let all: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(cells).collect();
+    table(&all, if of_agents { &[1, 2] } else { &[0, 2] }, width)
 }
 
-/// Columns as wide as their widest cell.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  "));
-        cells.collect::<String>().trim_end().to_owned() + "\n"
+/// What lies in a peer's mailbox, and for how long.
+fn waiting(row: &Row) -> String {
+    let bytes = match row.waiting_bytes {
+        bytes @ 0..1024 => format!("{bytes} B"),
+        bytes => format!("{} KiB", bytes.div_ceil(1024)),
     };
-    rows.iter().map(line).collect()
+    match (row.waiting, row.behind_ms) {
+        (0, _) => "0".to_owned(),
+        (frames, 0) => format!("{frames}, {bytes}"),
+        (frames, ms) => format!("{frames}, {bytes}, {}", span(ms)),
+    }
 }
 
 /// One line of `tail` for people.
@@ -173,10 +212,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_one_another() {
-        let rows = [["WHO", "BYTES"], ["b:farm", "1"], ["b:x", "1000"]];
-        let text = table(rows.map(|row| row.map(str::to_owned)).to_vec());
-        assert_eq!(text, "WHO     BYTES\nb:farm  1\nb:x     1000\n");
+    fn who_is_in_fits_a_terminal_with_the_whole_id() {
+        let row = |owner: &str, address: &str| Row {
+            who: "a:7ZZZZZZZZZZZZZZZZZZZZZZZZZ".parse().unwrap(),
+            owner: Some(owner.parse().unwrap()),
+            serves: None,
+            address: Some(address.parse().unwrap()),
+            since_ms: now_ms() - 11_460_000,
+            waiting: 256,
+            waiting_bytes: 262_144,
+            behind_ms: 65_000,
+        };
+        let two = [row("farm", "127.0.0.1:33476"), row("a-farm-of-somebody", "[2001:db8:0:1:2:3:4:5]:40000")];
+        let text = rows(&two, Some(80));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(text.matches("\n7ZZZZZZZZZZZZZZZZZZZZZZZZZ  ").count(), 2, "{text}");
+        assert_eq!(text.matches("  256, 256 KiB, 1 min\n").count(), 2, "{text}");
+        let whole = rows(&two, None);
+        for part in ["AGENT  ", "  a-farm-of-somebody  ", "  [2001:db8:0:1:2:3:4:5]:40000  3 h 11 min  "] {
+            assert!(whole.contains(part), "{part}: {whole}");
+        }
+        let idle = Row { waiting: 0, waiting_bytes: 0, behind_ms: 0, ..row("farm", "127.0.0.1:33476") };
+        let expected = "AGENT                       OWNER  ADDRESS          SINCE       WAITING\n\
+            7ZZZZZZZZZZZZZZZZZZZZZZZZZ  farm   127.0.0.1:33476  3 h 11 min  0\n";
+        assert_eq!(rows(&[idle], Some(80)), expected);
+    }
+
+    #[test]
+    fn a_change_has_two_lines_on_a_terminal_and_one_for_programs() {
+        let row = AuditRow {
+            at_ms: 0,
+            time: "2026-11-28 22:14:07".to_owned(),
+            actor: "uid 997, by sudo of uid 1000".to_owned(),
+            action: "agent.quarantine".to_owned(),
+            subject: "a:1MEM7SHFASZKY98VD4BANBX4SV".to_owned(),
+            detail: "something that takes more than what is left of the line\u{1b}[2J".to_owned(),
+        };
+        let text = changes(std::slice::from_ref(&row), Some(80));
+        assert_eq!(
+            text,
+            "TIME (UTC)           WHAT              OF\n\
+             2026-11-28 22:14:07  agent.quarantine  a:1MEM7SHFASZKY98VD4BANBX4SV\n\
+            \u{20}                    uid 997, by sudo of uid 1000; something that takes more\n\
+            \u{20}                    than what is left of the line?[2J\n"
+        );
+        assert_eq!(changes(&[row], None).lines().count(), 2);
     }
 
     #[test]

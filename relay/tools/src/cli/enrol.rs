@@ -113,9 +113,7 @@ fn add(
         ("keys".to_owned(), Value::Array(keys.iter().map(|key| STANDARD.encode(key).into()).collect())),
     ]);
     file.extend(ca.map(|ca| ("ca".to_owned(), ca.into())));
-    eprintln!(
-        "This is shown once. Save it as spoolway-enrol.toml on the boot partition of each card ({uses} in {days} days):"
-    );
+    eprintln!("This is shown once: spoolway-enrol.toml of each card, {uses} uses in {days} days.");
     print!("{}", toml::to_string(&file).context("the file cannot be shown")?);
     Ok(())
 }

@@ -4,6 +4,7 @@ mod ask;
 mod enrol;
 mod pair;
 mod registry;
+mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -211,7 +212,7 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
         if host.iter().any(|name| !known.contains(name)) {
             let begun = crate::certs::begin_config(&config_file, &host);
             if begun? {
-                println!("settings    {}   (these names are what agents may dial)", config_file.display());
+                noted("settings", &config_file, "these names are what agents may dial");
             } else {
                 println!(
                     "\nAgents may dial {known:?}; for all these names put into {}:",
@@ -256,11 +257,16 @@ fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
 
 fn init_certs(dir: &std::path::Path, hosts: &[String]) -> Result<(), Failed> {
     let files = crate::certs::init(dir, hosts)?;
-    println!("authority   {}   (agents and backends trust this one)", files.ca.display());
-    println!("its key     {}   (keep it, but not on this machine)", files.ca_key.display());
+    noted("authority", &files.ca, "agents and backends trust this one");
+    noted("its key", &files.ca_key, "keep it, but not on this machine");
     println!("server      {}", files.server.display());
     println!("its key     {}", files.server_key.display());
     Ok(())
+}
+
+/// A file, and below it what it is for: in one line a terminal would break them.
+fn noted(name: &str, file: &std::path::Path, what: &str) {
+    println!("{name:<12}{}\n{:12}({what})", file.display(), "");
 }
 
 impl Settings {

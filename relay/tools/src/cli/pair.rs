@@ -77,10 +77,15 @@ fn approve(registry: &mut SqliteRegistry, approval: Approval) -> Result<(), Fail
     let id = registry.pairing_of(code)?.ok_or_else(unknown)?;
     let taken = registry.act_on_pairing(&id, now_ms(), &by, Act::Claim(claim)).map_err(|_| unknown())?;
     let info = &taken.info;
-    println!(
-        "Agent     {}\nHost      {}\nMachine   {}\nPrinter   {}",
-        taken.agent, info.host, info.model, info.printer
-    );
+    let agent = taken.agent.to_string();
+    for (name, said) in
+        [("Agent", &agent), ("Host", &info.host), ("Machine", &info.model), ("Printer", &info.printer)]
+    {
+        // An agent need not say all of it.
+        if !said.is_empty() {
+            println!("{name:<10}{said}");
+        }
+    }
     let shown = wait(registry, &id, &by, PairState::Claimed).context("the agent does not answer")?;
     println!("Words     {}", words(&shown)?.join(" "));
     if !yes && !ask()? {

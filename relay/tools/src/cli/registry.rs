@@ -168,7 +168,8 @@ fn key_of(id: AgentId, base64: &str) -> anyhow::Result<[u8; 32]> {
 pub(super) fn open(file: &Path) -> anyhow::Result<SqliteRegistry> {
     let registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
     let uid = rustix::process::getuid().as_raw();
-    let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()).filter(|_| uid == 0);
+    // Also behind `sudo -u`: whoever may act as the relay's user could write into the file itself.
+    let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok());
     let actor = sudo.map_or(format!("uid {uid}"), |sudo| format!("uid {uid}, by sudo of uid {sudo}"));
     Ok(registry.acting_as(actor))
 }
