@@ -140,7 +140,7 @@ impl Here {
         PairInfo {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             printer: name,
-            model: this.model,
+            model: if this.model.is_empty() { format!("{} computer", this.arch) } else { this.model },
             ver: this.ver,
         }
     }

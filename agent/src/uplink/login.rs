@@ -1,5 +1,6 @@
 //! The login on a fresh connection: a hello from what the agent knows of itself, and the shell of the handshake machine.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
@@ -21,20 +22,38 @@ use crate::identity::{Identity, Key};
 use crate::store::OutboxStatus;
 
 /// The board's name on a Raspberry Pi (the device tree's `model`, which ends in a zero byte).
-const MODEL: &str = "/proc/device-tree/model";
+const BOARD: &str = "proc/device-tree/model";
+/// Who has made a PC, and what it is called (DMI); both can be read by everybody, unlike serial numbers.
+const PC: [&str; 2] = ["sys/class/dmi/id/sys_vendor", "sys/class/dmi/id/product_name"];
+/// What stands there where nobody has filled it in.
+const UNFILLED: [&str; 5] = ["to be filled", "default string", "system ", "not ", "o.e.m"];
+/// Longest name of a machine.
+const MODEL_CHARS: usize = 80;
 
 /// This program and the machine it runs on.
 #[must_use]
 pub fn this_agent() -> AgentInfo {
-    let model = std::fs::read_to_string(MODEL).unwrap_or_default();
     AgentInfo {
         ver: env!("CARGO_PKG_VERSION").to_owned(),
         build: option_env!("SPOOLWAY_BUILD").unwrap_or("local").to_owned(),
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
-        model: model.trim_end_matches('\0').trim().to_owned(),
+        model: model(Path::new("/")),
         extra: Default::default(),
     }
+}
+
+/// What the machine is called; empty where nothing says so.
+fn model(root: &Path) -> String {
+    let said = |file: &str| {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        let text = text.trim_end_matches('\0').trim().to_owned();
+        let is_filled = !UNFILLED.iter().any(|word| text.to_ascii_lowercase().starts_with(word));
+        if is_filled { text } else { String::new() }
+    };
+    let board = said(BOARD);
+    let name = if board.is_empty() { PC.map(said).join(" ").trim().to_owned() } else { board };
+    name.chars().take(MODEL_CHARS).collect()
 }
 
 /// Logs in on a connection that stands.
@@ -145,6 +164,26 @@ fn cursor(status: &OutboxStatus) -> OutboxCursor {
 mod tests {
     use super::*;
     use crate::store::{Dropped, Position};
+
+    #[test]
+    fn a_machine_is_called_what_its_board_or_its_maker_says() {
+        let root = tempfile::tempdir().unwrap();
+        let called = |files: &[(&str, &str)]| {
+            for (file, text) in files {
+                let path = root.path().join(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            model(root.path())
+        };
+        assert_eq!(called(&[]), "");
+        let unfilled = [(PC[0], "Default string\n"), (PC[1], "To Be Filled By O.E.M.\n")];
+        assert_eq!(called(&unfilled), "");
+        assert_eq!(called(&[(PC[1], "NUC8i5BEH\n")]), "NUC8i5BEH");
+        assert_eq!(called(&[(PC[0], "Intel\n")]), "Intel NUC8i5BEH");
+        assert_eq!(called(&[(PC[0], &"x".repeat(99))]).len(), MODEL_CHARS);
+        assert_eq!(called(&[(BOARD, "Raspberry Pi 4 Model B Rev 1.5\0")]), "Raspberry Pi 4 Model B Rev 1.5");
+    }
 
     #[test]
     fn cursors_speak_of_the_epoch_in_force() {
