@@ -151,10 +151,9 @@ fn broken_configurations_exit_78_and_name_the_line() {
 fn the_configuration_is_checked_with_what_it_names() {
     let home = tempfile::tempdir().unwrap();
     let fine = agent(home.path(), &["config", "check"]);
-    assert_eq!(
-        (code(&fine), stdout(&fine).as_str()),
-        (0, "There is no configuration file; the defaults are fine.\n")
-    );
+    let file = home.path().join("etc/agent.toml");
+    let expected = format!("There is no {}; the defaults are fine.\n", file.display());
+    assert_eq!((code(&fine), stdout(&fine)), (0, expected));
     let home = home_with("[printer]\nprofile = \"marlni\"\n");
     let unknown = agent(home.path(), &["config", "check"]);
     assert_eq!(code(&unknown), 78);

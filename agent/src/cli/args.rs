@@ -153,7 +153,7 @@ pub(super) enum Command {
     Check {
         /// The file.
         file: PathBuf,
-        /// Firmware profile; else that of the configuration.
+        /// Firmware profile; else that of the configuration, else the one that the running agent has found.
         #[arg(long, value_name = "ID")]
         profile: Option<String>,
         /// As one JSON object.

@@ -94,7 +94,7 @@ pub(super) fn bundle(
     }
     take(("journal.jsonl".to_owned(), journal(&whereabouts.unit(), now_ms, flags.names)))?;
     take(("kernel.txt".to_owned(), machine::kernel()))?;
-    let state = whereabouts.load(&[]).map(|loaded| loaded.config.state_dir);
+    let state = whereabouts.load_of_agent().map(|(loaded, _)| loaded.config.state_dir);
     let state = state.unwrap_or_else(|_| "/".into());
     take(("disks.txt".to_owned(), Ok(machine::disks(&[&state, Path::new("/")]))))?;
     let contents = contents(&chest, &missing);
@@ -178,8 +178,8 @@ fn of_agent(agent: &mut Client, jobs: &[JobView], only: Option<&str>, names: boo
 /// What lies in the state folder, when no agent answers.
 fn of_folder(whereabouts: &Whereabouts, only: Option<&str>) -> Vec<Part> {
     let folder = "post-mortem".to_owned();
-    let shelf = match whereabouts.load(&[]) {
-        Ok(loaded) => Shelf::of(&loaded.config.state_dir),
+    let shelf = match whereabouts.load_of_agent() {
+        Ok((loaded, _)) => Shelf::of(&loaded.config.state_dir),
         Err(failure) => return vec![(folder, Err(failure.text().to_owned()))],
     };
     match shelf.list() {

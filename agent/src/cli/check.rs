@@ -12,7 +12,7 @@ use spoolway_protocol::preflight::{FileSummary, FindingSeverity, PreflightFindin
 
 use super::paint::{Paint, plain, span, wrap};
 use super::{Exit, Failure, Whereabouts};
-use crate::config::{Config, ProfileChoice};
+use crate::config::{Loaded, ProfileChoice};
 use crate::preflight;
 
 /// Columns that every terminal has.
@@ -28,7 +28,13 @@ struct Checked {
     summary: FileSummary,
 }
 
-/// Checks a file against the profile that was named, or the one of the configuration.
+/// A profile, and who has said that it is the one.
+struct Chosen {
+    profile: Profile,
+    by: String,
+}
+
+/// Checks a file against the profile that was named, else that of the configuration, else that of the agent that runs.
 pub(super) fn check(
     whereabouts: &Whereabouts,
     file: &Path,
@@ -36,9 +42,10 @@ pub(super) fn check(
     json: bool,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let config = whereabouts.load(&[])?.config;
-    let profile = chosen(&config, profile)?;
-    let printer = preflight::printer(&profile, config.printer.baud.rate(), None, &config.preflight);
+    let (loaded, config_file) = whereabouts.load_of_agent()?;
+    let config = &loaded.config;
+    let chosen = choose(&loaded, profile, || of_the_agent(whereabouts))?;
+    let printer = preflight::printer(&chosen.profile, config.printer.baud.rate(), None, &config.preflight);
     let named = |error: std::io::Error| {
         let help = "Check the path and that you may read the file.";
         Failure::new(Exit::Runtime, format!("{}: {error}", file.display()), None, help)
@@ -46,24 +53,42 @@ pub(super) fn check(
     let report = preflight::read(File::open(file).map_err(named)?, printer).map_err(named)?;
     let findings = preflight::findings(&report);
     if json {
-        let checked = Checked { profile: profile.id, findings, summary: preflight::summary(&report) };
+        let checked = Checked { profile: chosen.profile.id, findings, summary: preflight::summary(&report) };
         serde_json::to_writer(&mut *out, &checked).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let paint = Paint::of(&std::io::stdout());
-        out.write_all(screen(file, &profile, &report, &findings, paint).as_bytes())?;
+        let settings = match &loaded.file {
+            Some(file) => file.display().to_string(),
+            None => format!("default: there is no {}", config_file.display()),
+        };
+        let by = format!("profile by {}, settings by {settings}", chosen.by);
+        out.write_all(screen((file, &chosen.profile, &by), &report, &findings, paint).as_bytes())?;
     }
     out.flush()?;
     verdict(file, &report)
 }
 
-fn chosen(config: &Config, named: Option<&str>) -> Result<Profile, Failure> {
-    let (registry, errors) = Registry::load(config.profiles.folder.as_deref());
-    let id = match (named, &config.printer.profile) {
-        (Some(id), _) => id,
-        (None, ProfileChoice::Id(id)) => id.as_str(),
-        (None, ProfileChoice::Auto) => CAREFUL,
+/// The profile that the agent has found its printer to have, if it runs and has one.
+fn of_the_agent(whereabouts: &Whereabouts) -> Option<String> {
+    whereabouts.agent().ok()?.status().ok()?.printer.profile
+}
+
+fn choose(
+    loaded: &Loaded,
+    named: Option<&str>,
+    of_agent: impl FnOnce() -> Option<String>,
+) -> Result<Chosen, Failure> {
+    let (registry, errors) = Registry::load(loaded.config.profiles.folder.as_deref());
+    let (id, by) = match (named, &loaded.config.printer.profile) {
+        (Some(id), _) => (id.to_owned(), "--profile".to_owned()),
+        (None, ProfileChoice::Id(id)) => (id.clone(), loaded.origin("printer.profile").to_string()),
+        (None, ProfileChoice::Auto) => match of_agent() {
+            Some(id) => (id, "the agent that runs".to_owned()),
+            None => (CAREFUL.to_owned(), "nobody (name one with --profile)".to_owned()),
+        },
     };
+    let id = id.as_str();
     let known = registry.get(id).map_err(|unknown| {
         let broken = errors.iter().find(|error| error.file_stem() == Some(id));
         broken.map_or_else(
@@ -71,7 +96,7 @@ fn chosen(config: &Config, named: Option<&str>) -> Result<Profile, Failure> {
             |error| Failure::of(Fault::ProfileBad, error.to_string()),
         )
     })?;
-    Ok(known.profile.clone())
+    Ok(Chosen { profile: known.profile.clone(), by })
 }
 
 /// A file that would not start by itself is a failure.
@@ -88,14 +113,14 @@ fn verdict(file: &Path, report: &Report) -> Result<(), Failure> {
 }
 
 fn screen(
-    file: &Path,
-    profile: &Profile,
+    (file, profile, by): (&Path, &Profile, &str),
     report: &Report,
     findings: &[PreflightFinding],
     paint: Paint,
 ) -> String {
     let name = plain(&file.display().to_string());
     let mut text = format!("{} against profile `{}`\n", paint.bold(&name), profile.id);
+    text.push_str(&format!("  {}\n", wrap(&plain(by), COLUMNS - 2).join("\n  ")));
     text.push_str(&about(report));
     if findings.is_empty() {
         text.push_str(&format!("  {}\n", paint.green("nothing was found")));
@@ -148,12 +173,39 @@ mod tests {
     use spoolway_agent_core::preflight::Printer;
 
     use super::*;
+    use crate::config::load;
+    use crate::paths::Paths;
 
     fn shown(text: &str) -> (String, Report) {
         let profile = Registry::built_in().get("marlin").unwrap().profile.clone();
         let report = preflight::read(text.as_bytes(), Printer::of_profile(&profile, None)).unwrap();
         let findings = preflight::findings(&report);
-        (screen(Path::new("a\x1b[2J.gcode"), &profile, &report, &findings, Paint::none()), report)
+        let by = "profile by /etc/spoolway/agent.toml, line 2, settings by /etc/spoolway/agent.toml";
+        let about = (Path::new("a\x1b[2J.gcode"), &profile, by);
+        (screen(about, &report, &findings, Paint::none()), report)
+    }
+
+    #[test]
+    fn the_profile_is_that_of_whoever_knows_best() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = || dir.path().to_owned();
+        let paths = Paths { config: folder(), state: folder(), runtime: folder() };
+        std::fs::write(paths.config_file(), "[printer]\nprofile = \"prusa-mk\"\n").unwrap();
+        let set = load(&paths, None, std::iter::empty(), &[]).unwrap();
+        std::fs::write(paths.config_file(), "").unwrap();
+        let open = load(&paths, None, std::iter::empty(), &[]).unwrap();
+        let chosen = |loaded: &Loaded, named, agent: Option<&str>| {
+            let Chosen { profile, by } = choose(loaded, named, || agent.map(str::to_owned)).unwrap();
+            (profile.id, by)
+        };
+        let said = |id: &str, by: &str| (id.to_owned(), by.to_owned());
+        assert_eq!(chosen(&set, Some("grbl"), Some("marlin")), said("grbl", "--profile"));
+        let line = format!("{}, line 2", paths.config_file().display());
+        assert_eq!(chosen(&set, None, Some("marlin")), said("prusa-mk", &line));
+        assert_eq!(chosen(&open, None, Some("marlin")), said("marlin", "the agent that runs"));
+        assert_eq!(chosen(&open, None, None).0, CAREFUL);
+        // Of another version, or a file that is gone since.
+        assert!(choose(&open, None, || Some("nobodys".to_owned())).is_err());
     }
 
     #[test]

@@ -124,8 +124,8 @@ pub(super) fn of_path(path: &Path) -> Result<FoundPort, Failure> {
 
 /// The built-in profiles and those of the configured folder, as far as this user may read them.
 pub(super) fn registry(whereabouts: &Whereabouts) -> Registry {
-    match whereabouts.load(&[]) {
-        Ok(loaded) => Registry::load(loaded.config.profiles.folder.as_deref()).0,
+    match whereabouts.load_of_agent() {
+        Ok((loaded, _)) => Registry::load(loaded.config.profiles.folder.as_deref()).0,
         Err(_) => Registry::built_in(),
     }
 }

@@ -64,6 +64,16 @@ impl Failure {
         )
     }
 
+    /// A file of the system's agent is closed to this user.
+    pub(super) fn not_of_the_group(file: &str) -> Self {
+        Self::new(
+            Exit::Configuration,
+            format!("{file} is what this machine's agent goes by, and this user may not read it"),
+            None,
+            "Say it as root (`sudo spoolway-agent ...`), or join the agent's group (`sudo usermod -aG spoolway $USER`) and log in again.",
+        )
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {

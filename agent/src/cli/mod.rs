@@ -42,7 +42,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Flag, KeepError, Loaded, Origin, keep, load, load_text, make_folder};
+use crate::config::{
+    Config, Flag, KeepError, LoadConfigError, Loaded, Origin, keep, load, load_text, make_folder,
+};
 use crate::local::words::Request;
 use crate::local::{Client, PrintWishes};
 use crate::paths::{Instance, Paths, SYSTEM_CONFIG, SYSTEM_SOCKET, unit};
@@ -181,6 +183,32 @@ impl Whereabouts {
         Ok(load(&paths, self.file.as_deref(), std::env::vars_os(), &flags)?)
     }
 
+    /// The configuration of the agent that [`Self::agent`] speaks with, and the file that it is read from, whether that is there or not.
+    fn load_of_agent(&self) -> Result<(Loaded, PathBuf), Failure> {
+        let own = self.load(&[])?;
+        if !self.means_the_systems(&own) {
+            return Ok((own, self.config_file()?));
+        }
+        let loaded =
+            load(&Paths::of_system(), None, std::env::vars_os(), &[]).map_err(|error| match error {
+                LoadConfigError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                    Failure::not_of_the_group(SYSTEM_CONFIG)
+                }
+                other => other.into(),
+            })?;
+        Ok((loaded, SYSTEM_CONFIG.into()))
+    }
+
+    /// Whether this user means the system's agent: he names no other, and has none of his own. Its folders may be closed to him.
+    fn means_the_systems(&self, own: &Loaded) -> bool {
+        let is_told = self.instance.is_some()
+            || self.socket.is_some()
+            || *own.origin("socket") != Origin::Default
+            || std::env::var_os("CONFIGURATION_DIRECTORY").is_some();
+        let has_own = own.file.is_some() || own.config.socket.exists();
+        !is_told && !has_own && [SYSTEM_SOCKET, SYSTEM_CONFIG].iter().any(|path| is_there(Path::new(path)))
+    }
+
     /// The file that the configuration is read from, whether it is there or not.
     fn config_file(&self) -> Result<PathBuf, Failure> {
         Ok(match &self.file {
@@ -239,14 +267,13 @@ impl Whereabouts {
             }
             loaded => loaded?,
         };
-        let own = &loaded.config.socket;
-        if *loaded.origin("socket") != Origin::Default || own.exists() {
-            return Ok(own.clone());
-        }
-        // Its folder may be closed to us, so that only its configuration tells that there is one.
-        let has_system_agent = Path::new(SYSTEM_SOCKET).exists() || Path::new(SYSTEM_CONFIG).exists();
-        Ok(if has_system_agent && loaded.file.is_none() { SYSTEM_SOCKET.into() } else { own.clone() })
+        Ok(if self.means_the_systems(&loaded) { SYSTEM_SOCKET.into() } else { loaded.config.socket })
     }
+}
+
+/// Whether a file is there, or may be: in a folder that is closed to us.
+fn is_there(path: &Path) -> bool {
+    path.try_exists().unwrap_or_else(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Relative paths on the command line are those of the shell.

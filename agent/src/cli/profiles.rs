@@ -72,7 +72,7 @@ pub(super) fn check(file: &Path, out: &mut impl Write) -> Result<(), Failure> {
 }
 
 fn load(whereabouts: &Whereabouts) -> Result<(Registry, Vec<ProfileError>), Failure> {
-    Ok(Registry::load(whereabouts.load(&[])?.config.profiles.folder.as_deref()))
+    Ok(Registry::load(whereabouts.load_of_agent()?.0.config.profiles.folder.as_deref()))
 }
 
 fn bad(error: &ProfileError) -> Failure {

@@ -13,17 +13,17 @@ pub(super) use set::set;
 
 /// Shows the configuration as a file that could be used.
 pub(super) fn show(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
-    out.write_all(render(&whereabouts.load(&[])?).as_bytes())?;
+    out.write_all(render(&whereabouts.load_of_agent()?.0).as_bytes())?;
     Ok(())
 }
 
 /// Checks the configuration and what it names. The printer's port may be missing: printers are switched off at night.
 pub(super) fn check(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(), Failure> {
-    let loaded = whereabouts.load(&[])?;
+    let (loaded, file) = whereabouts.load_of_agent()?;
     check_named(&loaded)?;
     match &loaded.file {
         Some(file) => writeln!(out, "{}: the configuration is fine.", file.display())?,
-        None => writeln!(out, "There is no configuration file; the defaults are fine.")?,
+        None => writeln!(out, "There is no {}; the defaults are fine.", file.display())?,
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) fn redactor(whereabouts: &Whereabouts, jobs: &[JobView], names: bool)
     for login in VARIABLES.iter().filter_map(|name| std::env::var(name).ok()).filter_map(login_of) {
         redactor.secret(&login);
     }
-    if let Ok(loaded) = whereabouts.load(&[]) {
+    if let Ok((loaded, _)) = whereabouts.load_of_agent() {
         let password = loaded.config.relay.proxy.password_file.as_ref();
         password.into_iter().for_each(|file| know_lines(&mut redactor, file));
         // Keys are in no part of a bundle; should one get into a log all the same, it goes.
