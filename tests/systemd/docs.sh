@@ -8,12 +8,12 @@
 page_root() {
     local suite=$1 kept=$cache/page-root-$1
     mkdir -p "$cache"
-    debian "$kept" "$suite" systemd,systemd-sysv,dbus,udev,iproute2,sudo,openssl,tmux
+    debian "$kept" "$suite" systemd,systemd-sysv,dbus,udev,iproute2,sudo,openssl,tmux,python3,wget,apt-utils,gnupg,xz-utils
     root=$work/root
     rm -rf --one-file-system "$root"
     cp -a --reflink=auto "$kept" "$root"
     echo spoolway-test >"$root/etc/hostname"
-    printf '127.0.0.1 localhost spoolway-test relay.example.org\n' >"$root/etc/hosts"
+    printf '127.0.0.1 localhost spoolway-test relay.example.org packages.example.org\n' >"$root/etc/hosts"
     echo 'technician ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/technician"
     chroot "$root" useradd --create-home --shell /bin/bash technician
     install -m 755 "$programs/spoolway-demo" "$root/usr/bin/"
@@ -21,6 +21,11 @@ page_root() {
     mkdir -p "$root/home/technician/target/debian"
     install -m 644 "$agent_deb" "$relay_deb" "$root/home/technician/target/debian/"
     install -m 644 "$agent_deb" "$relay_deb" "$root/home/technician/"
+    # What a clone has of that which is typed in it.
+    mkdir -p "$root/home/technician/debs" "$root/boot/firmware"
+    install -m 644 "$agent_deb" "$relay_deb" "$root/home/technician/debs/"
+    install -D packaging/repository "$root/home/technician/packaging/repository"
+    install -D -m 644 docs/examples/backend.py "$root/home/technician/docs/examples/backend.py"
     chroot "$root" chown -R technician: /home/technician
     allow_pseudo_terminals
 }
@@ -81,6 +86,7 @@ oversize() {
 is_interrupted() { agent jobs --json | grep -q '"state": *"interrupted"'; }
 
 follow_the_pages() {
+    export SPOOLWAY_TOKENS=$work/tokens
     page_root "$1"
     boot
     plugged_in ttyACM0 'Original Prusa i3 MK3' 2c99:0002 cdc_acm prusa-mk
@@ -98,12 +104,51 @@ follow_the_pages() {
     installed_again
     screens_of_setup
     walk docs/install.md taking-it-away
+    packages_kept
+    walk docs/install.md taking-it-away
     operated
     relay_kept
+    walk docs/install.md taking-it-away
+    imaged
+    backend_written
     shut_down
     say 'the pages are true'
 }
 installed_again() { inside sh -c 'apt-get install -q -y /home/technician/spoolway-agent_*.deb' >/dev/null; }
+
+# The repository's page: who builds, the server and the Pi are this one system.
+packages_kept() {
+    walk docs/repository.md the-key
+    walk docs/repository.md build-and-publish
+    packages_served
+    # Of the others nothing is to be had here.
+    inside mv /etc/apt/sources.list /srv/
+    walk docs/repository.md on-the-pi
+    inside mv /srv/sources.list /etc/apt/
+    inside rm /etc/apt/sources.list.d/spoolway.sources
+    inside systemctl stop packages
+}
+
+# The repository on the page's own address; the certificate is as one that a public authority has signed.
+packages_served() {
+    cat >"$root/srv/packages.py" <<'END'
+import functools, http.server, ssl
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain('/srv/packages.pem', '/srv/packages.key')
+files = functools.partial(http.server.SimpleHTTPRequestHandler, directory='/home/technician/apt')
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 443), files)
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+END
+    inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /srv/packages.key -out /srv/packages.pem -days 9 \
+        -subj /CN=packages.example.org -addext subjectAltName=DNS:packages.example.org 2>"$work/openssl.log" ||
+        { cat "$work/openssl.log" >&2; fail 'no certificate for the packages'; }
+    # In the file of all authorities, and under its name in their folder: who looks where depends on the library.
+    inside sh -c 'cat /srv/packages.pem >>/etc/ssl/certs/ca-certificates.crt
+        cp /srv/packages.pem /etc/ssl/certs/$(openssl x509 -hash -noout -in /srv/packages.pem).0'
+    inside systemd-run --quiet --unit=packages python3 /srv/packages.py
+    until_ 'packages that are served' inside wget -q -O /dev/null https://packages.example.org/dists/stable/InRelease
+}
 
 # The operator's page, with one printer after the other.
 operated() {
@@ -118,6 +163,8 @@ operated() {
     until_ 'the end of the print' is_over
     walk docs/operate.md the-bed
     inside sed -i '/^\[printer\]/a volume_mm = [220, 220, 250]' /etc/spoolway/agent.toml
+    walk docs/operate.md every-day
+    not_of_the_group
     walk docs/operate.md before-a-print
     walk docs/operate.md storage
     walk docs/operate.md faults
@@ -140,6 +187,16 @@ operated() {
     inside systemctl restart spoolway-agent
     inside test -e /run/credentials/spoolway-agent.service/proxy-password || fail 'the credential is not there'
 }
+# Who may not read the machine's configuration is told so, and not that all is well with one that is not there.
+not_of_the_group() {
+    local command
+    for command in 'config check' 'config show' 'check /home/technician/part.gcode' profiles; do
+        # Words of a command.
+        # shellcheck disable=SC2086
+        ! inside HOME=/nonexistent runuser -u nobody -- spoolway-agent $command >"$work/nobody" 2>&1 || fail "$command: $(cat "$work/nobody")"
+        grep -q 'may not read it' "$work/nobody" || fail "$command: $(cat "$work/nobody")"
+    done
+}
 answers() { agent status >/dev/null 2>&1; }
 
 # The first one is taken away, and no agent runs.
@@ -149,6 +206,7 @@ another_printer() {
     plugged_in ttyUSB0 'USB Serial' 1a86:7523 ch341-uart marlin
 }
 
+has_profile() { [ "$(field profile)" = "$1" ]; }
 has_a_link() { agent status --json | grep -q '"up": *true'; }
 has_a_record() { inside sh -c 'ls /var/lib/spoolway/post-mortem/*.json' >/dev/null 2>&1; }
 
@@ -157,6 +215,10 @@ failed() {
     printf '[printer]\nport = "/dev/ttyUSB0"\n' >"$root/etc/spoolway/agent.toml"
     inside systemctl start spoolway-agent
     until_ 'a printer that is ready' is_idle
+    walk docs/profiles.md a-profile-of-your-own
+    inside rm -r /etc/spoolway/profiles
+    inside systemctl restart spoolway-agent
+    until_ 'a printer with the usual profile' has_profile marlin
     until_ 'the time from the relay' has_a_link
     part 5000 >"$root/home/technician/bracket.gcode"
     agent print /home/technician/bracket.gcode --bed-clear >/dev/null
@@ -181,7 +243,50 @@ relay_kept() {
     walk docs/relay-admin.md agents
     walk docs/relay-admin.md many-agents
     walk docs/relay-admin.md by-hand
+    walk docs/relay-admin.md who-has-changed-what
     until_ 'a link' has_a_link
     walk docs/relay-admin.md asking-a-relay-that-runs
 }
 waits_with_a_code() { grep -q '^ *Code  *[A-Z0-9]' "$work/pair"; }
+
+# A machine that was written as one of many: it sets itself up at its first boot, and only then. The relay is on it as well.
+imaged() {
+    local unit
+    walk docs/install.md many-cards
+    shut_down
+    # As into an image: nothing runs.
+    chroot "$root" sh -c 'dpkg -i /home/technician/spoolway-agent_*.deb' >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log" >&2; fail 'not installed into the image'; }
+    ! [ -e "$root/var/lib/spoolway/identity" ] || fail 'the image has a key'
+    for unit in spoolway-enrol spoolway-setup; do
+        mkdir -p "$root/etc/systemd/system/$unit.service.d"
+        printf '[Service]\nRestartSec=1\nDeviceAllow=char-pts rw\n' >"$root/etc/systemd/system/$unit.service.d/test.conf"
+    done
+    boot
+    until_ 'a first try without a printer' has_tried spoolway-setup
+    plugged_in ttyACM0 'Original Prusa i3 MK3' 2c99:0002 cdc_acm prusa-mk
+    until_ 'a machine that has set itself up' inside test -e /var/lib/spoolway/setup.done
+    until_ 'its link' has_a_link
+    is_idle || fail "$(agent status)"
+    ! inside test -e /boot/firmware/spoolway-enrol.toml || fail 'the token is still there'
+    grep -q 'port = "/dev/serial/by-path/' "$root/etc/spoolway/agent.toml" || fail "$(cat "$root/etc/spoolway/agent.toml")"
+    shut_down
+    boot
+    plugged_in ttyACM0 'Original Prusa i3 MK3' 2c99:0002 cdc_acm prusa-mk
+    until_ 'its printer after another boot' is_idle
+    until_ 'its link after another boot' has_a_link
+    for unit in spoolway-enrol spoolway-setup; do
+        [ "$(inside systemctl show --value -p ConditionResult "$unit")" = no ] || fail "$unit runs at the second boot"
+        [ -z "$(inside systemctl show --value -p ExecMainStartTimestamp "$unit")" ] || fail "$unit has run at the second boot"
+    done
+    say 'set up at its first boot, and not again'
+}
+has_tried() { [ "$(inside systemctl show --value -p NRestarts "$1")" -gt 0 ]; }
+
+# The short backend, with that machine's agent.
+backend_written() {
+    TOKEN=$(tail -n 1 "$SPOOLWAY_TOKENS")
+    AGENT=$(agent id --json | sed -n 's/.*"agent_id": *"\([^"]*\)".*/\1/p')
+    export TOKEN AGENT
+    inside install -m 644 /etc/spoolway-relay/tls/ca.pem /home/technician/ca.pem
+    walk docs/backend-guide.md writing-a-backend
+}

@@ -8,7 +8,8 @@ INIT is the process id of that system's PID 1; SECTION is the anchor of a headli
 headlines) are done in order, each line as somebody types it at a terminal of 80 columns, as the user `technician`, in his home. Lines that
 begin with `$ ` have their output behind them; a question in it ends with what is answered. A block without such lines is commands only,
 each of which has to succeed. What is different everywhere (numbers, times, sizes, ids, codes, the four words) and how lines are broken is
-not compared; a line `...` stands for any others. What readers need not see stands in comments before a block:
+not compared; a line `...` stands for any others. What was exported holds for the commands behind it, as in one shell. A backend's token that
+is shown is added to the file SPOOLWAY_TOKENS. What readers need not see stands in comments before a block:
 
     <!-- not run: WHY -->         the block is passed over; a test of the house holds that the reason is given
     <!-- left out: LINE; WHY -->  so is each line that begins like this
@@ -31,12 +32,13 @@ ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[78]')
 QUESTION = re.compile(r'\? (?:\[[^\]\n]*\] )?$')
 ANSWER = re.compile(r'^(.*\? (?:\[[^\]\n]*\] )?)(\S+)$')
 CODE = re.compile(r'\b[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}\b')
+TOKEN = re.compile(r'(?<![\w-])farm\.[\w-]{20,}')
 VARIES = [
     (re.compile(r'\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b'), 'UUID'),
     (re.compile(r'\b[0-9A-HJKMNP-TV-Z]{26}\b'), 'AGENT'),
     (CODE, 'CODE'),
     (re.compile(r'\b(Words +)[a-z]+ [a-z]+ [a-z]+ [a-z]+'), r'\1WORDS'),
-    (re.compile(r'\bfarm\.[\w-]{20,}'), 'TOKEN'),
+    (TOKEN, 'TOKEN'),
     (re.compile(r'\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?'), 'TIME'),
     (re.compile(r'\b\d\d:\d\d:\d\d(\.\d+)?'), 'TIME'),
     # Whether reading or writing hears of it first.
@@ -54,11 +56,13 @@ def anchor(headline):
 
 def blocks(page, section):
     """Of each block below the headline: where it stands, its lines and its comments."""
-    found, comments, lines, here = [], [], None, False
-    for number, line in enumerate(open(page, encoding='utf-8').read().splitlines(), 1):
+    found, comments, lines, here, indent = [], [], None, False, 0
+    for number, whole in enumerate(open(page, encoding='utf-8').read().splitlines(), 1):
+        # What belongs to an item of a list is indented.
+        line = whole.lstrip() if lines is None else whole[indent:]
         if line.startswith('```'):
             if lines is None:
-                lines = []
+                lines, indent = [], len(whole) - len(line)
                 continue
             if here:
                 found.append((f'{page}:{number - len(lines) - 1}', lines, comments))
@@ -172,6 +176,8 @@ def fits(page, said):
 
 
 class Block:
+    exported = []
+
     def __init__(self, init, where, comments):
         self.init, self.where = init, where
         self.of = lambda name: [what for kind, what in comments if kind == name]
@@ -199,7 +205,7 @@ class Block:
         answers = [match[2] for line in expected or [] if (match := ANSWER.match(line))]
         answers += [answer for given in self.of('answers') for answer in given.split(', ')]
         print(f'   {self.where}: {command}', flush=True)
-        terminal = Terminal(self.init, command)
+        terminal = Terminal(self.init, ' && '.join([*self.exported, command]))
 
         def seen(terminal):
             self.meanwhile(terminal)
@@ -211,8 +217,12 @@ class Block:
         if expected is not None and not self.of('stays') and not self.is_as(expected, said):
             diff = difflib.unified_diff(expected, said.splitlines(), 'the page', 'the program', lineterm='', n=99)
             sys.exit(f'FAILED: {self.where}: `{command}` says something else (ended with {terminal.code}):\n' + '\n'.join(diff))
-        if re.match('(sudo )?spoolway-agent ', command) and (wide := [line for line in re.split('[\r\n]', said) if len(line) > COLUMNS]):
+        if re.match('(sudo (-u spoolway-relay )?)?spoolway-(agent|relay) ', command) and (wide := [line for line in re.split('[\r\n]', said) if len(line) > COLUMNS]):
             sys.exit(f'FAILED: {self.where}: wider than {COLUMNS} columns:\n' + '\n'.join(wide))
+        if command.startswith('export '):
+            self.exported.append(command)
+        if 'SPOOLWAY_TOKENS' in os.environ and (token := TOKEN.search(said)):
+            open(os.environ['SPOOLWAY_TOKENS'], 'a').write(f'{token[0]}\n')
 
     def is_as(self, expected, said):
         if self.of('like this'):

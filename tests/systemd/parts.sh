@@ -37,15 +37,22 @@ trap finish EXIT
 # Whoever ends the script leaves no system behind either.
 trap 'exit 143' INT TERM
 
-# debian ROOT SUITE PACKAGES: a small Debian, unless it is there.
+# debian ROOT SUITE PACKAGES: a small Debian, unless it is there and has these packages.
 debian() {
     local folder=$1 suite=$2 packages=$3
-    [ ! -x "$folder/sbin/init" ] || return 0
+    ! has_packages "$folder" "$packages" || return 0
     say "a Debian ($suite) into $folder"
     rm -rf --one-file-system "$folder.part"
     debootstrap --variant=minbase --include="$packages" "$suite" "$folder.part" >"$work/debootstrap.log" ||
         { tail -n 5 "$work/debootstrap.log" >&2; fail 'debootstrap'; }
-    mkdir -p "$folder" && rmdir "$folder" && mv "$folder.part" "$folder"
+    rm -rf --one-file-system "$folder"
+    mv "$folder.part" "$folder"
+}
+has_packages() {
+    local package
+    for package in ${2//,/ }; do
+        grep -qsx "Package: $package" "$1/var/lib/dpkg/status" || return 1
+    done
 }
 
 # Becomes PID 1 of its own namespaces.

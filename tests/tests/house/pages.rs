@@ -7,7 +7,7 @@ use crate::threats::is_test;
 use crate::tree::{files, quoted, read};
 
 /// Pages that are followed step by step.
-const FOLLOWED: [&str; 8] = [
+const FOLLOWED: [&str; 10] = [
     "README.md",
     "docs/install.md",
     "docs/operate.md",
@@ -16,6 +16,8 @@ const FOLLOWED: [&str; 8] = [
     "docs/backend-guide.md",
     "docs/networks.md",
     "docs/recovery.md",
+    "docs/repository.md",
+    "docs/release.md",
 ];
 /// Who follows them.
 const SCRIPT: &str = "tests/systemd/docs.sh";
@@ -56,7 +58,8 @@ fn anchor(headline: &str) -> String {
 fn blocks(page: &str) -> Vec<Block> {
     let (mut found, mut comments, mut section, mut is_inside) =
         (Vec::new(), Vec::new(), String::new(), false);
-    for (at, line) in page.lines().enumerate() {
+    // What belongs to an item of a list is indented.
+    for (at, line) in page.lines().map(str::trim_start).enumerate() {
         if let Some(language) = line.strip_prefix("```") {
             if !is_inside {
                 let (language, section) = (language.to_owned(), section.clone());
