@@ -101,7 +101,7 @@ impl AgentCommand {
             }
             Self::Lock { id } => {
                 registry.lock_agent(&id, now_ms())?;
-                println!("agent {id} is locked; after `release` only its newest key is good");
+                println!("agent {id} is locked.\nAfter `release` only its newest key is good.");
             }
             Self::Release { id } => {
                 registry.quarantine_agent(&id, None)?;
