@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The packages as an administrator meets them, each time in a fresh Debian under a real systemd as PID 1: both are installed, a printer on a
-# pseudo-terminal prints, a backend updates the agent, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
+# pseudo-terminal prints, a backend updates the agent and a person installs a version that does not live, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
 # comes while the configuration has been changed. The simulated printer's own account has to be that of an undisturbed print. Then a print is
 # stopped for good, a second agent prints at a second printer, and the packages are removed and purged: nothing may be left. lintian
 # finds no error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu. And the pages that people follow are
