@@ -201,6 +201,32 @@ pub fn utc(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
 }
 
+/// The inverse of [`utc`]; also with a space for the `T`, without the `Z`, without what is smaller than a second or a minute, or the day alone.
+#[must_use]
+pub fn from_utc(text: &str) -> Option<u64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let ms = fraction.bytes().all(|c| c.is_ascii_digit()).then(|| format!("{fraction:0<3}"))?;
+    let ms: u64 = ms.get(..3)?.parse().ok()?;
+    let mut parts = date.split('-').chain(time.split(':'));
+    let mut next = |most: u64| parts.next()?.parse::<u64>().ok().filter(|part| *part <= most);
+    let (year, month, day) = (next(9_999)?, next(12)?, next(31)?);
+    let (hour, minute) = (next(23)?, next(59)?);
+    let second = parts.next().map_or(Some(0), |part| part.parse::<u64>().ok().filter(|part| *part <= 59))?;
+    let days = days_since_1970(year, month.checked_sub(1)? + 1, day.checked_sub(1)? + 1)?;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + ms)
+}
+
+/// Days from a date, in years that begin in March.
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, shifted) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +297,7 @@ mod tests {
             (1_760_000_000_123, "2025-10-09T08:53:20.123Z"),
             (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
         ] {
-            assert_eq!(utc(ms), text);
+            assert_eq!((utc(ms).as_str(), from_utc(text)), (text, Some(ms)));
         }
     }
 

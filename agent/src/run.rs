@@ -43,6 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = StateLock::take(&config.state_dir)?;
     forget::finish(&config).map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
+    telemetry::keep_in(&config.state_dir);
     let clock = Clock::start()?;
     let registry = Arc::new(profiles(&config)?);
     let door = local::bind(&config.socket)?;
@@ -185,6 +186,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 
 /// The last thing that an agent does. Who has asked is told, and so is whoever has started it.
 async fn forgotten(config: &Config, clock: &Clock, answer: ForgetAnswer) -> anyhow::Result<()> {
+    telemetry::keep_no_more();
     let forgotten = forget::forget(config, clock).await;
     let forgotten = forgotten.map_err(|error| Refusal::new(error.fault(), error.to_string()));
     let failed = forgotten.as_ref().err().cloned();

@@ -314,7 +314,7 @@ pub(super) enum Command {
     },
     /// Show the agent's log, or the last words on the wire.
     #[command(
-        after_help = "The running agent remembers its last 2000 lines; the journal has those of before.\n\nExample:\n  spoolway-agent logs -f --level warn\n  spoolway-agent logs --job job-7731 --since 2h\n  spoolway-agent logs --wire --job job-7731\n  sudo spoolway-agent logs --journal --since 3d"
+        after_help = "The running agent remembers its last 2000 lines; the journal has those of before, or files of its own where there is none.\n\nExample:\n  spoolway-agent logs -f --level warn\n  spoolway-agent logs --job job-7731 --since 2h\n  spoolway-agent logs --wire --job job-7731\n  sudo spoolway-agent logs --journal --since 3d\n  spoolway-agent logs --files --job job-7731"
     )]
     Logs(LogsFlags),
     /// Pack what somebody needs who is asked for help into one file, without secrets and names.

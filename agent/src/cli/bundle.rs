@@ -4,12 +4,14 @@ mod chest;
 mod machine;
 mod secrets;
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::logs::files;
 use super::logs::journal::{Journal, Wanted};
 use super::paint::{size, wrap};
 use super::{Exit, Failure, Whereabouts, doctor, settings, which};
@@ -25,9 +27,9 @@ const COLUMNS: usize = 80;
 
 /// Jobs whose story is in it.
 const STORIES: usize = 30;
-/// Lines of the journal that are in it, and from how long ago.
-const JOURNAL_LINES: usize = 5_000;
-const JOURNAL_MS: u64 = 3 * 24 * 3_600_000;
+/// Lines of the journal, and of the log's own files, that are in it, and from how long ago.
+const KEPT_LINES: usize = 5_000;
+const KEPT_MS: u64 = 3 * 24 * 3_600_000;
 /// Told at the end, and in the last entry.
 const CONTENTS: &str = "contents.txt";
 
@@ -93,6 +95,9 @@ pub(super) fn bundle(
         }
     }
     take(("journal.jsonl".to_owned(), journal(&whereabouts.unit(), now_ms, flags.names)))?;
+    if files::are_there(whereabouts) {
+        take(("files.jsonl".to_owned(), kept(whereabouts, now_ms, flags.names)))?;
+    }
     take(("kernel.txt".to_owned(), machine::kernel()))?;
     let state = whereabouts.load_of_agent().map(|(loaded, _)| loaded.config.state_dir);
     let state = state.unwrap_or_else(|_| "/".into());
@@ -242,8 +247,8 @@ fn wire_text(lines: &[crate::view::WireLineView]) -> String {
 }
 
 fn journal(unit: &str, now_ms: u64, names: bool) -> Result<String, String> {
-    let since_ms = Some(now_ms.saturating_sub(JOURNAL_MS));
-    let wanted = Wanted { lines: Some(JOURNAL_LINES), since_ms, follow: false };
+    let since_ms = Some(now_ms.saturating_sub(KEPT_MS));
+    let wanted = Wanted { lines: Some(KEPT_LINES), since_ms, follow: false };
     let said = |failure: Failure| failure.text().to_owned();
     let mut journal = Journal::ask(unit, wanted).map_err(said)?;
     let mut text = String::new();
@@ -251,6 +256,19 @@ fn journal(unit: &str, now_ms: u64, names: bool) -> Result<String, String> {
         text.extend([without_people(line, names).json().as_str(), "\n"]);
     }
     if text.is_empty() { Err(format!("it has nothing of {unit} in the last three days")) } else { Ok(text) }
+}
+
+/// What the agent has kept of its log in files.
+fn kept(whereabouts: &Whereabouts, now_ms: u64, names: bool) -> Result<String, String> {
+    let lines = files::kept(whereabouts).map_err(|failure| failure.text().to_owned())?;
+    let mut last = VecDeque::new();
+    for line in lines.filter(|line| line.at_ms >= now_ms.saturating_sub(KEPT_MS)) {
+        last.push_back(without_people(line, names).json() + "\n");
+        if last.len() > KEPT_LINES {
+            last.pop_front();
+        }
+    }
+    if last.is_empty() { Err("nothing was written there in the last three days".to_owned()) } else { Ok(last.into_iter().collect()) }
 }
 
 /// What is in the bundle, and what is not.

@@ -1,8 +1,10 @@
-//! `logs`: what the agent has logged, of the running one or of the journal; and the last words on the wire.
+//! `logs`: what the agent has logged, of the running one, of the journal or of its own files; and the last words on the wire.
 
+pub(super) mod files;
 mod flags;
 pub(super) mod journal;
 
+use std::collections::VecDeque;
 use std::io::Write;
 
 use super::paint::{Paint, plain, wants_colour};
@@ -17,8 +19,8 @@ use journal::{Journal, Wanted};
 
 /// Lines that are shown when nothing else chooses them.
 const LINES: usize = 50;
-/// Lines of the journal that are held until they are shown.
-const JOURNAL_LINES: usize = 50_000;
+/// Lines of journal or files that are held until they are shown.
+const KEPT_LINES: usize = 50_000;
 
 /// Shows the log.
 pub(super) fn logs(
@@ -26,10 +28,11 @@ pub(super) fn logs(
     flags: &LogsFlags,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    match (flags.wire, flags.journal) {
-        (true, _) => wire(whereabouts, flags, out),
-        (false, true) => from_journal(whereabouts, flags, out),
-        (false, false) => from_agent(whereabouts, flags, out),
+    match (flags.wire, flags.journal, flags.files) {
+        (true, ..) => wire(whereabouts, flags, out),
+        (_, true, _) => from_journal(whereabouts, flags, out),
+        (_, _, true) => from_files(whereabouts, flags, out),
+        _ => from_agent(whereabouts, flags, out),
     }
 }
 
@@ -71,7 +74,7 @@ impl Choice {
 
 /// What the running agent remembers, and if asked what comes after it.
 fn from_agent(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write) -> Result<(), Failure> {
-    let mut agent = whereabouts.agent().map_err(or_journal)?;
+    let mut agent = whereabouts.agent().map_err(|failure| or_kept(failure, whereabouts))?;
     let choice = Choice::of(flags, whereabouts.agent())?;
     let shown = Shown::of(flags);
     // Of lines that are followed the last ones cannot be told from the news: all that are chosen are shown.
@@ -98,18 +101,17 @@ fn from_agent(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write
     }
     let is_short = choice.since_ms.zip(oldest_ms).is_some_and(|(since_ms, oldest_ms)| oldest_ms > since_ms);
     if is_short && !flags.json {
-        writeln!(out, "... the agent remembers no more; `spoolway-agent logs --journal` may have it ...")?;
+        let more = files::command(whereabouts);
+        writeln!(out, "... the agent remembers no more; `{more}` may have it ...")?;
     }
     let first = chosen.len().saturating_sub(choice.most(flags));
     chosen[first..].iter().try_for_each(|line| shown.line(line, out))
 }
 
-/// Without an agent there may be its journal.
-fn or_journal(failure: Failure) -> Failure {
-    let help = format!(
-        "{} What it has logged before may be in the journal: spoolway-agent logs --journal.",
-        failure.help()
-    );
+/// Without an agent there may be what is kept of its log.
+fn or_kept(failure: Failure, whereabouts: &Whereabouts) -> Failure {
+    let more = files::command(whereabouts);
+    let help = format!("{} What it has logged before may be kept: {more}.", failure.help());
     Failure::new(failure.exit(), failure.text(), failure.code().map(str::to_owned), help)
 }
 
@@ -121,7 +123,7 @@ fn from_journal(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Wri
     let lines = choice.is_all().then(|| choice.most(flags));
     let wanted = Wanted { lines, since_ms: choice.since_ms, follow: flags.follow };
     let mut journal = Journal::ask(&whereabouts.unit(), wanted)?;
-    let mut chosen = std::collections::VecDeque::new();
+    let mut last = Last::new(choice.most(flags));
     while let Some(line) = journal.next()? {
         if !choice.takes(&line) {
             continue;
@@ -131,12 +133,34 @@ fn from_journal(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Wri
             out.flush()?;
             continue;
         }
-        if chosen.len() >= choice.most(flags).min(JOURNAL_LINES) {
-            chosen.pop_front();
-        }
-        chosen.push_back(line);
+        last.push(line);
     }
-    chosen.iter().try_for_each(|line| shown.line(line, out))
+    last.0.iter().try_for_each(|line| shown.line(line, out))
+}
+
+/// What the agent's own files have.
+fn from_files(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write) -> Result<(), Failure> {
+    let choice = Choice::of(flags, whereabouts.agent())?;
+    let shown = Shown::of(flags);
+    let mut last = Last::new(choice.most(flags));
+    files::kept(whereabouts)?.filter(|line| choice.takes(line)).for_each(|line| last.push(line));
+    last.0.iter().try_for_each(|line| shown.line(line, out))
+}
+
+/// The last lines of many.
+struct Last(VecDeque<LogLine>, usize);
+
+impl Last {
+    fn new(most: usize) -> Self {
+        Self(VecDeque::new(), most.min(KEPT_LINES))
+    }
+
+    fn push(&mut self, line: LogLine) {
+        self.0.push_back(line);
+        if self.0.len() > self.1 {
+            self.0.pop_front();
+        }
+    }
 }
 
 /// The last words on the wire: of the running conversation, or those of a job that could not go on.

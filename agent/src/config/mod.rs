@@ -244,6 +244,19 @@ pub struct Log {
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,
+    /// Whether they are kept in files of the agent's own.
+    pub files: LogKeep,
+}
+
+/// Whether the log is kept in files of the agent's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKeep {
+    /// Where no journal keeps it.
+    Auto,
+    /// Wherever.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// How log lines are written.
@@ -282,7 +295,23 @@ impl Config {
             safety: Safety::default(),
             update: Update::default(),
             metrics: Metrics::default(),
-            log: Log { level: "info".to_owned(), format: LogFormat::Auto },
+            log: Log { level: "info".to_owned(), format: LogFormat::Auto, files: LogKeep::Auto },
+        }
+    }
+}
+
+impl LogKeep {
+    /// Every choice with its word.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("always", Self::Always), ("never", Self::Never)];
+
+    /// The word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    BackendKey, BaudChoice, BedConfirm, Config, LogFormat, PermitRule, PortChoice, ProfileChoice,
+    BackendKey, BaudChoice, BedConfirm, Config, LogFormat, LogKeep, PermitRule, PortChoice, ProfileChoice,
     client_cert, metrics, preflight, proxy, transfer, update,
 };
 
@@ -235,6 +235,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         show: |config| quoted(config.log.format.as_str()),
     },
+    Setting {
+        key: "log.files",
+        take: |config, given| {
+            config.log.files = keep(given)?;
+            Ok(())
+        },
+        show: |config| quoted(config.log.files.as_str()),
+    },
 ];
 
 /// Every dotted key that may be set.
@@ -357,6 +365,12 @@ fn format(given: &Given) -> Result<LogFormat, String> {
     let text = given.text()?;
     let known = LogFormat::WORDS.iter().find(|(word, _)| *word == text);
     known.map(|(_, format)| *format).ok_or_else(|| "must be auto, human, json or journald".to_owned())
+}
+
+fn keep(given: &Given) -> Result<LogKeep, String> {
+    let text = given.text()?;
+    let known = LogKeep::WORDS.iter().find(|(word, _)| *word == text);
+    known.map(|(_, keep)| *keep).ok_or_else(|| "must be auto, always or never".to_owned())
 }
 
 fn backend_key(given: &Given) -> Result<Option<BackendKey>, String> {

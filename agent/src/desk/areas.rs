@@ -13,12 +13,13 @@ use super::events::event;
 use super::restore::meta;
 use crate::board;
 use crate::post_mortem::TOTAL_BYTES;
+use crate::telemetry;
 use crate::view::{AreaView, StorageView, WrittenView};
 
 /// The backend is told so often.
 const HEALTH_EVERY: Duration = Duration::from_secs(3600);
-/// The last words on the wire, post-mortem records, and what is set aside: each is bounded by itself.
-const KEPT_BYTES: u64 = (64 << 20) + (2 << 20) + TOTAL_BYTES;
+/// The last words on the wire, post-mortem records, the log's own files, and what is set aside: each is bounded by itself.
+const KEPT_BYTES: u64 = (64 << 20) + (2 << 20) + TOTAL_BYTES + telemetry::KEPT_BYTES;
 /// Name of the value that shows whether the store takes writes again.
 const CHECKED: &str = "storage_checked";
 const WIRE_LOGS: [&str; 2] = ["wire.log", "wire.log.1"];
@@ -28,8 +29,10 @@ impl Clerk {
     pub(super) fn storage_view(&self) -> Option<StorageView> {
         let room = self.spool.room().ok()?;
         let database = self.store.area();
-        let kept_bytes =
-            database.set_aside_bytes() + wire_log_bytes(database.dir()) + self.shelf.used_bytes();
+        let kept_bytes = database.set_aside_bytes()
+            + wire_log_bytes(database.dir())
+            + self.shelf.used_bytes()
+            + telemetry::kept_bytes(database.dir());
         let written = Written::now(self.spool.written_bytes());
         Some(StorageView {
             free_bytes: room.free_bytes,

@@ -64,7 +64,7 @@ impl Clerk {
             self.promise(writes).await.map_err(|error| {
                 Refusal::new(Fault::DiskFull, format!("the word could not be stored: {error}"))
             })?;
-            info!(bed_epoch = seen, %via, actor, "the bed is clear");
+            info!(bed_epoch = seen, %via, "the bed is clear");
             self.bed = cleared;
             self.changed = true;
             self.moved = true;

@@ -68,7 +68,7 @@ impl Clerk {
             let text = format!("1 to {GCODE_LINES} commands, not {}", gcode.lines.len());
             return self.end_command(cmd_id, Err(Refusal::new(Fault::CommandBadArgs, text)));
         }
-        info!(command = %cmd_id, actor = actor.id, %role, lines = ?gcode.lines, "commands by hand");
+        info!(command = %cmd_id, %role, lines = ?gcode.lines, "commands by hand");
         let (orders, done) = (self.orders.clone(), self.done.clone());
         tokio::spawn(async move {
             let (mut replies, mut ended) = (GcodeReplies::default(), Ok(()));

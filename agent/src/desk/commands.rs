@@ -97,7 +97,7 @@ impl Clerk {
     async fn execute_beside(&mut self, cmd_id: CmdId, actor: &Actor, args: CommandArgs) {
         let done = match args {
             CommandArgs::PrinterEstop(_) => {
-                warn!(actor = actor.id, "emergency stop");
+                warn!(role = actor.role, "emergency stop");
                 // The uplink has mostly pulled it already; a second one must not hit a machine that was reset meanwhile.
                 if !self.stopped_ahead.contains(&cmd_id) {
                     self.stop.pull();
@@ -239,8 +239,8 @@ impl Clerk {
         check_manifest(&offer.file).map_err(|why| Refusal::new(Fault::CommandBadArgs, why))?;
         self.make_room(offer.file.size)
             .await
-            .map_err(|error| super::fetch::refusal_of(&error, &offer.file.name))?;
-        info!(job = %offer.job_id, file = offer.file.name, bytes = offer.file.size, owner = offer.owner, "job accepted");
+            .map_err(|error| super::fetch::refusal_of(&error, offer.job_id.as_str()))?;
+        info!(job = %offer.job_id, bytes = offer.file.size, "job accepted");
         self.add_job(offer, false).await
     }
 

@@ -220,8 +220,7 @@ impl Clerk {
             News::Written(offset) => fetch.transfer.handle_written(offset),
             News::Finished(is_announced) => fetch.transfer.handle_finished(is_announced),
             News::Failed(error) => {
-                let name = &self.book.entries[&fetched.job_id].offer.file.name;
-                let refusal = refusal_of(&error, name);
+                let refusal = refusal_of(&error, fetched.job_id.as_str());
                 let reason = Reason::fault(refusal.fault, refusal.text);
                 self.end_unstarted(&fetched.job_id, JobState::Failed, reason).await;
             }
@@ -328,7 +327,7 @@ fn moment_of(unix_ms: Option<u64>, clock: &Clock) -> Option<Moment> {
 }
 
 /// What an operator is told about a file that cannot be kept.
-pub(super) fn refusal_of(error: &SpoolError, name: &str) -> Refusal {
+pub(super) fn refusal_of(error: &SpoolError, what: &str) -> Refusal {
     let fault = match error {
         SpoolError::TruncatedFile { .. } => Fault::JobFileTruncated,
         SpoolError::AlteredFile { .. } => Fault::JobFileCorrupt,
@@ -342,5 +341,5 @@ pub(super) fn refusal_of(error: &SpoolError, name: &str) -> Refusal {
         | SpoolError::PastEnd { .. }
         | SpoolError::Database(_) => Fault::StoreCorrupt,
     };
-    Refusal::new(fault, format!("{name}: {error}"))
+    Refusal::new(fault, format!("{what}: {error}"))
 }

@@ -68,7 +68,7 @@ impl Clerk {
             Ok(judged) => judged,
             Err(refusal) => return self.end_command(cmd_id, Err(refusal)),
         };
-        info!(command = %cmd_id, kind = args.kind(), actor = actor.id, "by hand");
+        info!(command = %cmd_id, kind = args.kind(), role = actor.role, "by hand");
         let (orders, done) = (self.orders.clone(), self.done.clone());
         tokio::spawn(async move {
             let mut replies = GcodeReplies::default();

@@ -157,7 +157,7 @@ impl Intake {
         }
         let command = &row.command;
         let job = self.jobs.learn(command);
-        info!(command = %cmd_id, kind = command.kind, job, actor = command.actor.id, "command received");
+        info!(command = %cmd_id, kind = command.kind, job, role = command.actor.role, "command received");
         let status = row.status;
         let mut writes =
             vec![Write::InsertCommand(self.new_command(row)), meta(CMD_SEQ, self.machine.cmd_seq().0)];
@@ -193,7 +193,9 @@ impl Intake {
     /// command has not ended.
     async fn finish(&mut self, result: CmdResult) -> Turn {
         let job = self.jobs.forget(result.cmd_id);
-        info!(command = %result.cmd_id, job, status = ?result.status, detail = result.detail, "command ended");
+        // Who has given it reads what its file is called; the log outlives both.
+        let detail = result.detail.as_deref().map(|detail| self.names().text(detail));
+        info!(command = %result.cmd_id, job, status = ?result.status, detail, "command ended");
         let committed = match self.commit(self.write_result(&result)).await {
             // An earlier try was committed although its answer was lost.
             Err(StoreError::CommandEnded(_)) => Ok(()),

@@ -104,7 +104,7 @@ impl Clerk {
             retain: Retain::default(),
             extra: Extra::default(),
         };
-        info!(job = %job_id, file = offer.file.name, bytes = body.size, "job accepted");
+        info!(job = %job_id, bytes = body.size, "job accepted");
         self.add_job(offer, wishes.hold).await?;
         self.view_of(&job_id).ok_or_else(|| unknown_job(&job_id))
     }

@@ -120,7 +120,7 @@ impl Clerk {
         // What is not written down is not opened.
         let stored = self.promise(writes).await;
         stored.map_err(|error| Refusal::new(Fault::DiskFull, format!("not written down: {error}")))?;
-        warn!(by = window.by, minutes, reason = window.reason, "maintenance window opened");
+        warn!(minutes, "maintenance window opened");
         self.tell_window(until).await;
         let view = window.view(now);
         self.window = Some(window);
@@ -150,7 +150,7 @@ impl Clerk {
     }
 
     async fn close_window(&mut self, by: &str, via: Via, detail: &str) {
-        info!(by, detail, "maintenance window closed");
+        info!(%via, detail, "maintenance window closed");
         let writes = vec![meta(WINDOW, "null"), self.write_audit(by, via, "maintenance.close", detail)];
         drop(self.promise(writes).await);
     }

@@ -113,7 +113,7 @@ impl Clerk {
             return Err(Refusal::new(Fault::JobNeedsOverride, text));
         }
         let (via, actor) = by;
-        info!(job = %id, ?codes, %via, actor, reason, "the findings of a file are overridden");
+        info!(job = %id, ?codes, %via, "the findings of a file are overridden");
         let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let detail = format!("job {id}: {}{why}", codes.join(", "));
         let audit = EventData::Audit(Audit {

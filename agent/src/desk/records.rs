@@ -44,12 +44,12 @@ impl Clerk {
         if !is_theirs {
             return Err(unknown_job(id));
         }
-        info!(job = %id, actor = actor.id, "the backend asks for the record of a print");
+        info!(job = %id, role = actor.role, "the backend asks for the record of a print");
         Ok(())
     }
 
     /// What names a job or a file, and so is taken out wherever it stands.
-    fn names(&self) -> Redactor {
+    pub(super) fn names(&self) -> Redactor {
         let mut redactor = Redactor::default();
         for entry in self.book.entries.values() {
             let name = &entry.offer.file.name;

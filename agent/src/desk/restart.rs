@@ -22,7 +22,7 @@ impl Clerk {
             let text = format!("job {} would not outlive a restart; wait for its end", following.job_id);
             return Err(Refusal::new(Fault::Busy, text));
         }
-        warn!(actor = actor.id, "the owner wants the agent to begin anew");
+        warn!(role = actor.role, "the owner wants the agent to begin anew");
         self.restart = true;
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Clerk {
         let writes = vec![meta(SETTINGS, json(&next)), self.applied(&next, None)];
         let stored = self.promise(writes).await;
         stored.map_err(|error| Refusal::new(Fault::DiskFull, format!("not written down: {error}")))?;
-        info!(actor = actor.id, rev = next.rev, set = ?next.set, "the owner has set something");
+        info!(role = actor.role, rev = next.rev, set = ?next.set, "the owner has set something");
         (self.settings, self.preflight_rules) = (next, rules);
         Ok(())
     }

@@ -173,10 +173,7 @@ impl Clerk {
         }
         self.runs += 1;
         let run = self.runs;
-        info!(
-            job = %id, attempt, commands = summary.commands, layers = summary.layers,
-            file = self.book.entries[id].offer.file.name, "print starts"
-        );
+        info!(job = %id, attempt, commands = summary.commands, layers = summary.layers, "print starts");
         let subject = Subject {
             run,
             job_id: id.to_string(),

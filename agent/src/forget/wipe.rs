@@ -6,17 +6,23 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::identity::{FOLDER, give_to_owner_of, sync_folder};
-use crate::post_mortem;
-use crate::update;
+use crate::{post_mortem, telemetry, update};
 
 /// Where key, counter and pairing lie from the moment at which they are given up until nothing else is left.
 const GRAVE: &str = "forgotten";
 /// Bodies of jobs.
 const SPOOL: &str = "spool";
 /// Files of the state folder, with whatever else begins with such a name and a dot or a dash: logs of the database, copies of
-/// damaged ones, the last words on the wire, records of prints that failed, what an updater is asked.
-const STATE: [&str; 6] =
-    ["spoolway.db", "spoolway.epoch", "line-journal", "wire.log", post_mortem::FOLDER, update::FOLDER];
+/// damaged ones, the last words on the wire, records of prints that failed, what an updater is asked, the log's own files.
+const STATE: [&str; 7] = [
+    "spoolway.db",
+    "spoolway.epoch",
+    "line-journal",
+    "wire.log",
+    post_mortem::FOLDER,
+    update::FOLDER,
+    telemetry::FOLDER,
+];
 /// Files beside the socket: the conversation with the printer, and where its print stands.
 const RUNTIME: [&str; 2] = ["print.journal", "print.mark"];
 /// A larger file is no key and no pairing, and is not written over.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::clock::utc;
+use crate::clock::{from_utc, utc};
 
 /// Longest text of a line, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 4096;
@@ -142,6 +142,21 @@ impl LogLine {
             .to_string()
     }
 
+    /// What [`json`](Self::json) has made of a line; `None` for anything else.
+    #[must_use]
+    pub fn of_json(text: &[u8]) -> Option<Self> {
+        let line: Value = serde_json::from_slice(text).ok()?;
+        let word = |name: &str| line.get(name)?.as_str();
+        let fields = line.get("fields")?.as_object()?.iter();
+        Some(Self {
+            at_ms: from_utc(word("ts")?)?,
+            level: word("level")?.parse().ok()?,
+            target: word("target")?.to_owned(),
+            text: word("message")?.to_owned(),
+            fields: fields.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect::<Option<_>>()?,
+        })
+    }
+
     /// One datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
     #[must_use]
     pub fn journal(&self) -> Vec<u8> {
@@ -223,6 +238,10 @@ mod tests {
         assert!(!text.contains('\n'));
         assert_eq!(value["ts"], "2025-10-09T08:53:20.123Z");
         assert_eq!(value["fields"]["job.id"], "j1");
+        assert_eq!(LogLine::of_json(text.as_bytes()), Some(line()));
+        for other in ["", "{}", "no line", &text[..text.len() / 2], &text.replace("warn", "loud")] {
+            assert_eq!(LogLine::of_json(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

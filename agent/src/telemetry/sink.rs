@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use super::files::LogFiles;
 use super::{Level, LogLine};
 
 /// Lines on their way to the thread; when it is full, lines are dropped and counted.
 const QUEUE_LINES: usize = 1_024;
+/// Lines from before the files are there that are kept for them.
+const EARLY_LINES: usize = 256;
 const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 
 /// Where lines are written.
@@ -51,6 +54,10 @@ impl Output {
 
 enum Item {
     Line(Arc<LogLine>),
+    /// Whatever was written, and what comes, goes there as well.
+    Keep(LogFiles),
+    /// From here on it goes there no more.
+    Release,
     /// Answered once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -63,17 +70,17 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts the thread. It ends when the last sink is gone.
+    /// Starts the thread. It ends when the last sink is gone. Where files will be named, they get what was written before, too.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(output: Output) -> io::Result<Self> {
+    pub fn start(output: Output, awaits_files: bool) -> io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE_LINES);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(output, &items, &counter))?;
+            .spawn(move || Writer { output, kept: Kept::begin(awaits_files) }.write_all(&items, &counter))?;
         Ok(Self { queue, dropped })
     }
 
@@ -82,6 +89,17 @@ impl Sink {
         if self.queue.try_send(Item::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Has every line kept in these files, too.
+    pub fn keep(&self, files: LogFiles) {
+        // The thread is there as long as this sink is.
+        let _ = self.queue.send(Item::Keep(files));
+    }
+
+    /// Leaves the files alone.
+    pub fn release(&self) {
+        let _ = self.queue.send(Item::Release);
     }
 
     /// Waits until what was handed over is written, but no longer than `most`.
@@ -94,29 +112,77 @@ impl Sink {
     }
 }
 
-fn write_all(mut output: Output, items: &Receiver<Item>, dropped: &AtomicU64) {
-    for item in items {
-        match item {
-            Item::Line(line) => {
-                let lost = dropped.swap(0, Ordering::Relaxed);
-                if lost > 0 {
-                    // A log that cannot be written has nobody to complain to.
-                    let _ = output.write(&told(lost, line.at_ms));
-                }
-                let _ = output.write(&line);
-            }
-            // Nobody waits any more; then nobody needs the answer.
-            Item::Flush(done) => drop(done.try_send(())),
+/// What the thread writes to.
+struct Writer {
+    output: Output,
+    kept: Kept,
+}
+
+/// What is kept of the log besides.
+enum Kept {
+    /// Nothing.
+    Nothing,
+    /// What files that are still to be named will get.
+    Early(Vec<Arc<LogLine>>),
+    /// Everything.
+    Files(LogFiles),
+}
+
+impl Kept {
+    const fn begin(awaits_files: bool) -> Self {
+        if awaits_files { Self::Early(Vec::new()) } else { Self::Nothing }
+    }
+
+    fn line(&mut self, line: &Arc<LogLine>) {
+        match self {
+            Self::Early(lines) if lines.len() < EARLY_LINES => lines.push(Arc::clone(line)),
+            Self::Nothing | Self::Early(_) => {}
+            Self::Files(files) => files.keep(line),
         }
+    }
+
+    fn begin_files(&mut self, mut files: LogFiles) {
+        if let Self::Early(lines) = self {
+            lines.iter().for_each(|line| files.keep(line));
+        }
+        *self = Self::Files(files);
     }
 }
 
-fn told(lost: u64, at_ms: u64) -> LogLine {
+impl Writer {
+    fn write_all(mut self, items: &Receiver<Item>, dropped: &AtomicU64) {
+        for item in items {
+            match item {
+                Item::Line(line) => {
+                    let lost = dropped.swap(0, Ordering::Relaxed);
+                    if lost > 0 {
+                        let text = "log lines were dropped because they could not be written in time";
+                        self.write(&Arc::new(told(lost, line.at_ms, text)));
+                    }
+                    self.write(&line);
+                }
+                Item::Keep(files) => self.kept.begin_files(files),
+                Item::Release => self.kept = Kept::Nothing,
+                // Nobody waits any more; then nobody needs the answer.
+                Item::Flush(done) => drop(done.try_send(())),
+            }
+        }
+    }
+
+    fn write(&mut self, line: &Arc<LogLine>) {
+        // A log that cannot be written has nobody to complain to.
+        let _ = self.output.write(line);
+        self.kept.line(line);
+    }
+}
+
+/// So many lines are missing before the one of this time.
+pub(super) fn told(lost: u64, at_ms: u64, text: &str) -> LogLine {
     LogLine {
         at_ms,
         level: Level::Warn,
         target: module_path!().to_owned(),
-        text: "log lines were dropped because they could not be written in time".to_owned(),
+        text: text.to_owned(),
         fields: vec![("lines".to_owned(), lost.to_string())],
     }
 }
@@ -168,7 +234,7 @@ mod tests {
         let (entered, is_stuck) = channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let stuck = Stuck { gate, entered, passed: false, text: Arc::clone(&text) };
-        let sink = Sink::start(Output::Writer(Box::new(stuck))).unwrap();
+        let sink = Sink::start(Output::Writer(Box::new(stuck)), false).unwrap();
         sink.offer(line("first"));
         is_stuck.recv().unwrap();
         for _ in 0..QUEUE_LINES + 7 {
@@ -183,5 +249,25 @@ mod tests {
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1 + 1 + QUEUE_LINES);
         assert!(text.contains("\"lines\":\"7\""), "the loss is told");
+    }
+
+    #[test]
+    fn files_have_what_was_said_before_they_were_named_and_nothing_from_their_release_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = Sink::start(Output::Writer(Box::new(io::sink())), true).unwrap();
+        let kept = |then: &dyn Fn()| {
+            then();
+            sink.flush(Duration::from_secs(60));
+            let lines = super::super::kept(folder.path()).unwrap().into_iter().flatten();
+            lines.map(|line| line.text).collect::<Vec<_>>()
+        };
+        assert!(kept(&|| sink.offer(line("early"))).is_empty());
+        assert_eq!(kept(&|| sink.keep(LogFiles::of(folder.path()))), ["early"]);
+        assert_eq!(kept(&|| sink.offer(line("late"))), ["early", "late"]);
+        let after = kept(&|| {
+            sink.release();
+            sink.offer(line("after"));
+        });
+        assert_eq!(after, ["early", "late"]);
     }
 }

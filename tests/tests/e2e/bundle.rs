@@ -161,6 +161,7 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
         ("status.json", "\"printer\""),
         ("jobs.json", job.as_str()),
         ("log.jsonl", "a post-mortem record of the print is kept"),
+        ("files.jsonl", "a post-mortem record of the print is kept"),
         ("wire.txt", " > N"),
         ("disks.txt", " MB free of "),
         ("contents.txt", "Not in it:"),
@@ -176,6 +177,12 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
 
     // Without an agent the records are read where they lie.
     agent.process.finish().unwrap();
+    // The log itself, down to every line on the wire, says nothing of people either.
+    let log = std::fs::read_to_string(folder.join("agent.log")).unwrap();
+    assert!(log.contains(&job) && log.contains("\"target\":\"wire\""), "{log}");
+    for canary in CANARIES {
+        assert!(!log.contains(canary), "{canary} in the log");
+    }
     spoil(&folder, &job);
     let said = bundle(&folder, &["--out", "two.tar.zst", "--job", &job, "--no-doctor"]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));

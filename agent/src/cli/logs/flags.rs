@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::clock::from_utc;
 use crate::telemetry::Level;
 
 /// What of the log is wanted.
@@ -28,6 +29,9 @@ pub(in crate::cli) struct LogsFlags {
     /// What the journal of this machine has of the agent's service, in the place of the running agent's memory.
     #[arg(long)]
     pub(super) journal: bool,
+    /// What is in the files that an agent keeps its log in where no journal does, in the place of its memory.
+    #[arg(long, conflicts_with_all = ["wire", "journal", "follow"])]
+    pub(super) files: bool,
     /// As one JSON object a line.
     #[arg(long)]
     pub(super) json: bool,
@@ -56,41 +60,19 @@ impl Since {
 fn parse_since(text: &str) -> Result<Since, String> {
     let wrong =
         || "must be a span like 90s, 10m, 2h or 3d, or a time in UTC like 2026-01-31T02:00:00Z".to_owned();
+    let at = || from_utc(text).map(Since::At);
     if let Some(unit) = text.chars().last().filter(|_| text.is_ascii() && text.len() < 12) {
         let unit_ms = match unit {
             's' => 1_000,
             'm' => 60_000,
             'h' => 3_600_000,
             'd' => 86_400_000,
-            _ => return at(text).ok_or_else(wrong),
+            _ => return at().ok_or_else(wrong),
         };
         let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
         return count.checked_mul(unit_ms).map(Since::Ago).ok_or_else(wrong);
     }
-    at(text).ok_or_else(wrong)
-}
-
-/// `2026-01-31T02:00:00Z`, also with a space, without the seconds, or the day alone.
-fn at(text: &str) -> Option<Since> {
-    let text = text.strip_suffix('Z').unwrap_or(text);
-    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
-    let time = time.split('.').next()?;
-    let mut parts = date.split('-').chain(time.split(':'));
-    let mut next = |most: u64| parts.next()?.parse::<u64>().ok().filter(|part| *part <= most);
-    let (year, month, day) = (next(9_999)?, next(12)?, next(31)?);
-    let (hour, minute) = (next(23)?, next(59)?);
-    let second = parts.next().map_or(Some(0), |part| part.parse::<u64>().ok().filter(|part| *part <= 59))?;
-    let days = days_since_1970(year, month.checked_sub(1)? + 1, day.checked_sub(1)? + 1)?;
-    Some(Since::At((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000))
-}
-
-/// The inverse of what the clock does: years begin in March, so that the leap day comes last.
-fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    let (year, shifted) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    (era * 146_097 + day_of_era).checked_sub(719_468)
+    at().ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -111,7 +93,7 @@ mod tests {
             ("2026-01-31T02:00:00Z", "2026-01-31T02:00:00.000Z"),
             ("2024-02-29 23:59", "2024-02-29T23:59:00.000Z"),
             ("1970-01-01", "1970-01-01T00:00:00.000Z"),
-            ("2026-11-29T19:18:49.123Z", "2026-11-29T19:18:49.000Z"),
+            ("2026-11-29T19:18:49.123Z", "2026-11-29T19:18:49.123Z"),
         ] {
             assert_eq!(at(text), time);
         }

@@ -112,8 +112,7 @@ fn no_journal(unit: &str, why: &dyn std::fmt::Display) -> Failure {
         Exit::Runtime,
         format!("The journal of {unit} cannot be asked: {why}"),
         None,
-        "It is there where the agent runs under systemd. An agent that was started by hand writes its log to the terminal; while it runs, \
-         `spoolway-agent logs` without --journal shows the last lines.",
+        "It is there where the agent runs under systemd. One that was started by hand keeps its log in files: `spoolway-agent logs --files`.",
     )
 }
 

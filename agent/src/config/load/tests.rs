@@ -120,6 +120,8 @@ fn errors_name_file_line_key_and_value() {
     said("[printer\n", &["line 1", "not TOML"]);
     said("[log]\nlevel = \"inof\"\n", &["line 2", "log.level = \"inof\""]);
     said("[log]\nformat = \"xml\"\n", &["log.format = \"xml\"", "auto, human, json or journald"]);
+    said("[log]\nfiles = true\n", &["log.files"]);
+    said("[log]\nfiles = \"yes\"\n", &["log.files = \"yes\"", "auto, always or never"]);
     said("[relay]\nurl = \"http://relay.example\"\n", &["relay.url", "wss://"]);
     said("[relay]\nallow_unbound = 1\n", &["relay.allow_unbound = 1", "true or false"]);
     said("state_dir = \"here\"\n", &["state_dir = \"here\"", "absolute"]);
