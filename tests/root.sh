@@ -275,6 +275,7 @@ survives() {
     [ "$(show NFileDescriptorStore)" = 1 ] || fail 'systemd keeps no descriptor'
     agent print /srv/job.gcode >/dev/null
     until_ 'the first lines' beyond 200
+    until_ 'a line for systemctl status' tells_systemd
     for round in 1 2 3; do
         before=$(pid) last=$(acked)
         inside systemctl kill --kill-who=main --signal=KILL spoolway-agent
@@ -322,6 +323,7 @@ stopped_for_good() {
     inside systemctl stop spoolway-agent
     say 'a print is given up safely when the agent is stopped'
 }
+tells_systemd() { inside systemctl show -P StatusText spoolway-agent | grep -qx 'printing, [0-9]* % of the print'; }
 is_printing() { [ "$(field state)" = printing ] && beyond 200; }
 
 # Agents of further printers.

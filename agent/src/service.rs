@@ -33,6 +33,11 @@ pub(crate) fn alive() {
     notify(&[NotifyState::Watchdog]);
 }
 
+/// How it goes, for whoever asks the service manager.
+pub(crate) fn tell(line: &str) {
+    notify(&[NotifyState::Status(line)]);
+}
+
 /// From now on it only tidies up.
 pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -151,6 +151,8 @@ pub(super) struct Clerk {
     pub(super) forget: Option<super::ForgetAnswer>,
     /// Something that hello or telemetry tell has changed.
     pub(super) changed: bool,
+    /// What the service manager was told last.
+    pub(super) line_told: String,
     /// A job has moved since the last look at what follows.
     pub(super) moved: bool,
     /// Why the store took no write the last time.

@@ -116,6 +116,7 @@ impl Clerk {
             restart: false,
             successor: None,
             changed: true,
+            line_told: String::new(),
             moved: false,
             storage_fault: None,
             rest_until: None,
