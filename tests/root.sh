@@ -165,7 +165,7 @@ relay_runs() {
     is active spoolway-relay active
     inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend add farm >"$work/farm"
     token=$(tail -n 1 "$work/farm")
-    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | grep -q farm || fail 'the backend that was added is nowhere'
+    inside HOME=/ runuser -u spoolway-relay -- spoolway-relay backend list | finds farm || fail 'the backend that was added is nowhere'
     relay status >/dev/null
     # Twice: loading the example again replaces it.
     for _ in 1 2; do
@@ -218,7 +218,7 @@ first_run() {
 }
 code_is_shown_or_all_is_over() { code_is_shown || ! kill -0 "$running" 2>/dev/null; }
 code_is_shown() { grep -q '^ *Code  *[A-Z0-9]' "$work/setup"; }
-is_linked() { agent status --json | grep -q '"up": *true'; }
+is_linked() { agent status --json | finds '"up": *true'; }
 
 # What the unit lets through to a device: those ports whose driver this kernel has, and nothing else. Nobody is there, so a port that may be
 # opened says so, or that there is no such device; one that may not is "not permitted".
@@ -284,7 +284,7 @@ survives() {
     before=$(pid) last=$(acked)
     inside systemctl kill --kill-who=main --signal=STOP spoolway-agent
     went_on 'a process that hangs' "$before" "$last"
-    inside journalctl -u spoolway-agent --no-pager | grep -q 'Watchdog timeout' || { log; fail 'it was not the watchdog'; }
+    inside journalctl -u spoolway-agent --no-pager | finds 'Watchdog timeout' || { log; fail 'it was not the watchdog'; }
     before=$(pid) last=$(acked)
     inside systemctl restart spoolway-agent
     went_on 'systemctl restart' "$before" "$last"
@@ -315,15 +315,15 @@ stopped_for_good() {
     until_ 'the first lines of the second print' is_printing
     inside systemctl stop spoolway-agent
     [ "$(show NFileDescriptorStore)" = 0 ] || fail 'a stopped unit keeps the port'
-    inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' || { log; fail 'a print was left hot by systemctl stop'; }
+    inside journalctl -u spoolway-agent --no-pager | finds 'giving the print up safely' || { log; fail 'a print was left hot by systemctl stop'; }
     inside systemctl start spoolway-agent
     until_ 'an agent that answers' agent status >/dev/null
-    agent jobs --json | grep -q '"loss": *"agent_stopped"' || { agent jobs >&2; fail 'the second print was not given up'; }
+    agent jobs --json | finds '"loss": *"agent_stopped"' || { agent jobs >&2; fail 'the second print was not given up'; }
     exec 7>&-
     inside systemctl stop spoolway-agent
     say 'a print is given up safely when the agent is stopped'
 }
-tells_systemd() { inside systemctl show -P StatusText spoolway-agent | grep -qx 'printing, [0-9]* % of the print'; }
+tells_systemd() { inside systemctl show -P StatusText spoolway-agent | finds -x 'printing, [0-9]* % of the print'; }
 is_printing() { [ "$(field state)" = printing ] && beyond 200; }
 
 # Agents of further printers.
@@ -376,7 +376,7 @@ upgraded_in_a_print() {
     inside DEBIAN_FRONTEND=noninteractive dpkg --configure spoolway-agent </dev/null
     went_on 'an upgrade' "$before" "$last"
     [ "$(show NFileDescriptorStore)" = 1 ] || fail 'systemd keeps no descriptor'
-    show Description | grep -q later || fail 'the unit of the first version is still in force'
+    show Description | finds later || fail 'the unit of the first version is still in force'
     before=$(pid) last=$(acked)
     relay_before=$(inside systemctl show --value -p MainPID spoolway-relay)
     apt install /srv/relay-later.deb
@@ -396,7 +396,7 @@ upgraded_in_a_print() {
     agent jobs
     printer_was_told_the_file
     did_not_panic
-    ! inside journalctl -u spoolway-agent --no-pager | grep -q 'giving the print up safely' || fail 'the print was given up'
+    ! inside journalctl -u spoolway-agent --no-pager | finds 'giving the print up safely' || fail 'the print was given up'
     say 'one print over kills, a hang, a restart, a full disk and an upgrade'
 }
 

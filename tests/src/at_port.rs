@@ -29,6 +29,8 @@ const OWN_COMMANDS: [&str; 4] = ["M105", "M110", "M115", "M155"];
 pub struct AgentAtPort {
     program: PathBuf,
     dir: tempfile::TempDir,
+    /// Its log, which is there whatever becomes of its folder's disk.
+    logs: tempfile::TempDir,
     port: PathBuf,
     profile: String,
     /// The relay, and who has signed its certificate.
@@ -36,6 +38,10 @@ pub struct AgentAtPort {
     process: Option<ChildProcess>,
     /// Keeps the port open from one process to the next, where somebody does.
     store: Option<DescriptorStore>,
+}
+
+fn logs() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
 }
 
 impl AgentAtPort {
@@ -83,7 +89,8 @@ impl AgentAtPort {
         let store = DescriptorStore::open(dir.path(), "printer").expect("a socket can be made");
         let (program, port) = (program.to_owned(), port.to_owned());
         let (profile, store) = (profile.to_owned(), Some(store));
-        let mut agent = Self { program, dir, port, profile, relay, process: None, store };
+        let logs = logs();
+        let mut agent = Self { program, dir, logs, port, profile, relay, process: None, store };
         agent.start_again();
         agent
     }
@@ -100,7 +107,8 @@ impl AgentAtPort {
         let (program, port) = (program.to_owned(), port.to_owned());
         // Nobody listens there: the agent does all local work all the same.
         let relay = ("wss://localhost:9".to_owned(), dir.path().join("tls/ca.pem"));
-        let mut agent = Self { program, dir, port, profile: profile.to_owned(), relay, process: None, store };
+        let (profile, logs) = (profile.to_owned(), logs());
+        let mut agent = Self { program, dir, logs, port, profile, relay, process: None, store };
         agent.start_again();
         agent
     }
@@ -119,7 +127,7 @@ impl AgentAtPort {
             format!("--baud={BAUD}"),
             format!("--profile={}", self.profile),
         ];
-        let log = self.folder().join("agent.log");
+        let log = self.log_file();
         let process = match &mut self.store {
             Some(store) => store.command(&self.program, &words).and_then(|mut command| {
                 command.stderr(File::options().create(true).append(true).open(&log)?);
@@ -190,13 +198,31 @@ impl AgentAtPort {
     /// All that it has logged.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder().join("agent.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.logs.path().join("agent.log")
+    }
+
+    /// It has ended, and nobody has asked how (proc_pid_stat(5)).
+    fn is_dead(&self) -> bool {
+        let Some(id) = self.id() else { return true };
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"));
+        stat.ok().and_then(|stat| stat.rsplit(") ").next().map(|rest| rest.starts_with('Z'))).unwrap_or(true)
     }
 
     /// A connection to its socket.
+    ///
+    /// # Panics
+    /// It has ended.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.until("the agent's socket", || Client::connect(&self.folder().join("agent.sock")).ok())
+        self.until("the agent's socket", || {
+            let client = Client::connect(&self.folder().join("agent.sock")).ok();
+            assert!(client.is_some() || !self.is_dead(), "the agent has ended\n{}", self.log());
+            client
+        })
     }
 
     /// The agent at a glance.

@@ -83,7 +83,7 @@ oversize() {
     printf '; filament_type = PLA\n; gcode_flavor = marlin2\n; printer_model = MK4\n; prusaslicer_config = end\n'
 }
 
-is_interrupted() { agent jobs --json | grep -q '"state": *"interrupted"'; }
+is_interrupted() { agent jobs --json | finds '"state": *"interrupted"'; }
 
 follow_the_pages() {
     export SPOOLWAY_TOKENS=$work/tokens
@@ -207,7 +207,7 @@ another_printer() {
 }
 
 has_profile() { [ "$(field profile)" = "$1" ]; }
-has_a_link() { agent status --json | grep -q '"up": *true'; }
+has_a_link() { agent status --json | finds '"up": *true'; }
 has_a_record() { inside sh -c 'ls /var/lib/spoolway/post-mortem/*.json' >/dev/null 2>&1; }
 
 # A print whose cable is pulled.

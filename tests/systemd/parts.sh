@@ -16,6 +16,9 @@ root=
 group=$cgroups/spoolway-$$
 init=
 
+# finds WHAT: like `grep -q`, and reads all of its input: whoever still writes when its reader is gone has failed.
+finds() { grep "$@" >/dev/null; }
+
 # Takes down what `boot` has made.
 shut_down() {
     { exec 7>&-; } 2>/dev/null || true
@@ -134,7 +137,7 @@ until_() {
 }
 is_idle() { [ "$(field state)" = idle ]; }
 beyond() { local now; now=$(acked) && [ -n "$now" ] && [ "$now" -gt "$1" ]; }
-is_over() { agent jobs --json | grep -q '"state": *"\(completed\|interrupted\|failed\|cancelled\)"'; }
+is_over() { agent jobs --json | finds '"state": *"\(completed\|interrupted\|failed\|cancelled\)"'; }
 pid() { show MainPID; }
 is_another() { local now; now=$(pid) && [ "$now" != 0 ] && [ "$now" != "$1" ]; }
 

@@ -11,7 +11,7 @@ at_a_terminal() {
 }
 types() { terminal send-keys "$@" Enter; }
 is_done() { [ "$(terminal display-message -p '#{pane_dead}')" = 1 ]; }
-shows() { terminal capture-pane -p -S - | tr '\n' ' ' | grep -q -- "$1"; }
+shows() { terminal capture-pane -p -S - | tr '\n' ' ' | finds -- "$1"; }
 
 # screen NAME [ARGUMENTS of capture-pane]: what is shown now is what was kept.
 screen() {

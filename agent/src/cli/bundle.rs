@@ -268,7 +268,11 @@ fn kept(whereabouts: &Whereabouts, now_ms: u64, names: bool) -> Result<String, S
             last.pop_front();
         }
     }
-    if last.is_empty() { Err("nothing was written there in the last three days".to_owned()) } else { Ok(last.into_iter().collect()) }
+    if last.is_empty() {
+        Err("nothing was written there in the last three days".to_owned())
+    } else {
+        Ok(last.into_iter().collect())
+    }
 }
 
 /// What is in the bundle, and what is not.

@@ -7,6 +7,7 @@ use spoolway_protocol::raw::Extra;
 use spoolway_protocol::{Fault, JobId};
 use tracing::{info, warn};
 
+use super::book::Entry;
 use super::clerk::Clerk;
 use super::events::event;
 use super::moves::Reason;
@@ -21,7 +22,9 @@ impl Clerk {
         if self.bed_confirm == BedConfirm::NotRequired || self.bed.is_clear() {
             return Ok(());
         }
-        let part = self.last_part().map_or_else(String::new, |part| format!(" after {part}"));
+        let part = self.last_job().map_or_else(String::new, |entry| {
+            format!(" after job {} ({})", entry.job.id(), entry.job.state())
+        });
         let text = format!(
             "nobody has said that the bed is clear{part}: clear it, then `spoolway-agent bed clear` (bed epoch {})",
             self.bed.epoch()
@@ -98,9 +101,13 @@ impl Clerk {
         interrupted.map(|entry| entry.job.id().clone()).collect()
     }
 
+    fn last_job(&self) -> Option<&Entry> {
+        self.bed_job.as_ref().and_then(|id| self.book.entries.get(id))
+    }
+
     /// The part that was begun last, in words.
     fn last_part(&self) -> Option<String> {
-        let entry = self.bed_job.as_ref().and_then(|id| self.book.entries.get(id))?;
+        let entry = self.last_job()?;
         Some(format!("{} ({}, {})", entry.offer.file.name, entry.job.id(), entry.job.state()))
     }
 

@@ -193,9 +193,7 @@ impl Intake {
     /// command has not ended.
     async fn finish(&mut self, result: CmdResult) -> Turn {
         let job = self.jobs.forget(result.cmd_id);
-        // Who has given it reads what its file is called; the log outlives both.
-        let detail = result.detail.as_deref().map(|detail| self.names().text(detail));
-        info!(command = %result.cmd_id, job, status = ?result.status, detail, "command ended");
+        info!(command = %result.cmd_id, job, status = ?result.status, detail = result.detail, "command ended");
         let committed = match self.commit(self.write_result(&result)).await {
             // An earlier try was committed although its answer was lost.
             Err(StoreError::CommandEnded(_)) => Ok(()),

@@ -49,7 +49,7 @@ impl Clerk {
     }
 
     /// What names a job or a file, and so is taken out wherever it stands.
-    pub(super) fn names(&self) -> Redactor {
+    fn names(&self) -> Redactor {
         let mut redactor = Redactor::default();
         for entry in self.book.entries.values() {
             let name = &entry.offer.file.name;

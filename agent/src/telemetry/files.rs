@@ -53,7 +53,9 @@ impl LogFiles {
     pub fn keep(&mut self, line: &LogLine) {
         let lost = match self.lost {
             0 => Ok(()),
-            lost => self.append(&told(lost, line.at_ms, "log lines are missing here because the disk took none")),
+            lost => {
+                self.append(&told(lost, line.at_ms, "log lines are missing here because the disk took none"))
+            }
         };
         match lost.and_then(|()| self.append(line)) {
             Ok(()) => self.lost = 0,
@@ -132,7 +134,7 @@ pub fn kept_bytes(state_dir: &Path) -> u64 {
 ///
 /// # Errors
 /// There are files, and this user may not read them.
-pub fn kept(state_dir: &Path) -> io::Result<Option<impl Iterator<Item = LogLine>>> {
+pub fn kept(state_dir: &Path) -> io::Result<Option<impl Iterator<Item = LogLine> + use<>>> {
     let folder = state_dir.join(FOLDER);
     let (mut files, mut seen) = (Vec::new(), HashSet::new());
     // The newest first: one that is moved on meanwhile is met again, and known.

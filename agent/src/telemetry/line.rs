@@ -153,7 +153,9 @@ impl LogLine {
             level: word("level")?.parse().ok()?,
             target: word("target")?.to_owned(),
             text: word("message")?.to_owned(),
-            fields: fields.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect::<Option<_>>()?,
+            fields: fields
+                .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect::<Option<_>>()?,
         })
     }
 

@@ -124,7 +124,8 @@ const fn is_kept(log: &Log, is_journal: bool) -> bool {
 /// told apart by device and inode.
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    rustix::fs::fstat(std::io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 fn output_of(format: LogFormat) -> std::io::Result<Output> {
@@ -147,7 +148,9 @@ mod tests {
     fn files_are_kept_where_no_journal_is() {
         let log = |files, format| Log { level: "info".to_owned(), format, files };
         for format in [LogFormat::Auto, LogFormat::Human, LogFormat::Json] {
-            assert!(is_kept(&log(LogKeep::Auto, format), false) && !is_kept(&log(LogKeep::Auto, format), true));
+            assert!(
+                is_kept(&log(LogKeep::Auto, format), false) && !is_kept(&log(LogKeep::Auto, format), true)
+            );
         }
         assert!(!is_kept(&log(LogKeep::Auto, LogFormat::Journald), false));
         assert!(is_kept(&log(LogKeep::Always, LogFormat::Journald), true));

@@ -21,7 +21,8 @@ async fn the_second_job_waits_for_the_bed_and_starts_by_itself_once_it_is_clear(
     rig.print_through(&first).await;
     let second = rig.print(dir.path()).await;
     let waits = rig.until_job(&second, JobState::AwaitingBedClear).await;
-    assert!(waits.reason.as_deref().unwrap().contains("part.gcode") && waits.attempt == 0, "{waits:?}");
+    let after = format!("after job {first} (completed)");
+    assert!(waits.reason.as_deref().unwrap().contains(&after) && waits.attempt == 0, "{waits:?}");
     assert!(rig.orders.try_recv().is_err(), "nothing is sent before somebody has looked");
     let hello = rig.hello.borrow_and_update().printers[0].clone();
     assert_eq!((hello.bed_epoch, hello.bed_clear), (1, Some(false)));

@@ -17,20 +17,34 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(crate) fn init(log: &Log, tail: &Tail) -> anyhow::Result<()> {
     let filter: Targets = log.level.parse().with_context(|| format!("log.level = {:?}", log.level))?;
     let (lines, watched) = (tail.clone(), tail.clone());
-    let tailed = tracing_subscriber::fmt::layer().json().with_writer(move || lines.clone());
+    let tailed =
+        tracing_subscriber::fmt::layer().json().log_internal_errors(false).with_writer(move || lines.clone());
     let tailed = tailed.with_filter(dynamic_filter_fn(move |_, _| watched.is_watched()));
+    // A line that cannot be written is lost, and nothing else: to complain of it on the same full disk would be a panic.
     let registry = tracing_subscriber::registry().with(filter).with(tailed);
     match format_of(log.format) {
         LogFormat::Journald => {
             registry.with(tracing_journald::layer().context("log.format = journald")?).try_init()?;
         }
         LogFormat::Json => {
-            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()?;
+            registry
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .json()
+                        .log_internal_errors(false)
+                        .with_writer(std::io::stderr),
+                )
+                .try_init()?;
         }
         LogFormat::Auto | LogFormat::Human => {
             let ansi = std::io::stderr().is_terminal();
             registry
-                .with(tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr))
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .with_ansi(ansi)
+                        .log_internal_errors(false)
+                        .with_writer(std::io::stderr),
+                )
                 .try_init()?;
         }
     }

@@ -240,7 +240,9 @@ fn in_runtime<F>(part: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    // A disk that is full takes no complaint either.
+    log.log_internal_errors(false).init();
     let stop = CancellationToken::new();
     let leave = stop.clone();
     when_parent_leaves(GRACE, move || leave.cancel())?;

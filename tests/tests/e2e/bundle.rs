@@ -70,13 +70,17 @@ fn settings(folder: &Path) -> std::path::PathBuf {
 }
 
 fn bundle(folder: &Path, words: &[&str]) -> Output {
+    ask(folder, &[&["bundle"], words].concat())
+}
+
+/// What the agent's program says to this.
+fn ask(folder: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(BENCH);
     command
         .args(["agent-program", "--config"])
         .arg(settings(folder))
         .arg("--socket")
         .arg(folder.join("agent.sock"))
-        .arg("bundle")
         .args(words)
         .env("NO_COLOR", "1")
         .env("USER", "canary-user")
@@ -177,6 +181,10 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
 
     // Without an agent the records are read where they lie.
     agent.process.finish().unwrap();
+    // Nobody answers any more, and no journal has listened: its own files have what it said of the job.
+    let kept = ask(&folder, &["logs", "--files", "--job", &job]);
+    let kept = String::from_utf8_lossy(&kept.stdout);
+    assert!(kept.contains(" info  job accepted") && kept.lines().all(|line| line.contains(&job)), "{kept}");
     // The log itself, down to every line on the wire, says nothing of people either.
     let log = std::fs::read_to_string(folder.join("agent.log")).unwrap();
     assert!(log.contains(&job) && log.contains("\"target\":\"wire\""), "{log}");

@@ -9,7 +9,9 @@ use crate::telemetry::{FOLDER, LogLine, kept as kept_in};
 ///
 /// # Errors
 /// There are no files, or this user may not read them.
-pub(in crate::cli) fn kept(whereabouts: &Whereabouts) -> Result<impl Iterator<Item = LogLine>, Failure> {
+pub(in crate::cli) fn kept(
+    whereabouts: &Whereabouts,
+) -> Result<impl Iterator<Item = LogLine> + use<>, Failure> {
     let state_dir = whereabouts.load(&[])?.config.state_dir;
     let folder = state_dir.join(FOLDER);
     let folder = folder.display();

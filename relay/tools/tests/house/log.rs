@@ -90,3 +90,28 @@ async fn no_line_holds_a_secret_a_code_or_a_body() {
         assert!(found.is_none(), "{secret} in {found:?}");
     }
 }
+
+/// Its standard error is a file on a disk that is full: a complaint of that would be a panic of whoever has something to say.
+#[tokio::test]
+async fn a_log_that_takes_no_line_keeps_nobody_out() {
+    let mut world = World::start(|_| {}).await;
+    let mut machine = world.add_agent(1, "farm");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    drop(taken);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = world.command();
+    command.args(["run", "--listen", &address.to_string(), "--admin", "127.0.0.1:0"]);
+    command.args(["--set", "log.format=json", "--set", "log.level=trace"]);
+    let mut relay = Process(command.stderr(Stdio::from(full)).spawn().unwrap());
+    world.bound.public = address;
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        assert_eq!(relay.0.try_wait().unwrap(), None, "it has ended");
+        tokio::task::yield_now().await;
+    }
+    let mut agent = world.agent_socket().await;
+    let (nonce, exporter) = agent.challenge().await;
+    agent.send(machine.hello(&nonce, "localhost", &exporter)).await;
+    assert_eq!(agent.json().await["t"], "welcome");
+    assert_eq!(relay.0.try_wait().unwrap(), None);
+}
