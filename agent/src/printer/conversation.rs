@@ -9,7 +9,7 @@ use spoolway_agent_core::stream::{self, Output, StopReason, Streamer};
 use spoolway_protocol::{Doubt, Fault};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
 use super::aside::Aside;
 use super::beside::BesideNow;
@@ -115,7 +115,6 @@ impl Conversation<'_> {
                     let now = self.bench.clock.now();
                     let bytes = self.bench.memory.heard(count?);
                     self.bench.wirelog.note(now, Speaker::Printer, bytes);
-                    trace!(target: "wire", text = %String::from_utf8_lossy(bytes).trim_end(), "<");
                     self.asides.iter_mut().for_each(|aside| aside.hear(bytes));
                     self.streamer.handle_bytes(now, bytes);
                 }
@@ -141,7 +140,6 @@ impl Conversation<'_> {
                     let written = port.write(&bytes);
                     // The wire does not wait for what a person may want to read.
                     self.bench.wirelog.note(now, Speaker::Agent, &bytes);
-                    trace!(target: "wire", text = %String::from_utf8_lossy(&bytes).trim_end(), ">");
                     written?;
                     if !port.has_unwritten() {
                         self.bench.memory.wrote();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use spoolway_agent_core::Moment;
+use tracing::{Level, enabled, trace};
 
 use super::hush::Hush;
 use super::tap::{LINE_BYTES, Tap, WireLine};
@@ -26,17 +27,25 @@ type Piece = (Moment, Speaker, Vec<u8>);
 pub(super) struct WireLog {
     tap: Tap,
     pieces: VecDeque<Piece>,
+    /// What the log shows of it, while it shows every line.
+    traced: Assembly,
 }
 
 impl WireLog {
     /// A record of which watchers get a copy.
     pub(super) fn new(tap: Tap) -> Self {
-        Self { tap, pieces: VecDeque::new() }
+        Self { tap, ..Self::default() }
     }
 
     /// Writes a piece down; the oldest goes.
     pub(super) fn note(&mut self, at: Moment, speaker: Speaker, bytes: &[u8]) {
         self.tap.note(at, speaker, bytes);
+        if enabled!(target: "wire", Level::TRACE) {
+            self.traced.take(at, speaker, bytes, |line| {
+                let sign = line.sign();
+                trace!(target: "wire", text = line.text, "{sign}");
+            });
+        }
         let mut buffer = if self.pieces.len() >= PIECES {
             self.pieces.pop_front().map(|(_, _, buffer)| buffer).unwrap_or_default()
         } else {
@@ -50,24 +59,11 @@ impl WireLog {
     /// Everything that is kept, as lines, in the order of their ends; without what people have written into the print.
     #[must_use]
     pub(super) fn lines(&self) -> Vec<WireLine> {
-        let (mut lines, mut halves) = (Vec::new(), [Half::default(), Half::default()]);
-        let mut hush = Hush::default();
+        let (mut lines, mut assembly) = (Vec::new(), Assembly::default());
         for (at, speaker, bytes) in &self.pieces {
-            let half = &mut halves[usize::from(*speaker == Speaker::Printer)];
-            half.at = *at;
-            for part in bytes.split_inclusive(|&b| b == b'\n') {
-                let room = LINE_BYTES.saturating_sub(half.bytes.len());
-                let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
-                half.bytes.extend(text.iter().take(room));
-                if ends {
-                    lines.extend(half.take(*speaker, &mut hush));
-                }
-            }
+            assembly.take(*at, *speaker, bytes, |line| lines.push(line));
         }
-        // What was under way.
-        for (half, speaker) in halves.iter_mut().zip([Speaker::Agent, Speaker::Printer]) {
-            lines.extend(half.take(speaker, &mut hush));
-        }
+        lines.extend(assembly.rest());
         lines
     }
 
@@ -76,11 +72,48 @@ impl WireLog {
     pub(super) fn dump(&self) -> String {
         let mut text = String::new();
         for line in self.lines() {
-            let sign = if line.speaker == Speaker::Agent { '>' } else { '<' };
-            let seconds = line.at.as_micros() as f64 / 1e6;
+            let (sign, seconds) = (line.sign(), line.at.as_micros() as f64 / 1e6);
             text.push_str(&format!("{seconds:10.3} {sign} {}\n", line.text));
         }
         text
+    }
+}
+
+impl WireLine {
+    const fn sign(&self) -> char {
+        match self.speaker {
+            Speaker::Agent => '>',
+            Speaker::Printer => '<',
+        }
+    }
+}
+
+/// Puts pieces together to lines, without what people have written into the print.
+#[derive(Debug, Default)]
+struct Assembly {
+    halves: [Half; 2],
+    hush: Hush,
+}
+
+impl Assembly {
+    /// A piece; gives each line that ends in it.
+    fn take(&mut self, at: Moment, speaker: Speaker, bytes: &[u8], mut give: impl FnMut(WireLine)) {
+        let half = &mut self.halves[usize::from(speaker == Speaker::Printer)];
+        half.at = at;
+        for part in bytes.split_inclusive(|&b| b == b'\n') {
+            let room = LINE_BYTES.saturating_sub(half.bytes.len());
+            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            half.bytes.extend(text.iter().take(room));
+            if ends && let Some(line) = half.take(speaker, &mut self.hush) {
+                give(line);
+            }
+        }
+    }
+
+    /// What was under way.
+    fn rest(mut self) -> Vec<WireLine> {
+        let halves = self.halves.iter_mut().zip([Speaker::Agent, Speaker::Printer]);
+        halves.filter_map(|(half, speaker)| half.take(speaker, &mut self.hush)).collect()
     }
 }
 
