@@ -53,26 +53,26 @@ wish() {
     case $answer in *'"dup":false'*) ;; *) fail "the wish has not come to the agent: $answer" ;; esac
     until_ 'the wish' is_wished "$id"
 }
-is_wished() { agent update status --json 2>/dev/null | grep -q "$1"; }
+is_wished() { agent update status --json 2>/dev/null | finds "$1"; }
 
 # becomes WORD [CODE]: the last word on the wish; until then it may be restarted.
 becomes() {
     until_ "an update that is $1" has_ended
-    agent update status --json | grep -q "\"state\": *\"$1\"" || { updater_log; fail "not $1: $(agent update status)"; }
-    [ -z "${2:-}" ] || agent update status --json | grep -q "\"code\": *\"$2\"" || fail "not for $2: $(agent update status)"
+    agent update status --json | finds "\"state\": *\"$1\"" || { updater_log; fail "not $1: $(agent update status)"; }
+    [ -z "${2:-}" ] || agent update status --json | finds "\"code\": *\"$2\"" || fail "not for $2: $(agent update status)"
     say "update: $(agent update status | tr '\n' ' ')"
 }
-has_ended() { agent update status --json 2>/dev/null | grep -q '"stage": *null.*"state": *"\(installed\|unchanged\|rolled_back\|failed\|refused\|expired\)"'; }
+has_ended() { agent update status --json 2>/dev/null | finds '"stage": *null.*"state": *"\(installed\|unchanged\|rolled_back\|failed\|refused\|expired\)"'; }
 updater_log() { inside journalctl -u 'spoolway-update@*' --no-pager -n 60 >&2; }
 runs() {
     [ "$(version_of spoolway-agent)" = "$1 ii " ] || { updater_log; fail "installed is $(version_of spoolway-agent), not $1"; }
     is active spoolway-agent active
     is active spoolway-agent@right active
-    inside sh -c 'readlink "/proc/$(systemctl show --value -p MainPID spoolway-agent@right)/exe"' | grep -qx /usr/bin/spoolway-agent ||
+    inside sh -c 'readlink "/proc/$(systemctl show --value -p MainPID spoolway-agent@right)/exe"' | finds -x /usr/bin/spoolway-agent ||
         fail 'the second agent does not run what is installed'
 }
-waits_for_the_print() { agent update status --json | grep -q '"why": *"job .* is printing'; }
-is_idle_and_linked() { is_idle && agent status --json | grep -q '"up": *true'; }
+waits_for_the_print() { agent update status --json | finds '"why": *"job .* is printing'; }
+is_idle_and_linked() { is_idle && agent status --json | finds '"up": *true'; }
 
 updated() {
     local version agent_id
@@ -102,7 +102,7 @@ updated() {
     until_ 'the end of the print' is_over
     becomes installed
     runs "$version+2"
-    agent jobs --json | grep -q '"state": *"completed"' || { agent jobs >&2; fail 'the print did not end well'; }
+    agent jobs --json | finds '"state": *"completed"' || { agent jobs >&2; fail 'the print did not end well'; }
     printer_was_told_the_file
 
     # One that does not live, with the repository gone: going back needs none.
@@ -167,7 +167,7 @@ installed_by_a_person() {
     [ "$(show RestartUSec)" = 0 ] || fail "a kill would be a pause of the print: $(show RestartUSec)"
     until_ 'new lines of the version from before' beyond "$last"
     until_ 'the end of the print' is_idle
-    ! agent jobs --json | grep -q '"state": *"\(interrupted\|failed\)"' || { agent jobs >&2; fail 'the print was not gone on with'; }
+    ! agent jobs --json | finds '"state": *"\(interrupted\|failed\)"' || { agent jobs >&2; fail 'the print was not gone on with'; }
     printer_was_told_the_file
     say 'a person who installs a version that does not live is told so, and goes back; the print went on'
 }

@@ -111,7 +111,7 @@ impl Clerk {
         let step = self.updates.kept.update.wish(order, self.clock.trusted_unix_ms());
         let Some(step) = step.map_err(refusal)? else { return Ok(()) };
         let detail = format!("{:?}", step.next.order().map(|(order, _)| order));
-        info!(actor = actor.id, detail, "the owner wishes an update");
+        info!(role = actor.role, detail, "the owner wishes an update");
         let text = "another update was wished".to_owned();
         let about = Verdict { text: Some(text), ..Verdict::new(cmd_id, UpdateWord::Cancelled) };
         self.take_step(step, Some(about), None).await
@@ -131,7 +131,7 @@ impl Clerk {
             };
         }
         let step = update.cancel().map_err(refusal)?;
-        info!(actor = actor.id, %wish, "the owner takes its wish of an update back");
+        info!(role = actor.role, %wish, "the owner takes its wish of an update back");
         let text = Some("taken back by its owner".to_owned());
         let about = Verdict { text, ..Verdict::new(wish, UpdateWord::Cancelled) };
         self.take_step(step, Some(about), None).await
