@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::bus::{HelloState, INBOUND, Inbound, OUTBOUND, Outbound, Telemetered, Wishes};
+use crate::cli::Running;
 use crate::clock::Clock;
 use crate::config::{Config, ProfileChoice};
 use crate::desk::{self, Desk, ForgetAnswer};
@@ -36,11 +37,17 @@ use crate::view::{LinkView, Refusal};
 /// How long a stopping agent waits for the backend to acknowledge its last events.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Runs one agent until `stop`.
+/// Runs one agent until `stop`. Whoever polls a future of ours compiles all that it calls, so this one is boxed: it is compiled here, and not
+/// once more in each program and test that runs an agent.
 ///
 /// # Errors
 /// Another agent has the state folder, the configuration names what is not there, or the state cannot be opened.
-pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+#[must_use]
+pub fn run(config: Config, stop: CancellationToken) -> Running {
+    Box::pin(run_whole(config, stop))
+}
+
+async fn run_whole(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let _lock = StateLock::take(&config.state_dir)?;
     forget::finish(&config).map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
     telemetry::keep_in(&config.state_dir);
@@ -77,6 +84,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let (follower, relay, backend) = Follower::begin(&config);
     let servers_by = relay.clone();
     let seams = Seams::new(relay.borrow().as_ref().map(|relay| relay.url.to_string()));
+    let shown = seams.telemetry_seen.clone();
     rotation::tell_first(&identity, &store, &clock).await;
     let (rotator, wishes) = Rotator::new();
     let (handle, asks) = Desk::new(&printer, rotator.clone());
@@ -158,11 +166,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         rotator,
     };
     if let Some(interval) = service::watchdog_interval() {
-        tokio::spawn(others.clone().run_until_cancelled_owned(health::watch(
-            watched,
-            interval,
-            service::alive,
-        )));
+        tokio::spawn(others.clone().run_until_cancelled_owned(health::watch(watched, interval, move || {
+            service::alive(&shown.borrow().readings)
+        })));
     }
     service::ready();
     let ended = desk::run(parts, asks, stop).await;

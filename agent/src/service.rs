@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use spoolway_protocol::telemetry::Readings;
 use tokio::process::Command;
 use tracing::{debug, warn};
 
@@ -28,14 +29,15 @@ pub(crate) fn watchdog_interval() -> Option<Duration> {
     is_watched.then(|| Duration::from_micros(patience_us) / 3).filter(|interval| !interval.is_zero())
 }
 
-/// The agent is alive.
-pub(crate) fn alive() {
-    notify(&[NotifyState::Watchdog]);
+/// The agent is alive, and how it goes, for whoever asks the service manager; every user of the machine may.
+pub(crate) fn alive(readings: &Readings) {
+    notify(&[NotifyState::Watchdog, NotifyState::Status(&in_a_line(readings))]);
 }
 
-/// How it goes, for whoever asks the service manager.
-pub(crate) fn tell(line: &str) {
-    notify(&[NotifyState::Status(line)]);
+fn in_a_line(readings: &Readings) -> String {
+    let state = readings.state.as_ref().map_or_else(|| "starting".to_owned(), ToString::to_string);
+    let whole = readings.pct.map_or_else(String::new, |percent| format!(", {percent:.0} % of the print"));
+    state + &whole
 }
 
 /// From now on it only tidies up.
@@ -165,7 +167,17 @@ fn told(result: std::io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use spoolway_protocol::printer::PrinterState;
+
     use super::*;
+
+    #[test]
+    fn a_line_says_how_it_goes_and_names_no_file() {
+        let line = |state, pct| in_a_line(&Readings { state, pct, ..Readings::default() });
+        assert_eq!(line(None, None), "starting");
+        assert_eq!(line(Some(PrinterState::Idle), None), "idle");
+        assert_eq!(line(Some(PrinterState::Printing), Some(41.6)), "printing, 42 % of the print");
+    }
 
     #[test]
     fn a_unit_is_known_by_its_control_group() {

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use spoolway_agent::local::Client;
 use spoolway_agent::local::words::Request;
+use spoolway_agent::local::{Client, TalkError};
 use spoolway_agent::view::{JobView, Status};
 use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
@@ -231,7 +231,16 @@ impl AgentAtPort {
     /// It does not answer.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.client().status().expect("an agent that runs answers")
+        self.answer(Client::status)
+    }
+
+    /// What it says. On a busy machine it may take longer than a person is made to wait.
+    fn answer<T>(&self, ask: impl Fn(&mut Client) -> Result<T, TalkError>) -> T {
+        self.until("an answer", || match ask(&mut self.client()) {
+            Ok(answer) => Some(answer),
+            Err(TalkError::Broken { .. }) => None,
+            Err(error) => panic!("{error}\n{}", self.log()),
+        })
     }
 
     /// A job.
@@ -240,7 +249,7 @@ impl AgentAtPort {
     /// There is no such job.
     #[must_use]
     pub fn job(&self, id: &str) -> JobView {
-        let jobs = self.client().jobs().expect("an agent that runs answers");
+        let jobs = self.answer(Client::jobs);
         jobs.into_iter().find(|job| job.job_id.as_str() == id).expect("the job is there")
     }
 

@@ -37,6 +37,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -57,12 +58,13 @@ pub use paint::wants_colour;
 use actions::{ConfigAction, ConsoleAction, IdAction, PrinterAction, ProfilesAction};
 use args::{Arguments, Command};
 
-/// Does what the arguments ask for; `run` is the agent itself.
-pub fn main<R, F>(arguments: impl IntoIterator<Item = OsString>, run: R) -> ExitCode
-where
-    R: FnOnce(Config, CancellationToken) -> F,
-    F: Future<Output = anyhow::Result<()>>,
-{
+/// An agent at work, until it has ended.
+pub type Running = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
+/// The agent itself.
+pub type RunAgent = fn(Config, CancellationToken) -> Running;
+
+/// Does what the arguments ask for.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, run: RunAgent) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -81,11 +83,7 @@ where
     }
 }
 
-fn dispatch<R, F>(arguments: Arguments, run: R) -> Result<(), Failure>
-where
-    R: FnOnce(Config, CancellationToken) -> F,
-    F: Future<Output = anyhow::Result<()>>,
-{
+fn dispatch(arguments: Arguments, run: RunAgent) -> Result<(), Failure> {
     let whereabouts =
         Whereabouts { file: arguments.config, socket: arguments.socket, instance: arguments.instance };
     let mut out = io::stdout();

@@ -1,12 +1,10 @@
 //! `run`: the agent in the foreground, from its first log line to the signal that ends it.
 
-use std::future::Future;
-
 use spoolway_protocol::Fault;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, RunAgent};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::telemetry::{self, StartLogError};
@@ -16,11 +14,7 @@ use crate::telemetry::{self, StartLogError};
 const BLOCKING_NICE: i32 = 10;
 
 /// Runs the agent until it ends or is told to.
-pub(super) fn run<R, F>(config: &Config, agent: R) -> Result<(), Failure>
-where
-    R: FnOnce(Config, CancellationToken) -> F,
-    F: Future<Output = anyhow::Result<()>>,
-{
+pub(super) fn run(config: &Config, agent: RunAgent) -> Result<(), Failure> {
     a_panic_ends_the_process();
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use spoolway_agent_core::Moment;
 use spoolway_agent_core::job::Bed;
 use spoolway_protocol::audit::Via;
@@ -151,8 +152,6 @@ pub(super) struct Clerk {
     pub(super) forget: Option<super::ForgetAnswer>,
     /// Something that hello or telemetry tell has changed.
     pub(super) changed: bool,
-    /// What the service manager was told last.
-    pub(super) line_told: String,
     /// A job has moved since the last look at what follows.
     pub(super) moved: bool,
     /// Why the store took no write the last time.
@@ -183,11 +182,15 @@ pub struct Remains {
     _wishes: watch::Sender<Wishes>,
 }
 
-/// Runs the desk until `stop`; a print that is under way is then given up safely.
+/// Runs the desk until `stop`; a print that is under way is then given up safely. Boxed, so that it is compiled once.
 ///
 /// # Errors
 /// What the store holds cannot be read.
-pub async fn run(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyhow::Result<Remains> {
+pub fn run(parts: Parts, asks: Asks, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<Remains>> {
+    Box::pin(run_whole(parts, asks, stop))
+}
+
+async fn run_whole(parts: Parts, mut asks: Asks, stop: CancellationToken) -> anyhow::Result<Remains> {
     let (done, mut finished) = mpsc::channel(DONE);
     let (mut clerk, mut inbound, printer) = Clerk::open(parts, done).await?;
     let mut tick = tokio::time::interval(TICK);

@@ -116,7 +116,6 @@ impl Clerk {
             restart: false,
             successor: None,
             changed: true,
-            line_told: String::new(),
             moved: false,
             storage_fault: None,
             rest_until: None,

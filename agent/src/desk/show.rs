@@ -9,14 +9,13 @@ use spoolway_protocol::job::JobState;
 use spoolway_protocol::printer::{ActiveJob, PrinterState, PrinterSummary};
 use spoolway_protocol::raw::Extra;
 use spoolway_protocol::telemetry::{Buffers, Readings, WindowInForce};
-use spoolway_protocol::{Fault, JobId, PrinterId};
+use spoolway_protocol::{JobId, PrinterId};
 
 use super::book::Entry;
 use super::clerk::Clerk;
 use super::losses::Lost;
 use crate::bus::{HelloState, Telemetered};
 use crate::printer::Snapshot;
-use crate::service;
 use crate::view::{FaultView, JobView, LinkView, PrinterView, Status, WireView};
 
 /// One process, one printer.
@@ -173,12 +172,6 @@ impl Clerk {
             printing: matches!(snapshot.state, PrinterState::Printing | PrinterState::Paused),
         };
         self.telemetry.send_replace(telemetered);
-        let (state, fault) = self.shown_state(&snapshot);
-        let line = in_a_line(&state, self.book.active().map(percent), fault.map(|(fault, _)| fault));
-        if self.line_told != line {
-            service::tell(&line);
-            self.line_told = line;
-        }
     }
 
     fn summary(&self, snapshot: &Snapshot) -> PrinterSummary {
@@ -278,13 +271,6 @@ fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// What `systemctl status` shows, which every user of the machine may read.
-fn in_a_line(state: &PrinterState, percent: Option<f64>, fault: Option<Fault>) -> String {
-    let whole = percent.map_or_else(String::new, |percent| format!(", {percent:.0} % of the print"));
-    let code = fault.map_or_else(String::new, |fault| format!(" [{}]", fault.code()));
-    format!("{state}{whole}{code}")
-}
-
 fn percent(entry: &Entry) -> f64 {
     let detail = &entry.detail;
     rounded(100.0 * detail.commands_acked as f64 / detail.commands_total.max(1) as f64)
@@ -318,14 +304,6 @@ fn wire_view(snapshot: &Snapshot) -> Option<WireView> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_for_the_service_manager_names_no_file() {
-        assert_eq!(in_a_line(&PrinterState::Idle, None, None), "idle");
-        assert_eq!(in_a_line(&PrinterState::Printing, Some(41.6), None), "printing, 42 % of the print");
-        let lost = in_a_line(&PrinterState::Offline, None, Some(Fault::PortLost));
-        assert_eq!(lost, "offline [port.lost]");
-    }
 
     #[test]
     fn time_to_go_follows_from_what_was_printed() {

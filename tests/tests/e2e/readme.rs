@@ -235,7 +235,7 @@ fn paired(newcomer: &mut Newcomer) {
                 assert!(approves.ends_well().contains("may connect"));
             }
             run if run.starts_with("agent run ") => terminals.push(newcomer.terminal(run)),
-            "relay agents" => drop(newcomer.until(&line, "a:")),
+            "relay agents" => drop(newcomer.until(&line, " farm ")),
             once => drop(newcomer.done(once)),
         }
     }
