@@ -193,8 +193,8 @@ not_of_the_group() {
     for command in 'config check' 'config show' 'check /home/technician/part.gcode' profiles; do
         # Words of a command.
         # shellcheck disable=SC2086
-        ! inside HOME=/nonexistent runuser -u nobody -- spoolway-agent $command >"$work/nobody" 2>&1 || fail "$command: $(cat "$work/nobody")"
-        grep -q 'may not read it' "$work/nobody" || fail "$command: $(cat "$work/nobody")"
+        ! inside HOME=/nonexistent runuser -u nobody -- spoolway-agent $command >"$work/stranger" 2>&1 || fail "$command: $(cat "$work/stranger")"
+        grep -q 'may not read it' "$work/stranger" || fail "$command: $(cat "$work/stranger")"
     done
 }
 answers() { agent status >/dev/null 2>&1; }
