@@ -129,7 +129,8 @@ impl Reader {
             }
         };
         if self.text.len() + text.len() > LINE_BYTES_MAX {
-            let length = self.text.len() + text.len();
+            // It is read no further, and what is said of it is the same whatever the pieces it came in.
+            let length = LINE_BYTES_MAX + 1;
             return Err(self.error(Problem::TooLong { length, limit: LINE_BYTES_MAX }));
         }
         self.text.extend_from_slice(text);
@@ -226,7 +227,9 @@ mod tests {
     fn a_line_without_end_is_refused_in_constant_memory() {
         let mut reader = Reader::new();
         let error = (0..100).find_map(|_| reader.push(&[b'G'; 100], |_, _| ()).err()).unwrap();
-        assert!(matches!(error, LineError { line: 1, problem: Problem::TooLong { .. } }));
+        let limit = LINE_BYTES_MAX;
+        assert_eq!(error, LineError { line: 1, problem: Problem::TooLong { length: limit + 1, limit } });
+        assert_eq!(Reader::new().push(&[b'G'; 10_000], |_, _| ()), Err(error), "in one piece");
         assert!(reader.text.capacity() <= 2 * LINE_BYTES_MAX);
         let mut reader = Reader::new();
         reader.push(b";", |_, _| ()).unwrap();
