@@ -154,6 +154,7 @@ installed_by_a_person() {
         { cat "$work/person" >&2; fail 'a dead version hangs apt, or leaves it with an error'; }
     grep -q -x 'Installed, but not ready: spoolway-agent.service' "$work/person" &&
         grep -q -x 'Installed, but not ready: spoolway-agent@right.service' "$work/person" &&
+        grep -q -x 'It has ended [0-9]* times since. What it says:' "$work/person" &&
         grep -q "apt-get install --allow-downgrades spoolway-agent=$living$" "$work/person" ||
         { cat "$work/person" >&2; fail 'nobody is told that the version does not live'; }
     [ "$(version_of spoolway-agent)" = "$dead ii " ] || fail "$(version_of spoolway-agent): apt is kept from everything else"
