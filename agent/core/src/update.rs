@@ -185,6 +185,13 @@ impl Update {
         (!left.is_zero()).then_some(left)
     }
 
+    /// How long the updater, which found another agent of the machine at work, is not asked anew.
+    #[must_use]
+    pub fn asked_again_in(&self, now: Moment) -> Option<Duration> {
+        let left = self.again_at - now;
+        (matches!(self.order, Some((_, Stage::Waiting))) && !left.is_zero()).then_some(left)
+    }
+
     /// Takes a wish; one before it gives way unless it is being installed. The same wish again changes nothing.
     ///
     /// # Errors

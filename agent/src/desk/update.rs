@@ -251,7 +251,15 @@ impl Clerk {
             (Some(now_ms), Some(begin)) if now_ms < begin => {
                 Some(format!("its window opens at {}", crate::clock::utc(begin)))
             }
-            _ => self.check_nothing_is_printed().err().map(|refusal| refusal.text),
+            _ => match self.updates.kept.update.asked_again_in(self.clock.now()) {
+                Some(left) => {
+                    let minutes = left.as_secs().div_ceil(60);
+                    Some(format!(
+                        "another agent of this machine was at work; it is asked again in {minutes} min"
+                    ))
+                }
+                None => self.check_nothing_is_printed().err().map(|refusal| refusal.text),
+            },
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::files::LogFiles;
@@ -54,10 +54,8 @@ impl Output {
 
 enum Item {
     Line(Arc<LogLine>),
-    /// Whatever was written, and what comes, goes there as well.
-    Keep(LogFiles),
-    /// From here on it goes there no more.
-    Release,
+    /// Files have been named.
+    Look,
     /// Answered once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -66,7 +64,17 @@ enum Item {
 #[derive(Clone)]
 pub struct Sink {
     queue: SyncSender<Item>,
-    dropped: Arc<AtomicU64>,
+    beside: Arc<Beside>,
+}
+
+/// What the thread gets past the queue, which may be full.
+#[derive(Default)]
+struct Beside {
+    dropped: AtomicU64,
+    /// Whatever was written, and what comes, goes there as well.
+    files: Mutex<Option<LogFiles>>,
+    /// From here on it goes there no more.
+    is_released: AtomicBool,
 }
 
 impl Sink {
@@ -76,30 +84,29 @@ impl Sink {
     /// The system gives no thread.
     pub fn start(output: Output, awaits_files: bool) -> io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE_LINES);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || Writer { output, kept: Kept::begin(awaits_files) }.write_all(&items, &counter))?;
-        Ok(Self { queue, dropped })
+        let beside = Arc::new(Beside::default());
+        let writer = Writer { output, kept: Kept::begin(awaits_files), beside: Arc::clone(&beside) };
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_all(&items))?;
+        Ok(Self { queue, beside })
     }
 
     /// Hands a line over, or drops and counts it.
     pub fn offer(&self, line: Arc<LogLine>) {
         if self.queue.try_send(Item::Line(line)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.beside.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Has every line kept in these files, too.
     pub fn keep(&self, files: LogFiles) {
-        // The thread is there as long as this sink is.
-        let _ = self.queue.send(Item::Keep(files));
+        *self.beside.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
+        // One that is full has lines, and with the next of them the thread looks, too.
+        let _ = self.queue.try_send(Item::Look);
     }
 
-    /// Leaves the files alone.
+    /// Leaves the files alone, whatever is still on its way to them.
     pub fn release(&self) {
-        let _ = self.queue.send(Item::Release);
+        self.beside.is_released.store(true, Ordering::Release);
     }
 
     /// Waits until what was handed over is written, but no longer than `most`.
@@ -116,6 +123,7 @@ impl Sink {
 struct Writer {
     output: Output,
     kept: Kept,
+    beside: Arc<Beside>,
 }
 
 /// What is kept of the log besides.
@@ -150,19 +158,18 @@ impl Kept {
 }
 
 impl Writer {
-    fn write_all(mut self, items: &Receiver<Item>, dropped: &AtomicU64) {
+    fn write_all(mut self, items: &Receiver<Item>) {
         for item in items {
             match item {
                 Item::Line(line) => {
-                    let lost = dropped.swap(0, Ordering::Relaxed);
+                    let lost = self.beside.dropped.swap(0, Ordering::Relaxed);
                     if lost > 0 {
                         let text = "log lines were dropped because they could not be written in time";
                         self.write(&Arc::new(told(lost, line.at_ms, text)));
                     }
                     self.write(&line);
                 }
-                Item::Keep(files) => self.kept.begin_files(files),
-                Item::Release => self.kept = Kept::Nothing,
+                Item::Look => self.look(),
                 // Nobody waits any more; then nobody needs the answer.
                 Item::Flush(done) => drop(done.try_send(())),
             }
@@ -172,7 +179,19 @@ impl Writer {
     fn write(&mut self, line: &Arc<LogLine>) {
         // A log that cannot be written has nobody to complain to.
         let _ = self.output.write(line);
+        // Behind the output, which may have taken its time.
+        self.look();
         self.kept.line(line);
+    }
+
+    fn look(&mut self) {
+        let files = self.beside.files.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(files) = files {
+            self.kept.begin_files(files);
+        }
+        if self.beside.is_released.load(Ordering::Acquire) {
+            self.kept = Kept::Nothing;
+        }
     }
 }
 
@@ -228,19 +247,25 @@ mod tests {
         })
     }
 
-    #[test]
-    fn a_stuck_output_costs_lines_and_no_time() {
+    /// A sink whose thread hangs at its first line, until something is sent; and what it has written.
+    fn stuck(awaits_files: bool) -> (Sink, Sender<()>, Arc<Mutex<Vec<u8>>>) {
         let (open, gate) = channel();
         let (entered, is_stuck) = channel();
         let text = Arc::new(Mutex::new(Vec::new()));
         let stuck = Stuck { gate, entered, passed: false, text: Arc::clone(&text) };
-        let sink = Sink::start(Output::Writer(Box::new(stuck)), false).unwrap();
+        let sink = Sink::start(Output::Writer(Box::new(stuck)), awaits_files).unwrap();
         sink.offer(line("first"));
         is_stuck.recv().unwrap();
+        (sink, open, text)
+    }
+
+    #[test]
+    fn a_stuck_output_costs_lines_and_no_time() {
+        let (sink, open, text) = stuck(false);
         for _ in 0..QUEUE_LINES + 7 {
             sink.offer(line("more"));
         }
-        assert_eq!(sink.dropped.load(Ordering::Relaxed), 7);
+        assert_eq!(sink.beside.dropped.load(Ordering::Relaxed), 7);
         open.send(()).unwrap();
         // The queue has room again only once the thread has taken something.
         let (done, written) = sync_channel(1);
@@ -269,5 +294,27 @@ mod tests {
             sink.offer(line("after"));
         });
         assert_eq!(after, ["early", "late"]);
+    }
+
+    #[test]
+    fn a_stuck_output_holds_up_neither_the_naming_of_files_nor_their_release() {
+        let folder = tempfile::tempdir().unwrap();
+        for is_released in [false, true] {
+            let (sink, open, _) = stuck(true);
+            for _ in 0..QUEUE_LINES {
+                sink.offer(line("waits"));
+            }
+            sink.keep(LogFiles::of(folder.path()));
+            if is_released {
+                std::fs::remove_dir_all(folder.path().join(super::super::FOLDER)).unwrap();
+                sink.release();
+            }
+            open.send(()).unwrap();
+            let (done, written) = sync_channel(1);
+            sink.queue.send(Item::Flush(done)).unwrap();
+            written.recv().unwrap();
+            let lines = super::super::kept(folder.path()).unwrap().map(Iterator::count);
+            assert_eq!(lines, (!is_released).then_some(1 + QUEUE_LINES));
+        }
     }
 }

@@ -283,3 +283,18 @@ async fn a_wish_that_is_taken_back_starts_no_job_while_another_agents_update_is_
     act(&rig, UpdateAction::LetOut { id, again: false }).await;
     rig.started().await;
 }
+
+#[tokio::test]
+async fn who_looks_is_told_why_the_updater_is_not_asked_at_once() {
+    let machine = Machine::new();
+    let mut rig = machine.live();
+    assert_eq!(wish(&mut rig, newest()).await, done());
+    let request = machine.asked(&rig).await;
+    assert_eq!(let_in(&rig, &request).await, Ok(()));
+    let leaves = UpdateAction::LetOut { id: request.id, again: true };
+    let view = rig.desk.update(leaves, "uid 0".to_owned()).await.unwrap().unwrap();
+    assert_eq!(
+        view.why.as_deref(),
+        Some("another agent of this machine was at work; it is asked again in 5 min")
+    );
+}

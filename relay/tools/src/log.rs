@@ -54,9 +54,15 @@ pub(crate) fn init(log: &Log, tail: &Tail) -> anyhow::Result<()> {
 fn format_of(format: LogFormat) -> LogFormat {
     match format {
         LogFormat::Auto if std::io::stderr().is_terminal() => LogFormat::Human,
-        // systemd sets JOURNAL_STREAM when standard error is the journal (systemd.exec).
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => LogFormat::Journald,
+        LogFormat::Auto if stderr_is_the_journal() => LogFormat::Journald,
         LogFormat::Auto => LogFormat::Json,
         set => set,
     }
+}
+
+/// systemd names the journal's stream by device and inode (systemd.exec(5)), also to programs that inherit the variable only.
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }

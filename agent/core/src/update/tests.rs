@@ -123,6 +123,8 @@ fn an_updater_that_finds_another_agent_at_work_is_asked_anew_later() {
     let step = installing(1, &boot).let_out(id(1), true, minute(&boot, 12));
     assert_eq!(step.next.held_for(minute(&boot, 12)), None);
     assert_eq!(step.next.look(minute(&boot, 13), true), None, "not at once");
+    assert_eq!(step.next.asked_again_in(minute(&boot, 13).at), Some(Duration::from_secs(4 * 60)));
+    assert_eq!(step.next.asked_again_in(minute(&boot, 17).at), None);
     assert!(matches!(step.next.look(minute(&boot, 17), true).unwrap().deed, Some(Deed::Ask(_))));
     let leaves = installing(1, &boot).let_out(id(1), false, minute(&boot, 12)).next;
     assert!(

@@ -122,13 +122,17 @@ fn status(status: &Status) -> String {
         ("relay", status.relay.clone() + if status.draining { ", about to go" } else { "" }),
         ("up", span(status.up_ms)),
         ("agents", status.agents.to_string()),
-        ("backends", format!("{} processes", status.backends)),
+        ("backends", counted(status.backends, "process", "processes")),
         ("sockets", status.sockets.to_string()),
         ("waiting", format!("{reliable} reliable, {bulk} bulk, {telemetry} telemetry, {log} log")),
         ("slowest", format!("{} reliable frames wait for one peer", status.deepest)),
         ("certificate", certificate),
     ];
     rows.map(|(name, value)| format!("{name:<12}{value}\n")).concat()
+}
+
+fn counted(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 fn rows(rows: &[Row], width: Option<usize>) -> String {

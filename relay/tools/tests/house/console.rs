@@ -54,7 +54,7 @@ async fn the_relay_says_how_it_is_and_who_is_in() {
     assert_eq!((&backend["who"], &backend["serves"]), (&"b:farm".into(), &1.into()));
 
     let people = typed(&world, &["status"]).await + &typed(&world, &["agents"]).await;
-    for part in ["backends    1 processes", "AGENT  ", &machine.id.to_string()] {
+    for part in ["backends    1 process\n", "AGENT  ", &machine.id.to_string()] {
         assert!(people.contains(part), "{part}: {people}");
     }
 }
