@@ -8,10 +8,13 @@ use spoolway_tests::at_port::{AgentAtPort, commands};
 use spoolway_tests::dial::{Dialler, Frame, Relay, Socket};
 use spoolway_tests::printer::PrinterOptions;
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, ResetOnOpen};
+use tokio::task::spawn_blocking;
 
 use crate::lone_relay::LoneRelay;
 
 const DEMO: &str = env!("CARGO_BIN_EXE_spoolway-demo");
+/// What the relay says of an agent that has come in.
+const UP: &str = r#""state":"up""#;
 
 async fn until_up(relay: &LoneRelay) -> Socket {
     let relay = Relay {
@@ -21,20 +24,24 @@ async fn until_up(relay: &LoneRelay) -> Socket {
         ca_file: relay.ca(),
     };
     let mut socket = Dialler::new(relay).unwrap().dial().await.unwrap();
-    while !socket.next_text().await.unwrap().contains(r#""state":"up""#) {}
+    while !socket.next_text().await.unwrap().contains(UP) {}
     socket
 }
 
-/// The result of a command.
+/// The result of a command. It is given to each connection of the agent anew, as any backend does: with the one before it may be lost.
 async fn result(socket: &mut Socket, agent: &AgentId, kind: &str) -> Value {
     let cmd_id = CmdId::from_parts(1_760_000_000_001, &[1; 10]);
     let frame = format!(
         r#"{{"v":1,"t":"cmd","to":"a:{agent}","body":{{"cmd_id":"{cmd_id}","seq":1,"kind":"{kind}","args":{{}},"actor":{{"id":"anna","role":"admin"}}}}}}"#
     );
-    socket.send(vec![Frame::text(frame)]).await.unwrap();
+    socket.send(vec![Frame::text(frame.clone())]).await.unwrap();
     loop {
-        let frame: Value = serde_json::from_str(&socket.next_text().await.unwrap()).unwrap();
-        let mut items = frame["body"]["items"].as_array().into_iter().flatten();
+        let text = socket.next_text().await.unwrap();
+        if text.contains(UP) {
+            socket.send(vec![Frame::text(frame.clone())]).await.unwrap();
+        }
+        let told: Value = serde_json::from_str(&text).unwrap();
+        let mut items = told["body"]["items"].as_array().into_iter().flatten();
         if let Some(event) = items.find(|event| event["data"]["cmd_id"] == cmd_id.to_string()) {
             return event["data"].clone();
         }
@@ -50,23 +57,34 @@ async fn a_print_goes_on_when_its_owner_has_the_agent_begin_anew() {
     options.reset_on_open = ResetOnOpen::First;
     options.printer = PrinterOptions { speed: 2.0, ..PrinterOptions::for_profile("marlin").unwrap() };
     let board = PtyPrinter::open(options).unwrap().spawn().unwrap();
+    let port = board.path().to_owned();
     let place = (relay.url(), relay.ca());
-    let mut agent = AgentAtPort::start_kept_at(dir, place, Path::new(DEMO), board.path(), "marlin");
-    agent.until_idle();
     let file: String = (0..400).map(|n| format!("G1 X{} F1200\n", n % 7)).collect();
-    let job = agent.print_text("long.gcode", &file);
-    agent.until_job(&job, JobState::Printing);
-    agent.until("some lines", || (agent.job(&job).commands_acked > 5).then_some(()));
+    let lines = file.clone();
+    // Whoever waits for the agent leaves the relay its thread.
+    let prints = move || {
+        let mut agent = AgentAtPort::start_kept_at(dir, place, Path::new(DEMO), &port, "marlin");
+        agent.until_idle();
+        let job = agent.print_text("long.gcode", &lines);
+        agent.until_job(&job, JobState::Printing);
+        agent.until("some lines", || (agent.job(&job).commands_acked > 5).then_some(()));
+        (agent, job)
+    };
+    let (mut agent, job) = spawn_blocking(prints).await.unwrap();
 
     let mut socket = until_up(&relay).await;
     let told = result(&mut socket, &identity.agent_id(), "agent.restart").await;
     assert_eq!((told["status"].as_str(), told["code"].as_str()), (Some("done"), None), "{told}");
-    agent.wait_for_failure();
-    assert!(agent.log().contains("the print goes on when the agent is started again"), "{}", agent.log());
-    agent.start_again();
-    let done = agent.until_job(&job, JobState::Completed);
-    assert_eq!(done.attempt, 1, "it is the same print");
-    agent.end();
+    let goes_on = move || {
+        agent.wait_for_failure();
+        let log = agent.log();
+        assert!(log.contains("the print goes on when the agent is started again"), "{log}");
+        agent.start_again();
+        let done = agent.until_job(&job, JobState::Completed);
+        assert_eq!(done.attempt, 1, "it is the same print");
+        agent.end();
+    };
+    spawn_blocking(goes_on).await.unwrap();
     let executed = commands(board.finish().unwrap().printer.executed());
     assert_eq!(executed, file.lines().collect::<Vec<_>>());
 }
