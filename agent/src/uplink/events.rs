@@ -95,6 +95,11 @@ impl Events {
         is_ours
     }
 
+    /// The owner has spoken.
+    pub(super) fn handle_owner_heard(&mut self) {
+        self.outbox.handle_owner_heard();
+    }
+
     /// What to do now.
     pub(super) fn poll_output(&mut self, now: Moment) -> EventsOutput {
         loop {

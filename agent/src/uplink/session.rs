@@ -332,6 +332,9 @@ impl<'a> Session<'a> {
     fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
         let now = self.clock.now();
         self.has_served |= matches!(arrival, Arrival::Desk(_) | Arrival::Ack(_));
+        if matches!(arrival, Arrival::Desk(_) | Arrival::Watch(_)) {
+            self.events.handle_owner_heard();
+        }
         match arrival {
             Arrival::Desk(message) => self.hold(message),
             Arrival::Ack(ack) => self.events.handle_ack(now, &ack),

@@ -41,8 +41,14 @@ async fn result(socket: &mut Socket, agent: &AgentId, kind: &str) -> Value {
             socket.send(vec![Frame::text(frame.clone())]).await.unwrap();
         }
         let told: Value = serde_json::from_str(&text).unwrap();
-        let mut items = told["body"]["items"].as_array().into_iter().flatten();
-        if let Some(event) = items.find(|event| event["data"]["cmd_id"] == cmd_id.to_string()) {
+        let items = told["body"]["items"].as_array().cloned().unwrap_or_default();
+        if let Some(last) = items.last() {
+            let (epoch, seq) = (&last["epoch"], &last["seq"]);
+            let ack =
+                format!(r#"{{"v":1,"t":"ack","to":"a:{agent}","body":{{"epoch":{epoch},"seq":{seq}}}}}"#);
+            socket.send(vec![Frame::text(ack)]).await.unwrap();
+        }
+        if let Some(event) = items.iter().find(|event| event["data"]["cmd_id"] == cmd_id.to_string()) {
             return event["data"].clone();
         }
     }
@@ -63,7 +69,7 @@ async fn a_print_goes_on_when_its_owner_has_the_agent_begin_anew() {
     let lines = file.clone();
     // Whoever waits for the agent leaves the relay its thread.
     let prints = move || {
-        let mut agent = AgentAtPort::start_kept_at(dir, place, Path::new(DEMO), &port, "marlin");
+        let agent = AgentAtPort::start_kept_at(dir, place, Path::new(DEMO), &port, "marlin");
         agent.until_idle();
         let job = agent.print_text("long.gcode", &lines);
         agent.until_job(&job, JobState::Printing);

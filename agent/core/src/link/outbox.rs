@@ -205,8 +205,15 @@ impl Outbox {
     pub fn handle_nack(&mut self, now: Moment) {
         if self.flow == Flow::Open {
             self.flow = Flow::Stalled;
-            self.sent = 0;
             self.await_ack(now);
+        }
+        self.sent = 0;
+    }
+
+    /// The owner has spoken: if it was away, it is there again, and the next probe waits no longer.
+    pub fn handle_owner_heard(&mut self) {
+        if self.flow == Flow::Stalled && self.sent == 0 {
+            self.retry_at = None;
         }
     }
 

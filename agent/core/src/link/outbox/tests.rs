@@ -111,6 +111,26 @@ fn while_the_owner_is_away_one_batch_is_tried_ever_more_rarely() {
 }
 
 #[test]
+fn an_owner_that_speaks_is_tried_at_once() {
+    let mut bench = Bench::new(&seqs(1..=256), 2_000);
+    assert!(bench.run(Moment::ZERO).0.len() > 5);
+    for _ in 0..3 {
+        bench.outbox.handle_nack(Moment::ZERO);
+        assert_eq!(bench.run(Moment::ZERO).0, []);
+        bench.outbox.handle_owner_heard();
+        assert_eq!(bench.run(Moment::ZERO).0.len(), 1);
+        bench.outbox.handle_owner_heard();
+        assert_eq!(bench.run(Moment::ZERO).0, [], "one is on its way");
+    }
+    bench.outbox.handle_ack(Moment::ZERO, &ack(1, 10));
+    assert!(bench.run(Moment::ZERO).0.len() > 5);
+    bench.outbox.handle_disconnected();
+    bench.outbox.handle_nack(Moment::ZERO);
+    bench.outbox.handle_owner_heard();
+    assert_eq!(bench.run(Moment::ZERO).0, []);
+}
+
+#[test]
 fn an_epoch_waits_for_the_one_before() {
     let mut bench = Bench::new(&[(1, 8), (1, 9), (2, 1), (2, 2)], 100);
     assert_eq!(bench.run(Moment::ZERO).0, [(at(1, 8), at(1, 9))]);
