@@ -17,7 +17,7 @@ use spoolway_protocol::Fault;
 use spoolway_protocol::event::UpdateWord;
 
 use super::machine::{Before, Health, Machine, Said, Seat};
-use super::order::{Order, Step};
+use super::order::{BROKEN, Order, Step};
 use super::{Found, Request, Verdict, judge, verdict};
 use crate::local::words::UpdateAction;
 
@@ -79,9 +79,20 @@ impl Halt {
 impl<M: Machine> Updater<'_, M> {
     /// Goes on with what was left, then takes what has been asked for, one after the other.
     pub(super) fn work(&self) -> Result<(), ApplyError> {
-        if let Some(order) = Order::left(&self.places.state).map_err(self.failed())? {
-            self.machine.say("goes on with an update that was broken off");
-            if is_judged(&order.state, &order.request) { self.close(&order)? } else { self.carry_out(order)? }
+        match Order::left(&self.places.state) {
+            Ok(None) => {}
+            Ok(Some(order)) => {
+                self.machine.say("goes on with an update that was broken off");
+                if is_judged(&order.state, &order.request) {
+                    self.close(&order)?;
+                } else {
+                    self.carry_out(order)?;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.give_up_what_is_broken(&error)?
+            }
+            Err(error) => return Err(self.failed()(error)),
         }
         for seat in self.machine.seats() {
             let Some(found) = Found::look(&seat.state) else { continue };
@@ -323,6 +334,18 @@ impl<M: Machine> Updater<'_, M> {
 
     fn drop_order(&self) -> Result<(), ApplyError> {
         Order::drop_from(&self.places.state).map_err(self.failed())?;
+        self.machine.leave();
+        Ok(())
+    }
+
+    /// Nobody knows any more what was in hand, nor whose wish it was; its agent says in time that it hears nothing of it. The next wish is
+    /// not held up by that.
+    fn give_up_what_is_broken(&self, error: &io::Error) -> Result<(), ApplyError> {
+        Order::set_aside(&self.places.state).map_err(self.failed())?;
+        let text = error.to_string();
+        let text = text.lines().next().unwrap_or_default();
+        self.machine.say(&format!("what was in hand cannot be read, and is set aside as {BROKEN}: {text}"));
+        self.machine.repair();
         self.machine.leave();
         Ok(())
     }

@@ -11,6 +11,8 @@ use super::machine::Before;
 use super::{MAX_OWN_BYTES, Request, keep, parse, text_of};
 
 const FILE: &str = "order.toml";
+/// One that could not be read.
+pub(super) const BROKEN: &str = "order.broken";
 
 /// How far an update is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +61,11 @@ impl Order {
         }
     }
 
-    /// The one that an earlier run has left.
+    /// The one that an earlier run has left. What is none is `InvalidData`: a disk has lost it.
     pub(super) fn left(folder: &Path) -> io::Result<Option<Self>> {
+        let is_none = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         match fs::File::open(folder.join(FILE)) {
-            Ok(file) => parse(file, MAX_OWN_BYTES).map(Some).map_err(io::Error::other),
+            Ok(file) => parse(file, MAX_OWN_BYTES).map(Some).map_err(is_none),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -72,6 +75,12 @@ impl Order {
     pub(super) fn put(&self, folder: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
         keep(&folder.join(FILE), &text_of(self)?)
+    }
+
+    /// Keeps what cannot be read for a person, out of the way.
+    pub(super) fn set_aside(folder: &Path) -> io::Result<()> {
+        fs::rename(folder.join(FILE), folder.join(BROKEN))?;
+        fs::File::open(folder)?.sync_all()
     }
 
     /// It is over.

@@ -354,6 +354,18 @@ fn neither_version_being_well_is_told_as_such() {
 
 /// kill -9 and power cuts: after each thing that is done, once more after the next run has gone on for a while, and so on.
 #[test]
+fn what_was_in_hand_and_is_lost_holds_up_no_other_wish() {
+    let played = Played::new().asks(None);
+    let folder = played.updater().places.state;
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("order.toml"), "state = \"/var").unwrap();
+    played.half.set(true);
+    assert_eq!(played.word().state, UpdateWord::Installed);
+    played.is_as_it_was_or_new();
+    assert_eq!(std::fs::read_to_string(folder.join(BROKEN)).unwrap(), "state = \"/var");
+}
+
+#[test]
 fn a_kill_at_any_moment_leaves_one_of_both_versions_whole_and_its_verdict() {
     for well in [vec![OLD, NEW], vec![OLD]] {
         let is_well = well.contains(&NEW);
