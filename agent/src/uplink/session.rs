@@ -1,6 +1,7 @@
 //! One session: a reader that may be held up by the desk, a writer that may be held up by the network, and neither by the other.
 
 mod hold;
+mod leave;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use spoolway_agent_core::link::{Heartbeats, HeartbeatsOutput};
 use spoolway_agent_core::moment::Moment;
 use spoolway_protocol::envelope::Envelope;
 use spoolway_protocol::hello::Welcome;
-use spoolway_protocol::session::{Bye, Drain, Heartbeat, HeartbeatAck};
+use spoolway_protocol::session::{Bye, Heartbeat, HeartbeatAck};
 use spoolway_protocol::{AgentId, Message};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
@@ -31,6 +32,7 @@ use super::{End, UplinkParts};
 use crate::bus::{Inbound, Outbound, Wishes};
 use crate::clock::Clock;
 use crate::health::Promise;
+use leave::Leave;
 
 /// How long a goodbye may take.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
@@ -74,13 +76,6 @@ pub(super) struct Session<'a> {
     leave: Option<Leave>,
     /// The owner was heard.
     has_served: bool,
-}
-
-/// The relay asked everybody to leave.
-#[derive(Debug, Clone, Copy)]
-struct Leave {
-    at: Moment,
-    redial_at: Moment,
 }
 
 /// What the session waits for.
@@ -371,28 +366,6 @@ impl<'a> Session<'a> {
     fn learn_time(&self, relay_time_ms: Option<u64>) {
         if let Some(unix_ms) = relay_time_ms {
             self.clock.learn_relay_time(unix_ms);
-        }
-    }
-
-    /// Draws the time of the next connection; this one is used for as long as the relay keeps it.
-    fn drain(&mut self, now: Moment, drain: &Drain) {
-        let after_ms = self.jitter.between(0, drain.spread_ms);
-        tracing::info!(after_ms, "the relay asks to connect anew");
-        let after = |ms| now + Duration::from_millis(ms);
-        self.leave = Some(Leave { at: after(after_ms.min(drain.within_ms)), redial_at: after(after_ms) });
-    }
-
-    fn lost(&self, text: impl Into<String>) -> End {
-        self.gone(Failure::unreachable(Stage::Session, text))
-    }
-
-    /// After a request to leave, however the session ends, the next one begins at the time that was drawn.
-    fn gone(&self, failure: Failure) -> End {
-        match (self.leave, failure.retry) {
-            (Some(leave), Retry::Backoff(_) | Retry::Spread(_)) => {
-                End::Lost(Failure { retry: Retry::At(leave.redial_at), ..failure })
-            }
-            _ => End::Lost(failure),
         }
     }
 

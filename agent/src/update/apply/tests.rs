@@ -5,8 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use spoolway_protocol::CmdId;
 
+use super::well::{BETWEEN, UNTIL_WELL};
 use super::*;
 use crate::update::ask;
+use crate::update::machine::Health;
 
 const NOW_MS: u64 = 1_760_000_000_000;
 const OLD: &str = "0.1.0-1";
