@@ -102,7 +102,6 @@ pub(crate) fn keep_in(state_dir: &Path) {
 pub(crate) fn keep_no_more() {
     if let Some(sink) = AWAITS_FILES.get() {
         sink.release();
-        sink.flush(FLUSH);
     }
 }
 

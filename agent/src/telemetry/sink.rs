@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::files::LogFiles;
@@ -54,8 +54,6 @@ impl Output {
 
 enum Item {
     Line(Arc<LogLine>),
-    /// Files have been named.
-    Look,
     /// Answered once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -67,14 +65,16 @@ pub struct Sink {
     beside: Arc<Beside>,
 }
 
-/// What the thread gets past the queue, which may be full.
-#[derive(Default)]
+/// What is not handed over by the queue, because that may be full.
 struct Beside {
     dropped: AtomicU64,
-    /// Whatever was written, and what comes, goes there as well.
-    files: Mutex<Option<LogFiles>>,
-    /// From here on it goes there no more.
-    is_released: AtomicBool,
+    kept: Mutex<Kept>,
+}
+
+impl Beside {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Sink {
@@ -84,8 +84,9 @@ impl Sink {
     /// The system gives no thread.
     pub fn start(output: Output, awaits_files: bool) -> io::Result<Self> {
         let (queue, items) = sync_channel(QUEUE_LINES);
-        let beside = Arc::new(Beside::default());
-        let writer = Writer { output, kept: Kept::begin(awaits_files), beside: Arc::clone(&beside) };
+        let kept = if awaits_files { Kept::Early(Vec::new()) } else { Kept::Nothing };
+        let beside = Arc::new(Beside { dropped: AtomicU64::new(0), kept: Mutex::new(kept) });
+        let writer = Writer { output, beside: Arc::clone(&beside) };
         std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_all(&items))?;
         Ok(Self { queue, beside })
     }
@@ -97,16 +98,14 @@ impl Sink {
         }
     }
 
-    /// Has every line kept in these files, too.
+    /// Has every line kept in these files, too: what was written, and what comes.
     pub fn keep(&self, files: LogFiles) {
-        *self.beside.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
-        // One that is full has lines, and with the next of them the thread looks, too.
-        let _ = self.queue.try_send(Item::Look);
+        self.beside.kept().begin_files(files);
     }
 
-    /// Leaves the files alone, whatever is still on its way to them.
+    /// Leaves the files alone from here on, whatever is still on its way to them.
     pub fn release(&self) {
-        self.beside.is_released.store(true, Ordering::Release);
+        *self.beside.kept() = Kept::Nothing;
     }
 
     /// Waits until what was handed over is written, but no longer than `most`.
@@ -122,7 +121,6 @@ impl Sink {
 /// What the thread writes to.
 struct Writer {
     output: Output,
-    kept: Kept,
     beside: Arc<Beside>,
 }
 
@@ -137,10 +135,6 @@ enum Kept {
 }
 
 impl Kept {
-    const fn begin(awaits_files: bool) -> Self {
-        if awaits_files { Self::Early(Vec::new()) } else { Self::Nothing }
-    }
-
     fn line(&mut self, line: &Arc<LogLine>) {
         match self {
             Self::Early(lines) if lines.len() < EARLY_LINES => lines.push(Arc::clone(line)),
@@ -169,7 +163,6 @@ impl Writer {
                     }
                     self.write(&line);
                 }
-                Item::Look => self.look(),
                 // Nobody waits any more; then nobody needs the answer.
                 Item::Flush(done) => drop(done.try_send(())),
             }
@@ -180,18 +173,7 @@ impl Writer {
         // A log that cannot be written has nobody to complain to.
         let _ = self.output.write(line);
         // Behind the output, which may have taken its time.
-        self.look();
-        self.kept.line(line);
-    }
-
-    fn look(&mut self) {
-        let files = self.beside.files.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(files) = files {
-            self.kept.begin_files(files);
-        }
-        if self.beside.is_released.load(Ordering::Acquire) {
-            self.kept = Kept::Nothing;
-        }
+        self.beside.kept().line(line);
     }
 }
 
