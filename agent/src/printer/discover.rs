@@ -60,6 +60,17 @@ pub fn ports(root: &Path) -> Vec<FoundPort> {
     names.iter().map(|name| found(root, name)).collect()
 }
 
+/// The same once each has a name that stays: udev gives it a moment after the kernel has made the port. `waits` says whether there is time
+/// for another look.
+pub fn ports_with_names(root: &Path, mut waits: impl FnMut() -> bool) -> Vec<FoundPort> {
+    loop {
+        let ports = ports(root);
+        if ports.iter().all(|port| port.stable() != port.device) || !waits() {
+            return ports;
+        }
+    }
+}
+
 /// What is known of the port that a path leads to; `None` for what no driver stands behind, such as a pseudo-terminal.
 #[must_use]
 pub fn find(root: &Path, path: &Path) -> Option<FoundPort> {

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use spoolway_firmware_profiles::Registry;
 use spoolway_firmware_profiles::profile::Status as ProfileStatus;
@@ -28,6 +30,10 @@ use crate::view::Status;
 
 /// Above the first setting of a file that was not there.
 const HEAD: &str = "# Written by `spoolway-agent setup`. What is left out has its default: `spoolway-agent config show` shows all.\n";
+
+/// A port that was plugged in just now has its lasting name after so many looks, or none.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// This computer.
 pub(super) struct Here {
@@ -99,6 +105,7 @@ impl Here {
             whereabouts.load(&[]).map_err(|failure| failure.text().to_owned())
         });
         let status = Client::connect(&self.socket).and_then(|mut agent| agent.status()).ok();
+        let plugged_in = plugged_in();
         let agent = agent(status.as_ref(), self.service);
         let kept =
             loaded.as_ref().ok().and_then(|loaded| Kept::read(&loaded.config.state_dir).ok().flatten());
@@ -107,7 +114,7 @@ impl Here {
         let known =
             status.as_ref().filter(|status| status.link.up).and_then(|status| status.link.relay.clone());
         Survey {
-            ports: self.ports(loaded.as_ref().ok(), &agent),
+            ports: self.ports(plugged_in, loaded.as_ref().ok(), &agent),
             config: loaded.map(|loaded| standing(&loaded)),
             agent,
             owner: owner.or_else(|| known.map(|relay| format!("whoever has registered it at {relay}"))),
@@ -124,8 +131,7 @@ impl Here {
     }
 
     /// What is plugged in, what was named, and what an administrator has written down: a UART on pins is found in no other way.
-    fn ports(&self, loaded: Option<&Loaded>, agent: &Agent) -> Vec<Port> {
-        let mut found = discover::ports(Path::new("/"));
+    fn ports(&self, mut found: Vec<FoundPort>, loaded: Option<&Loaded>, agent: &Agent) -> Vec<Port> {
         let said = loaded.filter(|loaded| *loaded.origin("printer.port") != Origin::Default);
         let said = said.and_then(|loaded| loaded.config.printer.port.path().map(Path::to_owned));
         for path in self.named.iter().cloned().chain(said) {
@@ -186,6 +192,15 @@ impl Here {
         }
         Ok(())
     }
+}
+
+/// What is written down must not be the number that a port has today.
+fn plugged_in() -> Vec<FoundPort> {
+    let mut looks = 1..LOOKS;
+    discover::ports_with_names(Path::new("/"), || {
+        sleep(BETWEEN_LOOKS);
+        looks.next().is_some()
+    })
 }
 
 fn standing(loaded: &Loaded) -> Standing {

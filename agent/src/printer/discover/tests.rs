@@ -98,6 +98,27 @@ fn a_port_is_told_with_all_that_the_system_knows() {
 }
 
 #[test]
+fn a_port_that_was_plugged_in_just_now_is_looked_at_again_until_it_has_its_name() {
+    let machine = Machine::new();
+    machine.plug("ttyUSB0", "1.1", None);
+    for folder in ["by-path", "by-id"] {
+        fs::remove_dir_all(machine.root().join("dev/serial").join(folder)).unwrap();
+    }
+    let mut looks = 0;
+    let nameless = ports_with_names(machine.root(), || {
+        looks += 1;
+        looks < 3
+    });
+    assert_eq!((looks, nameless[0].stable()), (3, Path::new("/dev/ttyUSB0")));
+    let named = ports_with_names(machine.root(), || {
+        machine.link("by-path", "pci-0000:00:14.0-usb-0:1.1:1.0-port0", "ttyUSB0");
+        true
+    });
+    assert_eq!(named[0].stable(), by_path("1.1"));
+    assert_eq!(ports_with_names(machine.root(), || panic!("it has its name")), named);
+}
+
+#[test]
 fn a_machine_without_ports_has_none() {
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(ports(empty.path()), []);
