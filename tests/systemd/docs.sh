@@ -135,6 +135,8 @@ packages_served() {
 import functools, http.server, ssl
 tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 tls.load_cert_chain('/srv/packages.pem', '/srv/packages.key')
+# The client ends a connection: apt takes one that ends without a word of TLS for one that was cut.
+http.server.SimpleHTTPRequestHandler.protocol_version = 'HTTP/1.1'
 files = functools.partial(http.server.SimpleHTTPRequestHandler, directory='/home/technician/apt')
 server = http.server.ThreadingHTTPServer(('127.0.0.1', 443), files)
 server.socket = tls.wrap_socket(server.socket, server_side=True)
