@@ -190,6 +190,14 @@ fn the_printers_port_and_the_journal_outlive_the_agent() {
     assert_eq!(value(&unit["Unit"], "StartLimitIntervalSec"), Some("0"));
 }
 
+/// systemd starts anew with an agent what is part of it, and gives up what is started too often.
+#[test]
+fn what_is_part_of_an_agent_is_started_with_it_however_often_it_ends() {
+    let path = parse("systemd/spoolway-update@.path");
+    assert_eq!(value(&path["Unit"], "PartOf"), Some("spoolway-agent@%i.service"));
+    assert_eq!(value(&path["Unit"], "StartLimitIntervalSec"), Some("0"));
+}
+
 #[test]
 fn folders_of_the_units_are_those_of_the_programs() {
     let unit = parse("systemd/spoolway-agent.service");
