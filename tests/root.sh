@@ -3,7 +3,7 @@
 # pseudo-terminal prints, a backend updates the agent and a person installs a version that does not live, and in the middle of the print the agent is killed, hangs and is restarted, the disk is full, and a second version
 # comes while the configuration has been changed. The simulated printer's own account has to be that of an undisturbed print. Then a print is
 # stopped for good, a second agent prints at a second printer, and the packages are removed and purged: nothing may be left. lintian
-# finds no error, and each unit is exposed by 1.5 at most. What a Pi gets prints as well, under qemu. And the pages that people follow are
+# finds no error, and the units of agent and relay are exposed by 1.5 at most. What a Pi gets prints as well, under qemu. And the pages that people follow are
 # followed word by word, in a Debian of their own.
 # Needs root. Installs what it needs from Debian, and boots in namespaces of its own.
 #
@@ -26,7 +26,7 @@ if [ -z "${SPOOLWAY_DEBS:-}" ] && ! hash aarch64-linux-gnu-gcc 2>/dev/null; then
 fi
 cache=${SPOOLWAY_CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/spoolway-ci}
 . tests/systemd/parts.sh
-. tests/systemd/arm64.sh
+. tests/systemd/pi.sh
 . tests/systemd/docs.sh
 . tests/systemd/update.sh
 arch=$(dpkg --print-architecture)
@@ -146,15 +146,19 @@ installed() {
 
 # A board that the program cannot run on is refused with a sentence, before anything is unpacked.
 refuses_an_armv6() {
-    mkdir -p "$work/armv6" "$work/control"
+    mkdir -p "$work/armv6"
     printf '#!/bin/sh\necho armv6l\n' >"$work/armv6/uname"
     chmod 755 "$work/armv6/uname"
-    dpkg-deb -e "$agent_deb" "$work/control"
-    if PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=armhf sh "$work/control/preinst" install 2>"$work/refused"; then
-        fail 'an ARMv6 board is let in'
-    fi
-    grep -q 'needs an ARMv7 processor' "$work/refused" || fail "$(cat "$work/refused")"
-    PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=arm64 sh "$work/control/preinst" install || fail 'another architecture is refused'
+    local deb
+    for deb in "$agent_deb" "$relay_deb"; do
+        rm -rf "$work/control"
+        dpkg-deb -e "$deb" "$work/control"
+        if PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=armhf sh "$work/control/preinst" install 2>"$work/refused"; then
+            fail 'an ARMv6 board is let in'
+        fi
+        grep -q 'needs an ARMv7 processor' "$work/refused" || fail "$(cat "$work/refused")"
+        PATH=$work/armv6:$PATH DPKG_MAINTSCRIPT_ARCH=arm64 sh "$work/control/preinst" install || fail 'another architecture is refused'
+    done
 }
 
 relay_runs() {
@@ -271,15 +275,15 @@ about_configuration() { inside sh -c 'stat -c "%a %U:%G %Y" /etc/spoolway/agent.
 
 # Whatever becomes of the agent, the print goes on.
 survives() {
-    local round before last
+    local signal before last
     [ "$(show NFileDescriptorStore)" = 1 ] || fail 'systemd keeps no descriptor'
     agent print /srv/job.gcode >/dev/null
     until_ 'the first lines' beyond 200
     until_ 'a line for systemctl status' tells_systemd
-    for round in 1 2 3; do
+    for signal in KILL HUP KILL; do
         before=$(pid) last=$(acked)
-        inside systemctl kill --kill-who=main --signal=KILL spoolway-agent
-        went_on "kill -9, $round" "$before" "$last"
+        inside systemctl kill --kill-who=main "--signal=$signal" spoolway-agent
+        went_on "kill -$signal" "$before" "$last"
     done
     before=$(pid) last=$(acked)
     inside systemctl kill --kill-who=main --signal=STOP spoolway-agent
@@ -407,16 +411,30 @@ removed() {
     [ -z "$running" ] || fail "still runs: $running"
     inside test -e /etc/spoolway/agent.toml -a -e /var/lib/spoolway || fail 'removing has taken more than the program'
     ! inside test -e /usr/bin/spoolway-agent || fail 'the program is still there'
-    say 'removed: configuration and state are kept'
+    apt install /srv/agent.deb
+    is active spoolway-agent active
+    is active spoolway-agent@left active
+    apt remove spoolway-agent
+    say 'removed: configuration and state are kept, and every agent comes back with the package'
 }
 
 # What the administrator has made stays, and nothing else.
 purged() {
     local left before=$work/before after=$work/after
     apt purge spoolway-agent spoolway-relay
+    # The mount was there before the package.
+    [ -z "$(inside find /var/lib/spoolway -mindepth 1)" ] || fail 'a purge leaves what lies on a disk of its own'
+    inside umount /var/lib/spoolway
+    inside rmdir /var/lib/spoolway
     left=$(inside find /etc/spoolway /etc/spoolway-relay -type f 2>/dev/null | sort | tr '\n' ' ') || true
     [ "$left" = '/etc/spoolway-relay/tls/ca.key /etc/spoolway-relay/tls/ca.pem /etc/spoolway-relay/tls/server.key /etc/spoolway-relay/tls/server.pem ' ] ||
         fail "a purge leaves: $left"
+    # The number of a group that is gone is given to another one, which may not read what is kept.
+    left=$(inside find /etc/spoolway-relay -not -group root)
+    [ -z "$left" ] || fail "a purge leaves to the next group: $left"
+    apt install /srv/relay.deb
+    [ "$(inside stat -c '%a %U:%G' /etc/spoolway-relay/tls/server.key)" = '640 root:spoolway-relay' ] || fail "the relay cannot read the key that was kept"
+    apt purge spoolway-relay
     inside rm -r /etc/spoolway-relay
     listing >"$after"
     diff "$before" "$after" || fail 'a purge leaves or takes more than that'
@@ -443,14 +461,16 @@ lintian --fail-on error "$agent_deb" "$relay_deb" || fail 'lintian finds errors'
 later spoolway-agent "$agent_deb"
 later spoolway-relay "$relay_deb"
 refuses_an_armv6
-arm64_deb=$(find "$debs" -name 'spoolway-agent_*_arm64.deb')
-if [ -n "$arm64_deb" ]; then
-    lintian --fail-on error "$arm64_deb" || fail 'lintian finds errors in what a Pi gets'
-    prints_on_arm64 "$arm64_deb"
-else
-    [ -n "${SPOOLWAY_DEBS:-}" ] || fail 'no package for arm64 was made'
-    say "NOTE: $debs has no package for arm64"
-fi
+for pi in arm64 armhf; do
+    pi_deb=$(find "$debs" -name "spoolway-agent_*_$pi.deb")
+    if [ -n "$pi_deb" ]; then
+        lintian --fail-on error "$pi_deb" || fail 'lintian finds errors in what a Pi gets'
+        prints_on "$pi" "$pi_deb"
+    else
+        [ "$pi" = armhf ] || [ -n "${SPOOLWAY_DEBS:-}" ] || fail "no package for $pi was made"
+        say "NOTE: $debs has no package for $pi"
+    fi
+done
 for suite in "${suites[@]}"; do
     say "== $suite"
     fresh_root "$suite"
@@ -473,7 +493,6 @@ for suite in "${suites[@]}"; do
     upgraded_in_a_print
     stopped_for_good
     instance
-    inside umount /var/lib/spoolway
     removed
     purged
     configured_before_it_is_installed

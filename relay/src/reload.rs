@@ -32,21 +32,21 @@ impl Renewal {
     /// Looks at the files of TLS every `tls.reload_ms`, and takes over what `reloads` brings.
     pub(crate) async fn watch(self, mut config: Config, mut reloads: mpsc::Receiver<Config>) {
         let mut seen = self.written_at(&config.tls);
-        let mut told_days = None;
+        let mut told = None;
         loop {
-            self.look_at_its_end(config.tls.warn_days, &mut told_days);
+            self.look_at_its_end(config.tls.warn_days, &mut told);
             tokio::select! {
                 () = sleep(Duration::from_millis(config.tls.reload_ms)) => {
                     let written = self.written_at(&config.tls);
                     if written != seen && self.reload_files(&config.tls) {
-                        (seen, told_days) = (written, None);
+                        (seen, told) = (written, None);
                     }
                 }
                 Some(new) = reloads.recv() => {
                     self.take_over(&mut config, new);
                     let written = self.written_at(&config.tls);
                     if self.reload_files(&config.tls) {
-                        (seen, told_days) = (written, None);
+                        (seen, told) = (written, None);
                     }
                 }
             }
@@ -86,16 +86,16 @@ impl Renewal {
         }
     }
 
-    /// It is told once a day.
-    fn look_at_its_end(&self, warn_days: u64, told_days: &mut Option<u64>) {
+    /// It is told once a day, and once when it has come.
+    fn look_at_its_end(&self, warn_days: u64, told: &mut Option<u64>) {
         let Some(ends_ms) = self.certificate.ends_ms() else {
             return tracing::debug!("it cannot be read from the certificate when it ends");
         };
         self.hub.certificate_ends_ms.store(ends_ms, Ordering::Relaxed);
         let left_ms = ends_ms.saturating_sub(self.hub.clock.now().unix_ms);
-        let days = left_ms / DAY_MS;
-        if days < warn_days && told_days.replace(days) != Some(days) {
-            self.hub.certificate_ends_soon(days);
+        let begun_days = left_ms.div_ceil(DAY_MS);
+        if left_ms < warn_days.saturating_mul(DAY_MS) && told.replace(begun_days) != Some(begun_days) {
+            self.hub.certificate_ends_soon(left_ms);
         }
     }
 }

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use spoolway_protocol::security::{SecurityEvent, SecurityKind};
 use spoolway_protocol::{Address, AgentId, BackendId};
+use spoolway_relay_tls::ends;
 
 use crate::hub::Hub;
 use crate::mailbox::Letter;
@@ -130,10 +132,10 @@ impl Hub {
         due.into_iter().for_each(|(alarm, count)| self.tell(alarm, count));
     }
 
-    /// The certificate in use ends in so many days; whoever says so takes care not to say it often.
-    pub(crate) fn certificate_ends_soon(&self, days: u64) {
+    /// The certificate in use ends when this time is over; whoever says so takes care not to say it often.
+    pub(crate) fn certificate_ends_soon(&self, left_ms: u64) {
         let (kind, hearer) = (SecurityKind::CertificateEnds, Hearer::All);
-        let detail = format!("the relay's certificate ends in {days} days");
+        let detail = format!("the relay's certificate {}", ends(Duration::from_millis(left_ms)));
         self.metrics.count_word(Metric::Security, kind.as_str());
         self.tell(Alarm { kind, about: None, from: None, hearer, detail }, 1);
     }

@@ -8,7 +8,7 @@
 page_root() {
     local suite=$1 kept=$cache/page-root-$1
     mkdir -p "$cache"
-    debian "$kept" "$suite" systemd,systemd-sysv,dbus,udev,iproute2,sudo,openssl,tmux,python3,wget,apt-utils,gnupg,xz-utils
+    debian "$kept" "$suite" systemd,systemd-sysv,dbus,udev,iproute2,sudo,openssl,tmux,python3,wget,apt-utils,gnupg,xz-utils,nftables
     root=$work/root
     rm -rf --one-file-system "$root"
     cp -a --reflink=auto "$kept" "$root"

@@ -96,12 +96,14 @@ updated() {
     repository "$work/later.deb"
     agent print /srv/job.gcode --bed-clear >/dev/null
     until_ 'the first lines' beyond 50
+    another_package_is_broken
     wish ''
     until_ 'an update that waits for the print' waits_for_the_print
     runs "$version"
     until_ 'the end of the print' is_over
     becomes installed
     runs "$version+2"
+    inside dpkg --purge unrelated >/dev/null
     agent jobs --json | finds '"state": *"completed"' || { agent jobs >&2; fail 'the print did not end well'; }
     printer_was_told_the_file
 
@@ -123,6 +125,7 @@ updated() {
     inside systemctl kill --signal=KILL 'spoolway-update@main.service'
     becomes rolled_back update.unhealthy
     runs "$version+2"
+    removed_meanwhile
     wish "$version"
     becomes refused update.older
     installed_by_a_person
@@ -139,6 +142,29 @@ second_agent() {
     becomes refused update.not_allowed
     printf '[update]\nallow = true\n' >>"$root/etc/spoolway@right/agent.toml"
     inside systemctl restart spoolway-agent@right
+}
+
+# Some other package of the machine cannot be configured, and apt complains of it whatever it does.
+another_package_is_broken() {
+    mkdir -p "$work/unrelated/DEBIAN"
+    printf 'Package: unrelated\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: broken\n' >"$work/unrelated/DEBIAN/control"
+    printf '#!/bin/sh\nexit 1\n' >"$work/unrelated/DEBIAN/postinst"
+    chmod 755 "$work/unrelated/DEBIAN/postinst"
+    dpkg-deb --root-owner-group -b "$work/unrelated" "$root/srv/unrelated.deb" >/dev/null
+    ! inside dpkg -i /srv/unrelated.deb >/dev/null 2>&1 || fail 'the broken package is whole'
+}
+
+# A person takes the package away while a version is judged: nobody brings it back, and the wish gets its word when the person does.
+removed_meanwhile() {
+    wish "$version+3"
+    until_ 'the dead version' is_version "$version+3"
+    apt -o DPkg::Lock::Timeout=300 remove spoolway-agent >/dev/null
+    is active spoolway-update@main inactive
+    ! inside test -e /usr/bin/spoolway-agent || fail 'the updater has brought the package back'
+    apt install "spoolway-agent=$version+2" >/dev/null
+    becomes refused update.not_installed
+    runs "$version+2"
+    say 'what a person removes in the middle of an update is not brought back'
 }
 
 # A person has the dead version installed all the same, in the middle of a print: apt comes back and says what is wrong, and the print goes on

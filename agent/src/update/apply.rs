@@ -9,6 +9,7 @@
 //! The step is written down before it is begun. A run that finds one goes on with it: what was being fetched is fetched again, what was
 //! being installed is brought to its end and judged, and what was going back goes back once more.
 
+mod begin;
 mod well;
 
 use std::io;
@@ -22,8 +23,8 @@ use super::machine::{Machine, Said, Seat};
 use super::order::{BROKEN, Order, Step};
 use super::{Found, Request, Verdict, judge, verdict};
 use crate::local::words::UpdateAction;
+use begin::Halt;
 pub(super) use well::RESTARTS;
-use well::before;
 
 /// How long a print is left alone that has begun before the way back.
 const PRINT: Duration = Duration::from_secs(30);
@@ -57,20 +58,6 @@ pub(super) struct Places {
 pub(super) struct Updater<'a, M> {
     pub(super) machine: &'a M,
     pub(super) places: Places,
-}
-
-/// Why nothing is begun.
-enum Halt {
-    /// For good.
-    Over(Box<Verdict>),
-    /// For now: the agent asks again.
-    NotNow(String),
-}
-
-impl Halt {
-    fn over(word: Verdict) -> Self {
-        Self::Over(Box::new(word))
-    }
 }
 
 impl<M: Machine> Updater<'_, M> {
@@ -112,7 +99,9 @@ impl<M: Machine> Updater<'_, M> {
 
     fn carry_out(&self, mut order: Order) -> Result<(), ApplyError> {
         if order.step == Step::Fetching {
-            match self.prepare(&mut order).and_then(|()| self.let_in(&order)) {
+            let ready = self.prepare(&mut order).and_then(|()| self.let_in(&order));
+            // Fetching may have taken long.
+            match ready.and_then(|()| self.in_time(&order)) {
                 Ok(()) => {}
                 Err(Halt::Over(word)) => return self.end(&order, *word),
                 Err(Halt::NotNow(why)) => {
@@ -137,72 +126,6 @@ impl<M: Machine> Updater<'_, M> {
         self.go_back(&order)
     }
 
-    /// Chooses a version and has both packages here, so that going back needs no network.
-    fn prepare(&self, order: &mut Order) -> Result<(), Halt> {
-        let id = order.request.id;
-        let refused = |fault: Fault, text: String| {
-            Halt::over(Verdict::new(id, UpdateWord::Refused).because(fault, text))
-        };
-        let seats = self.machine.seats();
-        if let Some(seat) = seats.iter().find(|seat| !seat.allows && self.machine.health(seat).is_some()) {
-            return Err(refused(Fault::UpdateNotAllowed, format!("{} does not allow it", seat.unit)));
-        }
-        if self.machine.unix_ms() > order.request.not_after {
-            return Err(Halt::over(Verdict::new(id, UpdateWord::Expired)));
-        }
-        let Some(from) = self.machine.installed() else {
-            let text = "the package is not installed, or only in part: see dpkg --audit".to_owned();
-            return Err(refused(Fault::UpdateNoWayBack, text));
-        };
-        let complaint = self.machine.refresh().err().map_or_else(String::new, |said| format!(" ({said})"));
-        let Some(to) = order.request.version.clone().or_else(|| self.machine.newest()) else {
-            return Err(refused(Fault::UpdateNotFound, format!("the sources have no version{complaint}")));
-        };
-        order.from = Some(from.clone());
-        order.to = Some(to.clone());
-        if to == from || order.request.version.is_none() && !self.machine.is_newer(&to, &from) {
-            return Err(Halt::over(Verdict::new(id, UpdateWord::Unchanged)));
-        }
-        if !self.machine.is_newer(&to, &from) {
-            return Err(refused(
-                Fault::UpdateOlder,
-                format!("{to} is older than {from}, which is installed"),
-            ));
-        }
-        let cache = &self.places.cache;
-        let new = self.machine.fetch(&to, cache);
-        order.new = Some(new.map_err(|said| refused(Fault::UpdateNotFound, format!("{said}{complaint}")))?);
-        let old = self.machine.fetch(&from, cache);
-        order.old = Some(old.map_err(|said| refused(Fault::UpdateNoWayBack, said))?);
-        self.machine.stay().map_err(|said| refused(Fault::UpdateNoWayBack, said))?;
-        order.before =
-            seats.iter().filter_map(|seat| Some(before(seat, &self.machine.health(seat)?))).collect();
-        Ok(())
-    }
-
-    /// Asks every agent of the machine, because the package is that of all; the one that wishes it comes last.
-    fn let_in(&self, order: &Order) -> Result<(), Halt> {
-        let id = order.request.id;
-        let mut seats = self.machine.seats();
-        seats.sort_by_key(|seat| seat.state == order.state);
-        for seat in seats {
-            let own = seat.state == order.state;
-            match self.machine.ask(&seat, UpdateAction::LetIn { id, own }) {
-                Said::Yes | Said::Away => {}
-                Said::No { code, text } if code == Fault::UpdateNotAllowed.code() => {
-                    let word = Verdict::new(id, UpdateWord::Refused);
-                    return Err(Halt::over(
-                        word.because(Fault::UpdateNotAllowed, format!("{}: {text}", seat.unit)),
-                    ));
-                }
-                Said::No { text, .. } | Said::Nothing(text) => {
-                    return Err(Halt::NotNow(format!("{}: {text}", seat.unit)));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Jobs may start again. An agent that cannot be told lets them start after a while.
     fn let_out(&self, order: &Order, again: bool) {
         let id = order.request.id;
@@ -225,15 +148,22 @@ impl<M: Machine> Updater<'_, M> {
     /// What is to be said of the version that is installed now; why it is not to stay.
     fn judge_new(&self, order: &Order) -> Result<Verdict, String> {
         let id = order.request.id;
+        if let Some(word) = self.by_hand(order) {
+            return Ok(word);
+        }
         let is = self.machine.installed();
-        if is.is_none() || is != order.to && is != order.from {
-            return Err(installed_words(is.as_deref()));
+        if is.is_none() {
+            return Err(installed_words(None));
         }
         if let Some(why) = order.why.clone().filter(|_| is == order.to) {
             return Err(why);
         }
         // The package has had them counted anew.
-        self.wait_until_well(order, Some(0))?;
+        let well = self.wait_until_well(order, Some(0));
+        if let Some(word) = self.by_hand(order) {
+            return Ok(word);
+        }
+        well?;
         if is == order.to {
             return Ok(Verdict::new(id, UpdateWord::Installed));
         }
@@ -242,8 +172,24 @@ impl<M: Machine> Updater<'_, M> {
         Ok(Verdict::new(id, UpdateWord::Refused).because(Fault::UpdateNotInstalled, text))
     }
 
+    /// What somebody at the machine has done meanwhile stays: another version, or none.
+    fn by_hand(&self, order: &Order) -> Option<Verdict> {
+        let text = match self.machine.installed() {
+            Some(is) if order.from.as_ref() != Some(&is) && order.to.as_ref() != Some(&is) => {
+                format!("somebody has installed {is} meanwhile")
+            }
+            None if !self.machine.is_wanted() => "somebody has removed the package meanwhile".to_owned(),
+            _ => return None,
+        };
+        let word = Verdict::new(order.request.id, UpdateWord::Cancelled);
+        Some(Verdict { text: Some(text), ..word })
+    }
+
     fn go_back(&self, order: &Order) -> Result<(), ApplyError> {
         self.wait_for_prints(order);
+        if let Some(word) = self.by_hand(order) {
+            return self.end(order, word);
+        }
         let why = order.why.clone().unwrap_or_default();
         let back = order.old.as_deref().map_or(Ok(()), |package| self.machine.install(package));
         let well = back.and_then(|()| self.wait_until_well(order, None)).and_then(|()| {

@@ -121,8 +121,16 @@ impl Machine for Debian {
         said.strip_prefix("installed ").map(|version| version.trim().to_owned())
     }
 
+    fn is_wanted(&self) -> bool {
+        let said = run_program("dpkg-query", &["-W", "-f", "${db:Status-Want}", PACKAGE]);
+        said.is_ok_and(|want| matches!(want.trim(), "install" | "hold"))
+    }
+
     fn refresh(&self) -> Result<(), String> {
         let network = [
+            // A source that is not reached is no mere warning.
+            "-o",
+            "APT::Update::Error-Mode=any",
             "-o",
             "Acquire::Retries=2",
             "-o",
@@ -174,18 +182,23 @@ impl Machine for Debian {
         let options = ["-q", "-y", "--no-install-recommends", "--allow-downgrades", "--no-remove"];
         let dpkg = ["-o", LOCK, "-o", "Dpkg::Use-Pty=0", "-o", "Dpkg::Options::=--force-confold", "install"];
         let done = self.change("apt-get", &[&options[..], &dpkg[..], &[file]].concat());
-        // What apt finds too broken to touch, dpkg may still put right.
-        match done {
-            Err(said) if self.installed().is_none() => {
-                self.change("dpkg", &["--force-confold", "-i", file]).map_err(|_| said)
+        match (done, self.installed()) {
+            // What apt finds too broken to touch, dpkg may still put right.
+            (Err(trouble), None) => {
+                self.change("dpkg", &["--force-confold", "-i", file]).map_err(|_| trouble.text())
             }
-            done => done,
+            // Another package of the machine is in trouble, and ours is whole.
+            (Err(Trouble::Complaint(said)), Some(version)) if describes(package, &version) => {
+                self.say(&said);
+                Ok(())
+            }
+            (done, _) => done.map_err(Trouble::text),
         }
     }
 
     fn repair(&self) {
         if let Err(said) = self.change("dpkg", &["--force-confold", "--configure", "-a"]) {
-            self.say(&said);
+            self.say(&said.text());
         }
     }
 
@@ -227,12 +240,12 @@ impl Machine for Debian {
 impl Debian {
     /// Runs a package manager to its end. The package has systemd start its agents anew, and waits a while until they are up. One whose
     /// scripts wait without an end for an agent that ends again and again is helped on: that one is stopped, and started behind it.
-    fn change(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    fn change(&self, program: &str, arguments: &[&str]) -> Result<(), Trouble> {
         let units: Vec<_> = self.seats().into_iter().map(|seat| (restarts(&seat.unit), seat.unit)).collect();
-        let failed = |error: std::io::Error| format!("{program}: {error}");
+        let failed = |error: std::io::Error| Trouble::Complaint(format!("{program}: {error}"));
         let mut command = command(Path::new("/"), program, arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-        let mut stderr = child.stderr.take().ok_or("it has no standard error")?;
+        let mut stderr = child.stderr.take().ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
         let said = std::thread::spawn(move || {
             let mut said = Vec::new();
             // What cannot be read is not told.
@@ -261,9 +274,28 @@ impl Debian {
             drop(run_program("systemctl", &["start", "--no-block", unit]));
         }
         match stopped.first() {
-            Some(unit) => Err(format!("{unit} ends again and again")),
+            Some(unit) => Err(Trouble::Dies(format!("{unit} ends again and again"))),
             None if status.success() => Ok(()),
-            None => Err(complained(program, &String::from_utf8_lossy(&said.join().unwrap_or_default()))),
+            None => {
+                let said = said.join().unwrap_or_default();
+                Err(Trouble::Complaint(complained(program, &String::from_utf8_lossy(&said))))
+            }
+        }
+    }
+}
+
+/// Why a package manager has not done all of it.
+enum Trouble {
+    /// What it says, of whichever package.
+    Complaint(String),
+    /// An agent had to be stopped so that it came to its end.
+    Dies(String),
+}
+
+impl Trouble {
+    fn text(self) -> String {
+        match self {
+            Self::Complaint(text) | Self::Dies(text) => text,
         }
     }
 }

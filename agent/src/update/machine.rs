@@ -71,6 +71,8 @@ pub(super) trait Machine {
     fn health(&self, seat: &Seat) -> Option<Health>;
     /// The version that is installed, whole.
     fn installed(&self) -> Option<String>;
+    /// Whether it is to be installed: not, once somebody has removed it.
+    fn is_wanted(&self) -> bool;
     /// Looks what the package sources have by now.
     fn refresh(&self) -> Result<(), String>;
     /// The newest version that they have.

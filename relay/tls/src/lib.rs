@@ -92,6 +92,16 @@ impl Certificate {
     }
 }
 
+/// When a certificate ends that is good for so long from now on, in a person's words.
+pub fn ends(left: Duration) -> String {
+    match (left, left.as_secs() / 86_400) {
+        (Duration::ZERO, _) => "has ended".to_owned(),
+        (_, 0) => "ends within a day".to_owned(),
+        (_, 1) => "ends in 1 day".to_owned(),
+        (_, days) => format!("ends in {days} days"),
+    }
+}
+
 /// When a file was last written; `None` while it is missing.
 pub fn written_at(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
@@ -163,6 +173,21 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, LoadTl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_told_in_days_until_it_is_near() {
+        const DAY: u64 = 86_400;
+        let told = [0, 1, DAY - 1, DAY, 2 * DAY, 15 * DAY + 1].map(|left| ends(Duration::from_secs(left)));
+        let words = [
+            "has ended",
+            "ends within a day",
+            "ends within a day",
+            "ends in 1 day",
+            "ends in 2 days",
+            "ends in 15 days",
+        ];
+        assert_eq!(told, words);
+    }
 
     #[test]
     fn a_certificate_loads_and_a_renewal_is_taken_over() {

@@ -122,7 +122,8 @@ fn one_of_several_agents_differs_by_its_folders_only() {
         unit.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     let mut expected = of_one.replace("print agent\n", "print agent (%i)\n");
-    expected = expected.replace("Wants=spoolway-update.path", "Wants=spoolway-update@%i.path");
+    expected = expected
+        .replace("Wants=spoolway-update.path", "Wants=spoolway-update@%i.path\nWants=spoolway-update.path");
     for folder in ["ConfigurationDirectory", "StateDirectory", "RuntimeDirectory"] {
         expected = expected.replace(&format!("{folder}=spoolway\n"), &format!("{folder}=spoolway@%i\n"));
     }
@@ -183,6 +184,7 @@ fn the_printers_port_and_the_journal_outlive_the_agent() {
         ("NotifyAccess", "main"),
         ("RuntimeDirectoryPreserve", "restart"),
         ("RestartSec", "0"),
+        ("RestartForceExitStatus", "SIGHUP SIGPIPE"),
     ];
     for (key, wanted) in expected {
         assert_eq!(value(service, key), Some(wanted), "{key}");
@@ -196,6 +198,17 @@ fn what_is_part_of_an_agent_is_started_with_it_however_often_it_ends() {
     let path = parse("systemd/spoolway-update@.path");
     assert_eq!(value(&path["Unit"], "PartOf"), Some("spoolway-agent@%i.service"));
     assert_eq!(value(&path["Unit"], "StartLimitIntervalSec"), Some("0"));
+}
+
+/// Any of them may be the only one that runs, and an update that was broken off waits for its updater.
+#[test]
+fn every_agent_brings_along_who_looks_for_an_update_that_was_broken_off() {
+    for unit in ["systemd/spoolway-agent.service", "systemd/spoolway-agent@.service"] {
+        let unit = parse(unit);
+        assert!(unit["Unit"].iter().any(|(key, wanted)| key == "Wants" && wanted == "spoolway-update.path"));
+    }
+    let path = parse("systemd/spoolway-update.path");
+    assert!(path["Path"].iter().any(|(_, file)| file == "/var/lib/spoolway-update/order.toml"));
 }
 
 #[test]

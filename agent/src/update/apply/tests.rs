@@ -3,14 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use spoolway_agent_core::update::AGAIN;
 use spoolway_protocol::CmdId;
 
+use super::begin::millis;
 use super::well::{BETWEEN, UNTIL_WELL};
 use super::*;
 use crate::update::ask;
 use crate::update::machine::Health;
 
 const NOW_MS: u64 = 1_760_000_000_000;
+const WINDOW_MS: u64 = 60_000;
 const OLD: &str = "0.1.0-1";
 const NEW: &str = "0.2.0-1";
 
@@ -45,6 +48,14 @@ struct Played {
     /// Looks at an agent since an installation, and how long each of them takes.
     looks: Cell<u64>,
     look_s: u64,
+    /// How long a package is fetched.
+    fetch_s: u64,
+    /// Whether the sources are reached.
+    reached: bool,
+    runs: bool,
+    /// What a person makes of the package while the new version is judged; none is to remove it.
+    person: RefCell<Option<Option<&'static str>>>,
+    wanted: Cell<bool>,
 }
 
 impl Played {
@@ -66,6 +77,11 @@ impl Played {
             at_s: Cell::new(0),
             looks: Cell::new(0),
             look_s: 0,
+            fetch_s: 0,
+            reached: true,
+            runs: true,
+            person: RefCell::default(),
+            wanted: Cell::new(true),
         }
     }
 
@@ -77,7 +93,8 @@ impl Played {
         for seat in self.seats() {
             std::fs::create_dir_all(seat.state).unwrap();
         }
-        let request = Request { id: id(), version: version.map(str::to_owned), not_after: NOW_MS + 1 };
+        let request =
+            Request { id: id(), version: version.map(str::to_owned), not_after: NOW_MS + WINDOW_MS };
         ask(&self.state(), &request).unwrap();
         self
     }
@@ -142,6 +159,15 @@ impl Machine for Played {
     }
 
     fn health(&self, seat: &Seat) -> Option<Health> {
+        if !self.done.borrow().is_empty()
+            && let Some(version) = self.person.take()
+        {
+            self.installed.replace(version.map(str::to_owned));
+            self.wanted.set(version.is_some());
+        }
+        if !self.runs {
+            return None;
+        }
         self.at_s.set(self.at_s.get() + self.look_s);
         self.looks.set(self.looks.get() + 1);
         let installed = self.installed.borrow();
@@ -159,9 +185,13 @@ impl Machine for Played {
         self.installed.borrow().clone().filter(|_| !self.half.get())
     }
 
+    fn is_wanted(&self) -> bool {
+        self.wanted.get()
+    }
+
     fn refresh(&self) -> Result<(), String> {
         self.act();
-        Ok(())
+        if self.reached { Ok(()) } else { Err("apt-get: E: no route".to_owned()) }
     }
 
     fn newest(&self) -> Option<String> {
@@ -174,6 +204,7 @@ impl Machine for Played {
 
     fn fetch(&self, version: &str, folder: &Path) -> Result<PathBuf, String> {
         self.act();
+        self.at_s.set(self.at_s.get() + self.fetch_s);
         let package = folder.join(version);
         if !package.exists() {
             if !self.sources.contains(&version) {
@@ -217,7 +248,7 @@ impl Machine for Played {
     }
 
     fn unix_ms(&self) -> u64 {
-        NOW_MS
+        NOW_MS + self.at_s.get() * 1_000
     }
 
     fn since_boot(&self) -> Duration {
@@ -316,12 +347,54 @@ fn what_cannot_be_undone_or_is_not_wanted_is_not_begun() {
     assert_eq!(refused(&played), of(Fault::UpdateNotAllowed), "whatever the agent says that has asked");
     let played = Played::new().asks(Some(OLD));
     assert_eq!(refused(&played), (UpdateWord::Unchanged, None));
+    let played = Played { runs: false, ..Played::new() }.asks(Some(NEW));
+    played.allows.set(false);
+    assert_eq!(refused(&played), of(Fault::UpdateNotAllowed), "an agent asks, and ends");
     let played = Played { sources: vec![OLD], ..Played::new() }.asks(None);
     assert_eq!(refused(&played), (UpdateWord::Unchanged, None));
+    let played = Played { fetch_s: 31, ..Played::new() }.asks(Some(NEW));
+    assert_eq!(refused(&played), (UpdateWord::Expired, None), "its window went by while it was fetched");
     let played = Played::new().asks(None);
     std::fs::remove_file(played.state().join("update/request.toml")).unwrap();
     ask(&played.state(), &Request { id: id(), version: None, not_after: NOW_MS - 1 }).unwrap();
     assert_eq!(refused(&played), (UpdateWord::Expired, None));
+}
+
+#[test]
+fn sources_that_are_not_reached_are_asked_again_while_the_window_lets_it() {
+    let away = |version| Played { reached: false, sources: vec![OLD], ..Played::new() }.asks(version);
+    for version in [None, Some(NEW)] {
+        let played = away(version);
+        let not_after = NOW_MS + millis(AGAIN);
+        ask(&played.state(), &Request { id: id(), version: version.map(str::to_owned), not_after }).unwrap();
+        played.updater().work().unwrap();
+        assert_eq!(verdict(&played.state()), None, "{version:?}");
+        played.is_as_it_was_or_new();
+    }
+    let word = away(None).word();
+    assert_eq!((word.state, word.text.as_deref()), (UpdateWord::Unchanged, Some("apt-get: E: no route")));
+    let word = away(Some(NEW)).word();
+    assert_eq!(word.text.as_deref(), Some("apt-get: not found (apt-get: E: no route)"));
+    // What is known already need not be looked up.
+    let played = Played { reached: false, ..Played::new() }.asks(Some(NEW));
+    assert_eq!(played.word().state, UpdateWord::Installed);
+}
+
+#[test]
+fn what_a_person_does_meanwhile_stays() {
+    for (person, text) in
+        [(Some("0.1.5-1"), "somebody has installed 0.1.5-1"), (None, "somebody has removed")]
+    {
+        for well in [vec![OLD, NEW, "0.1.5-1"], vec![OLD]] {
+            let played = Played { well, person: RefCell::new(Some(person)), ..Played::new() }.asks(Some(NEW));
+            let word = played.word();
+            assert_eq!(word.state, UpdateWord::Cancelled);
+            assert!(word.text.as_deref().unwrap().starts_with(text), "{word:?}");
+            assert_eq!(played.installed().as_deref(), person);
+            assert_eq!(*played.done.borrow(), [NEW], "nothing else was installed");
+            played.is_as_it_was_or_new();
+        }
+    }
 }
 
 #[test]
@@ -354,7 +427,6 @@ fn neither_version_being_well_is_told_as_such() {
     assert!(word.text.unwrap().contains("; and going back: "));
 }
 
-/// kill -9 and power cuts: after each thing that is done, once more after the next run has gone on for a while, and so on.
 #[test]
 fn what_was_in_hand_and_is_lost_holds_up_no_other_wish() {
     let played = Played::new().asks(None);
@@ -367,6 +439,7 @@ fn what_was_in_hand_and_is_lost_holds_up_no_other_wish() {
     assert_eq!(std::fs::read_to_string(folder.join(BROKEN)).unwrap(), "state = \"/var");
 }
 
+/// kill -9 and power cuts: after each thing that is done, once more after the next run has gone on for a while, and so on.
 #[test]
 fn a_kill_at_any_moment_leaves_one_of_both_versions_whole_and_its_verdict() {
     for well in [vec![OLD, NEW], vec![OLD]] {

@@ -3,15 +3,17 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::Value;
 use spoolway_relay::console::{Ask, Row, Status};
 use spoolway_relay_registry::AuditRow;
+use spoolway_relay_tls::ends;
 
 use super::registry::{now_ms, open};
-use super::table::{table, width, wrap};
+use super::table::{counted, table, width, wrap};
 use super::{Failed, UNAVAILABLE};
 
 /// Where what belongs to a change begins, below its time.
@@ -115,7 +117,7 @@ fn status(status: &Status) -> String {
     let [reliable, bulk, telemetry, log] = status.waiting;
     let certificate = match status.certificate_ends_s {
         0 => "it cannot be read when it ends".to_owned(),
-        ends_s => format!("ends in {} days", ends_s.saturating_sub(now_ms() / 1000) / 86_400),
+        ends_s => ends(Duration::from_millis(ends_s.saturating_mul(1000).saturating_sub(now_ms()))),
     };
     let rows = [
         ("version", status.version.clone()),
@@ -129,10 +131,6 @@ fn status(status: &Status) -> String {
         ("certificate", certificate),
     ];
     rows.map(|(name, value)| format!("{name:<12}{value}\n")).concat()
-}
-
-fn counted(number: usize, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 fn rows(rows: &[Row], width: Option<usize>) -> String {

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::pair::keys_of;
 use super::registry::{now_ms, open};
+use super::table::counted;
 use super::{Failed, USAGE};
 use spoolway_relay::auth;
 use spoolway_relay::config::Config;
@@ -73,7 +74,8 @@ impl EnrolCommand {
             Self::List => {
                 for EnrolmentRecord { id, backend, uses_left, expires_ms, .. } in registry.enrolments()? {
                     let days = expires_ms.saturating_sub(now_ms()).div_ceil(DAY_MS);
-                    println!("{id}\t{backend}\t{uses_left} uses left\t{days} days left");
+                    let (uses, days) = (counted(uses_left, "use", "uses"), counted(days, "day", "days"));
+                    println!("{id}\t{backend}\t{uses} left\t{days} left");
                 }
                 Ok(())
             }
@@ -113,7 +115,11 @@ fn add(
         ("keys".to_owned(), Value::Array(keys.iter().map(|key| STANDARD.encode(key).into()).collect())),
     ]);
     file.extend(ca.map(|ca| ("ca".to_owned(), ca.into())));
-    eprintln!("This is shown once: spoolway-enrol.toml of each card, {uses} uses in {days} days.");
+    eprintln!(
+        "This is shown once: spoolway-enrol.toml of each card, {} in {}.",
+        counted(uses, "use", "uses"),
+        counted(days, "day", "days")
+    );
     print!("{}", toml::to_string(&file).context("the file cannot be shown")?);
     Ok(())
 }

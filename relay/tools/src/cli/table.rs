@@ -1,12 +1,20 @@
 //! Columns for people: on a terminal no wider than it, and whole for whoever reads on.
 
 use std::cmp::Reverse;
+use std::fmt::Display;
 use std::io::IsTerminal;
 
 /// Columns of a terminal that does not say how many it has.
 const USUAL: usize = 80;
 /// Columns that are left of a cell that is cut.
 const LEAST: usize = 8;
+
+/// So many of something, in words.
+pub(super) fn counted(number: impl Display, one: &str, more: &str) -> String {
+    let number = number.to_string();
+    let unit = if number == "1" { one } else { more };
+    number + " " + unit
+}
 
 /// How wide the terminal at standard output is; none where it is no terminal.
 pub(super) fn width() -> Option<usize> {
