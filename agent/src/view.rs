@@ -23,6 +23,10 @@ pub struct Status {
     pub printer: PrinterView,
     /// The job that holds the printer.
     pub job: Option<JobView>,
+    /// The first job that goes on only once a person has seen to it, while none holds the printer: its print was interrupted, or errors
+    /// were found in its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_a_person: Option<JobView>,
     /// The connection to the relay.
     pub link: LinkView,
     /// The bed.

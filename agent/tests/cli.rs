@@ -87,6 +87,29 @@ fn without_an_agent_commands_say_how_to_start_one() {
     }
 }
 
+#[test]
+fn a_stop_waits_for_nobody_who_mends_the_configuration() {
+    let home = home_with("bauds = 1\n");
+    let broken = agent(home.path(), &["estop"]);
+    assert_eq!(code(&broken), 78, "no agent runs here: {}", stderr(&broken));
+    assert!(stderr(&broken).contains("there is no setting `bauds`"), "{}", stderr(&broken));
+    let runtime = home.path().join("run");
+    std::fs::create_dir(&runtime).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(runtime.join("agent.sock")).unwrap();
+    let asked = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let stop = agent(home.path(), &["estop"]);
+    asked.join().unwrap();
+    assert_eq!(code(&stop), 69, "it was asked, and was silent: {}", stderr(&stop));
+}
+
+#[test]
+fn one_of_several_agents_is_started_by_its_own_unit() {
+    let home = tempfile::tempdir().unwrap();
+    let output = agent(home.path(), &["--instance", "left", "status"]);
+    let text = stderr(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("`sudo systemctl start spoolway-agent@left`"), "{text}");
+}
+
 /// As cron, Ansible and `ssh -n` start it.
 #[test]
 fn pairing_where_nobody_can_answer_says_what_else_there_is_and_begins_nothing() {
@@ -172,7 +195,7 @@ fn wrong_usage_exits_64_and_help_exits_0() {
         &[],
         &["print"],
         &["run", "--baud", "fast"],
-        &["cancel", "not a job"],
+        &["cancel", "two", "jobs"],
         &["logs", "--level", "loud"],
     ] {
         let output = agent(home.path(), words);

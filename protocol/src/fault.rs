@@ -180,7 +180,7 @@ faults! {
     JobAlreadyStarted = "job.already_started", "This attempt of the job has already begun.",
         "Look at the job's result; to print it once more, start a new attempt.";
     JobUnknown = "job.unknown", "The agent has no such job.",
-        "Offer the job again.";
+        "See `spoolway-agent jobs`; its backend offers the job again.";
     JobHeld = "job.held", "The job is held.",
         "Release it first: `spoolway-agent jobs release JOB`, or at the backend.";
     JobNoObject = "job.no_object", "The file has no such object, or no labels of objects at all.",
@@ -192,7 +192,7 @@ faults! {
     JobExpired = "job.expired", "The job's time was over before it could start.",
         "Offer the job again with another time, or without one.";
     JobNotReady = "job.not_ready", "The job is not in a state in which this can be done.",
-        "Wait until the job has reached the right state, and try again.";
+        "See in which state it is (`spoolway-agent jobs`); what is over stays so.";
     CommandExpired = "command.expired", "The command was too old when its turn came.",
         "Give the command again if it is still wanted.";
     CommandUnknown = "command.unknown", "The agent does not know this command.",
@@ -201,6 +201,8 @@ faults! {
         "Correct the field that the detail names.";
     CommandNotAllowed = "command.not_allowed", "This command is not sent to a printer by hand.",
         "Send a harmless question such as M503 or M114; a job does the rest.";
+    PrinterEstopUnsent = "printer.estop_unsent", "The emergency stop could not be sent.",
+        "Switch the printer off at the mains, now.";
     PrinterCannot = "printer.cannot", "This printer or its firmware cannot do that.",
         "Look at what the firmware profile has in [hand], and add it to a profile of your own if the machine can do it after all.";
     PrinterRefused = "printer.refused", "The printer did not carry the command out.",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use spoolway_protocol::JobId;
 
+use super::Failure;
 use crate::local::words::Spot;
 
 /// What to do with jobs that wait.
@@ -14,7 +15,7 @@ pub(super) enum JobsAction {
     #[command(after_help = "Example:\n  spoolway-agent jobs move job-7731 --first")]
     Move {
         /// The job.
-        job: JobId,
+        job: String,
         /// Where to.
         #[command(flatten)]
         to: Where,
@@ -23,19 +24,19 @@ pub(super) enum JobsAction {
     #[command(after_help = "Example:\n  spoolway-agent jobs hold job-7731")]
     Hold {
         /// The job.
-        job: JobId,
+        job: String,
     },
     /// Let a job go on that is held.
     #[command(after_help = "Example:\n  spoolway-agent jobs release job-7731")]
     Release {
         /// The job.
-        job: JobId,
+        job: String,
     },
     /// Accept the errors that were found in a job's file, and let it start; who did it is recorded.
     #[command(after_help = "Example:\n  spoolway-agent jobs override job-7731")]
     Override {
         /// The job.
-        job: JobId,
+        job: String,
         /// Accept only this code, and be refused when there is another error; may be given more than once.
         #[arg(long, value_name = "CODE")]
         code: Vec<String>,
@@ -64,17 +65,17 @@ pub(super) struct Where {
     last: bool,
     /// Right before this job; it takes its priority.
     #[arg(long, value_name = "JOB")]
-    before: Option<JobId>,
+    before: Option<String>,
 }
 
 impl Where {
     /// The same in the words of the socket; the group lets just one of them be.
-    pub(super) fn spot(self) -> Spot {
-        match self.before {
-            Some(job) => Spot::Before(job),
+    pub(super) fn spot(self, which: impl FnOnce(&str) -> Result<JobId, Failure>) -> Result<Spot, Failure> {
+        Ok(match self.before {
+            Some(job) => Spot::Before(which(&job)?),
             None if self.first => Spot::First,
             None => Spot::Last,
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use spoolway_agent_core::recovery::{Height, ResumeFrom};
-use spoolway_protocol::{Doubt, JobId};
+use spoolway_protocol::Doubt;
 
 use super::actions::{ConfigAction, ConsoleAction, IdAction, JobsAction, PrinterAction, ProfilesAction};
 use super::bed::BedAction;
@@ -198,13 +198,13 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  spoolway-agent pause")]
     Pause {
         /// The job; else the one that holds the printer.
-        job: Option<JobId>,
+        job: Option<String>,
     },
     /// Go on with a paused job.
     #[command(after_help = "Example:\n  spoolway-agent resume\n  spoolway-agent resume --doubt executed")]
     Resume {
         /// The job; else the one that holds the printer.
-        job: Option<JobId>,
+        job: Option<String>,
         /// What became of the lines in doubt that `status` names: executed, or lost (then they are sent again).
         #[arg(long, value_parser = parse_doubt, value_name = "executed|lost")]
         doubt: Option<Doubt>,
@@ -213,7 +213,7 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  spoolway-agent cancel job-7731")]
     Cancel {
         /// The job; else the one that holds the printer.
-        job: Option<JobId>,
+        job: Option<String>,
     },
     /// Go on with an interrupted print: without --yes the plan is shown and nothing moves.
     #[command(
@@ -221,7 +221,7 @@ pub(super) enum Command {
     )]
     Recover {
         /// The job.
-        job: JobId,
+        job: String,
         /// Show the plan; that is what is done without --yes or --abandon.
         #[arg(long, conflicts_with_all = ["yes", "abandon"])]
         plan: bool,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use spoolway_protocol::Fault;
 
+use super::Whereabouts;
 use super::paint::{Paint, plain, wrap};
 use crate::config::{KeepError, LoadConfigError};
 use crate::explain;
@@ -97,6 +98,11 @@ impl Failure {
         self.is_silent
     }
 
+    /// The same, with what is to be typed as it is typed for this agent.
+    pub(super) fn named(self, whereabouts: &Whereabouts) -> Self {
+        Self { text: whereabouts.typed(&self.text), help: whereabouts.typed(&self.help), ..self }
+    }
+
     /// Prints the block on standard error.
     pub(super) fn print(&self) {
         let paint = Paint::of(&io::stderr());
@@ -136,6 +142,7 @@ pub(super) fn exit_of(fault: Option<Fault>) -> Exit {
             | Fault::PortBusy
             | Fault::PortPermission
             | Fault::PortLost
+            | Fault::PrinterEstopUnsent
             | Fault::FirmwareSilent
             | Fault::NetworkDns
             | Fault::NetworkTcp

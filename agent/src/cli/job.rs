@@ -28,7 +28,8 @@ pub(super) fn job(
         writeln!(out, "{shown}")?;
         return Ok(());
     }
-    out.write_all(page(&history, record.as_ref(), Paint::of(&std::io::stdout())).as_bytes())?;
+    let page = page(&history, record.as_ref(), Paint::of(&std::io::stdout()));
+    out.write_all(whereabouts.typed(&page).as_bytes())?;
     Ok(())
 }
 

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
+use spoolway_protocol::JobState;
 use spoolway_protocol::preflight::{FindingSeverity, PreflightFinding};
-use spoolway_protocol::{Fault, JobId, JobState};
 
 use super::actions::JobsAction;
 use super::paint::{Paint, fit, plain, size, wrap};
-use super::{Failure, Whereabouts, act};
+use super::{Failure, Whereabouts, act, which};
 use crate::explain;
 use crate::local::words::Request;
 use crate::view::JobView;
@@ -26,7 +26,8 @@ pub(super) fn jobs(whereabouts: &Whereabouts, json: bool, out: &mut impl Write) 
         return Ok(());
     }
     jobs.sort_by_key(|job| (!job.state.holds_printer(), job.state.is_terminal()));
-    out.write_all(table(&jobs, Paint::of(&std::io::stdout())).as_bytes())?;
+    let table = table(&jobs, Paint::of(&std::io::stdout()));
+    out.write_all(whereabouts.typed(&table).as_bytes())?;
     Ok(())
 }
 
@@ -37,9 +38,12 @@ pub(super) fn change(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let (request, verb) = match action {
-        JobsAction::Move { job, to } => (Request::Place { job_id: job, at: to.spot() }, "Moved"),
-        JobsAction::Hold { job } => (Request::Hold { job_id: job }, "Held"),
-        JobsAction::Release { job } => (Request::Release { job_id: job }, "Released"),
+        JobsAction::Move { job, to } => {
+            let at = to.spot(|typed| whereabouts.job(typed))?;
+            (Request::Place { job_id: whereabouts.job(&job)?, at }, "Moved")
+        }
+        JobsAction::Hold { job } => (Request::Hold { job_id: whereabouts.job(&job)? }, "Held"),
+        JobsAction::Release { job } => (Request::Release { job_id: whereabouts.job(&job)? }, "Released"),
         JobsAction::Override { job, code } => return accept(whereabouts, &job, code, out),
     };
     act::act(whereabouts, &request, verb, out)
@@ -48,20 +52,20 @@ pub(super) fn change(
 /// Accepts the errors that were found in a job's file: those that are shown, or those of the codes.
 fn accept(
     whereabouts: &Whereabouts,
-    id: &JobId,
+    typed: &str,
     codes: Vec<String>,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let mut agent = whereabouts.agent()?;
-    let found = agent.jobs()?.into_iter().find(|job| job.job_id == *id);
-    let job = found.ok_or_else(|| Failure::of(Fault::JobUnknown, format!("the agent has no job {id}")))?;
+    let jobs = agent.jobs()?;
+    let job = which::job(&jobs, typed)?;
     let errors = job.findings.iter().filter(|finding| finding.severity == FindingSeverity::Error);
     for error in errors.clone() {
         writeln!(out, "{}", wrap(&told(error), 80).join("\n  "))?;
     }
     // What was shown is what is accepted: what is found anew is asked about again.
     let codes = if codes.is_empty() { errors.map(|error| error.code.clone()).collect() } else { codes };
-    let job = agent.job(&Request::Override { job_id: id.clone(), codes: Some(codes) })?;
+    let job = agent.job(&Request::Override { job_id: job.job_id.clone(), codes: Some(codes) })?;
     writeln!(out, "Accepted for {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
     Ok(())
 }
@@ -69,6 +73,11 @@ fn accept(
 fn told(finding: &PreflightFinding) -> String {
     let line = finding.line.map_or_else(String::new, |line| format!("line {line}: "));
     plain(&format!("{}: {line}{} [{}]", finding.severity, finding.text, finding.code))
+}
+
+/// Why a job stands where it stands, with the code that `explain` wants.
+pub(super) fn told_reason(reason: &str, code: Option<&str>) -> String {
+    plain(&code.map_or_else(|| reason.to_owned(), |code| format!("{reason} [{code}]")))
 }
 
 /// How far a job is, from 0 to 1: by commands, or by bytes while these are not counted.
@@ -107,11 +116,8 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
         // The id is whole: `cancel` wants it.
         let copy = copy_of(job).map_or_else(String::new, |copy| format!("  {copy}"));
         text.push_str(&format!("  {}{copy}\n", paint.dim(job.job_id.as_str())));
-        if let Some(reason) = &job.reason {
-            // The code is whole: `explain` wants it.
-            let code = job.code.as_ref().map_or_else(String::new, |code| format!(" [{}]", fit(code, 40)));
-            let reason = fit(reason, 76 - code.chars().count());
-            text.push_str(&format!("  {}\n", paint.yellow(&format!("{reason}{code}"))));
+        for line in job.reason.iter().flat_map(|reason| wrap(&told_reason(reason, job.code.as_deref()), 76)) {
+            text.push_str(&format!("  {}\n", paint.yellow(&line)));
         }
         if job.loss.is_some() {
             let hint = format!("`spoolway-agent recover {} --plan` says how it may go on", job.job_id);
@@ -123,8 +129,8 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
             }
         }
         if job.state == JobState::AwaitingOperator && !job.findings.is_empty() {
-            let words = "mend the file, or accept this: `spoolway-agent jobs override JOB`";
-            text.push_str(&format!("  {words}\n"));
+            let accept = format!("`spoolway-agent jobs override {}`", job.job_id);
+            text.push_str(&format!("  mend the file, or accept this: {accept}\n"));
         }
     }
     let shown = |job: &JobView| job.code.clone().filter(|code| explain::is_known(code));
@@ -137,6 +143,7 @@ fn table(jobs: &[JobView], paint: Paint) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use spoolway_agent_core::recovery::{Loss, Since};
+    use spoolway_protocol::JobId;
 
     use crate::view::recovery::LossView;
 
@@ -180,7 +187,10 @@ pub(super) mod tests {
         assert!(text.contains(" printing            47 %  716.8 KiB\n  j1\n"), "{text}");
         assert!(text.contains("\n  j2  copy 5 of 5\n"), "{text}");
         assert!(text.contains(" 99 %"), "{text}");
-        assert!(text.contains("… [port.lost]\n"), "{text}");
+        assert!(
+            text.contains("nobody knows why. [port.lost]\n") || text.contains("\n  [port.lost]\n"),
+            "{text}"
+        );
         assert!(text.ends_with("\n`spoolway-agent explain port.lost` says more of a code.\n"), "{text}");
         assert!(!table(&[job("j1", JobState::Printing, 470)], Paint::none()).contains("explain"));
     }
@@ -211,7 +221,7 @@ pub(super) mod tests {
         }];
         let text = table(&[waits], Paint::none());
         assert!(text.contains("  error: line 7: filament is fed at X231.0 [outside-volume]\n"), "{text}");
-        assert!(text.contains("`spoolway-agent jobs override JOB`"), "{text}");
+        assert!(text.contains("`spoolway-agent jobs override j1`"), "{text}");
     }
 
     #[test]

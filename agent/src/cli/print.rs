@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use spoolway_protocol::{Fault, JobId, JobState};
 
-use super::jobs::{copy_of, percent, share};
-use super::paint::{bar, fit, plain};
+use super::jobs::{copy_of, percent, share, told_reason};
+use super::paint::{bar, fit, plain, wrap};
 use super::{Exit, Failure, Whereabouts, bed};
 use crate::local::words::Request;
 use crate::local::{Client, PrintWishes};
@@ -52,15 +52,37 @@ pub(super) fn print(
     let job = agent.job(&Request::Enqueue { path, wishes: wishes.wishes })?;
     writeln!(out, "{} is job {}: {}.", plain(&job.name), job.job_id, job.state)?;
     if let Some(hint) = hint {
-        writeln!(out, "{hint}")?;
+        writeln!(out, "{}", whereabouts.typed(&hint))?;
     }
-    if wishes.follow { watch(&mut agent, job, out) } else { Ok(()) }
+    if wishes.follow {
+        return watch(whereabouts, &mut agent, job, out);
+    }
+    writeln!(
+        out,
+        "{}",
+        whereabouts.typed(&format!("`spoolway-agent job {}` says how it goes.", job.job_id))
+    )?;
+    Ok(())
 }
 
-fn watch(agent: &mut Client, mut job: JobView, out: &mut impl Write) -> Result<(), Failure> {
+fn watch(
+    whereabouts: &Whereabouts,
+    agent: &mut Client,
+    mut job: JobView,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let is_terminal = std::io::stdout().is_terminal();
-    let mut shown = String::new();
+    let (mut shown, mut why) = (String::new(), None);
     loop {
+        let waits = why_it_waits(&job);
+        if waits != why {
+            if let Some(words) = &waits {
+                let start = if is_terminal { "\r\x1b[K" } else { "" };
+                writeln!(out, "{start}{}", whereabouts.typed(words))?;
+                shown.clear();
+            }
+            why = waits;
+        }
         // On a terminal one line changes; elsewhere a line is added when the state or the tenth changes.
         let mark = if is_terminal { line(&job) } else { milestone(&job) };
         if mark != shown {
@@ -103,6 +125,18 @@ fn line(job: &JobView) -> String {
     fit(&format!("{} {}  {}{layers}{copy}", bar(share, 30), percent(share), job.state), 79)
 }
 
+/// Why nothing happens, and what to type, where that is known.
+fn why_it_waits(job: &JobView) -> Option<String> {
+    if is_over(job.state) {
+        return None;
+    }
+    let mut words = told_reason(job.reason.as_deref()?, job.code.as_deref());
+    if job.state == JobState::AwaitingOperator {
+        words.push_str(&format!("; `spoolway-agent jobs override {}` starts it all the same", job.job_id));
+    }
+    Some(wrap(&words, 79).join("\n"))
+}
+
 fn milestone(job: &JobView) -> String {
     format!("{} {:.0}", job.state, (share(job) * 10.0).floor())
 }
@@ -134,6 +168,21 @@ mod tests {
         assert_eq!(milestone(&job), "printing 4");
         let third = JobView { copies: 5, copies_done: 2, ..job };
         assert!(line(&third).ends_with("layer 61/130  copy 3 of 5"));
+    }
+
+    #[test]
+    fn whoever_follows_reads_why_nothing_happens() {
+        let mut waits = job("j1", JobState::AwaitingOperator, 0);
+        assert_eq!(why_it_waits(&waits), None);
+        waits.reason = Some("errors were found in its file".to_owned());
+        waits.code = Some("job.findings".to_owned());
+        let words = why_it_waits(&waits).unwrap().replace('\n', " ");
+        assert!(
+            words.starts_with(
+                "errors were found in its file [job.findings]; `spoolway-agent jobs override j1`"
+            )
+        );
+        assert_eq!(why_it_waits(&JobView { state: JobState::Failed, ..waits }), None, "the end says it");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn prompts(whereabouts: &Whereabouts, json: bool, out: &mut impl Writ
         return Ok(());
     }
     match prompt {
-        Some(prompt) => out.write_all(screen(&prompt).as_bytes())?,
+        Some(prompt) => out.write_all(whereabouts.typed(&screen(&prompt)).as_bytes())?,
         None => writeln!(out, "The printer asks nothing.")?,
     }
     Ok(())

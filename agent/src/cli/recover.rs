@@ -28,7 +28,8 @@ pub(super) fn show(
         serde_json::to_writer(&mut *out, &plan).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        out.write_all(text(&plan, Paint::of(&std::io::stdout())).as_bytes())?;
+        let page = text(&plan, Paint::of(&std::io::stdout()));
+        out.write_all(whereabouts.typed(&page).as_bytes())?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use spoolway_protocol::Fault;
 
 use super::{Failure, Whereabouts};
 use crate::config::{Loaded, ProfileChoice, render};
+use crate::uplink::check_files;
 pub(super) use set::set;
 
 /// Shows the configuration as a file that could be used.
@@ -31,19 +32,23 @@ pub(super) fn check(whereabouts: &Whereabouts, out: &mut impl Write) -> Result<(
 /// Whether profiles and files that it names are there.
 fn check_named(loaded: &Loaded) -> Result<(), Failure> {
     check_profiles(loaded)?;
-    if let Some(file) = &loaded.config.relay.ca_file {
-        std::fs::File::open(file).map_err(|error| {
-            let origin = loaded.origin("relay.ca_file");
-            Failure::of(Fault::ConfigBroken, format!("{origin}: relay.ca_file = {}: {error}", file.display()))
-        })?;
-    }
-    Ok(())
+    check_files(&loaded.config.relay).map_err(|named| {
+        let key = named.split([' ', ':']).next().unwrap_or_default();
+        Failure::of(Fault::ConfigBroken, format!("{}: {named}", loaded.origin(key)))
+    })
 }
 
 fn check_profiles(loaded: &Loaded) -> Result<(), Failure> {
     let (registry, errors) = Registry::load(loaded.config.profiles.folder.as_deref());
     if let Some(error) = errors.first() {
-        return Err(Failure::of(Fault::ProfileBad, error.to_string()));
+        let missing = loaded.config.profiles.folder.as_ref().filter(|folder| !folder.is_dir());
+        return Err(match missing {
+            Some(_) => Failure::of(
+                Fault::ConfigBroken,
+                format!("{}: profiles.folder: {error}", loaded.origin("profiles.folder")),
+            ),
+            None => Failure::of(Fault::ProfileBad, error.to_string()),
+        });
     }
     if let ProfileChoice::Id(id) = &loaded.config.printer.profile
         && let Err(error) = registry.get(id)

@@ -6,6 +6,7 @@ mod words;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
 
 use super::disk;
@@ -29,7 +30,8 @@ pub(super) fn status(whereabouts: &Whereabouts, json: bool, out: &mut impl Write
         serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        out.write_all(Screen::of(&status, Paint::of(&std::io::stdout())).as_bytes())?;
+        let screen = Screen::of(&status, Paint::of(&std::io::stdout()));
+        out.write_all(whereabouts.typed(&screen).as_bytes())?;
     }
     Ok(())
 }
@@ -47,8 +49,12 @@ impl Screen {
         let head = format!("{}  version {}, up {}", status.agent_id, status.version, span(status.uptime_ms));
         screen.row("Agent", &fit(&head, COLUMNS - NAME));
         screen.printer(&status.printer);
-        screen.job(status.job.as_ref(), &status.printer);
-        screen.bed(status.bed.as_ref().filter(|_| status.job.is_none()));
+        let job = status.job.as_ref().or(status.needs_a_person.as_ref());
+        screen.job(job, &status.printer);
+        // What is on the bed of an interrupted print may still become a part.
+        screen.bed(
+            status.bed.as_ref().filter(|_| job.is_none_or(|job| job.state == JobState::AwaitingOperator)),
+        );
         if let Some(window) = &status.maintenance {
             let words = screen.paint.yellow(&fit(&super::maintenance::words(Some(window)), COLUMNS - NAME));
             screen.row("Open", &words);
@@ -170,6 +176,15 @@ impl Screen {
             let line = self.paint.yellow(&line);
             self.row("", &line);
         }
+        let id = &job.job_id;
+        let next = match job.state {
+            JobState::Interrupted => format!("`spoolway-agent recover {id} --plan` says how it may go on"),
+            JobState::AwaitingOperator => {
+                format!("`spoolway-agent job {id}` says what was found in its file")
+            }
+            _ => return,
+        };
+        self.row("", &next);
     }
 
     /// What keeps the next job from starting, once the last part is done.

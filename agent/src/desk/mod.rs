@@ -267,11 +267,8 @@ fn check_heard(snapshot: &Snapshot) -> Result<(), Refusal> {
     if snapshot.state != PrinterState::Offline {
         return Ok(());
     }
-    let (fault, text) = snapshot
-        .fault
-        .clone()
-        .unwrap_or_else(|| (Fault::PortLost, "the printer's port is not open".to_owned()));
-    Err(Refusal::new(fault, format!("the stop could not be sent, switch the machine off: {text}")))
+    let why = snapshot.fault.as_ref().map_or("the printer's port is not open", |(_, text)| text);
+    Err(Refusal::new(Fault::PrinterEstopUnsent, format!("the stop could not be sent: {why}")))
 }
 
 fn stopping() -> Refusal {

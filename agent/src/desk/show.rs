@@ -33,6 +33,7 @@ impl Clerk {
             uptime_ms: (self.clock.now() - self.began).as_millis() as u64,
             printer: self.printer_view(),
             job: active.map(|entry| self.view(entry)),
+            needs_a_person: active.map_or_else(|| self.needs_a_person(), |_| None),
             link: self.link_view(),
             storage: self.storage_view(),
             bed: Some(self.bed_view()),
@@ -46,6 +47,11 @@ impl Clerk {
                 })
             }),
         }
+    }
+
+    fn needs_a_person(&self) -> Option<JobView> {
+        let mut states = [JobState::Interrupted, JobState::AwaitingOperator].into_iter();
+        self.view_of(&states.find_map(|state| self.book.first_in(state))?)
     }
 
     fn link_view(&self) -> LinkView {
@@ -118,10 +124,20 @@ impl Clerk {
         if let Some(limit) = entry.offer.not_before.filter(early) {
             return Some(format!("waits until {}", crate::clock::utc(limit)));
         }
-        let interrupted = self.book.entries.values().find(|e| e.job.state() == JobState::Interrupted);
-        if let Some(other) = interrupted {
-            let id = other.job.id();
-            return Some(format!("waits: job {id} was interrupted; `bed clear` or `cancel` gives it up"));
+        let other = |state| self.book.first_in(state).filter(|id| id != entry.job.id());
+        if let Some(id) = other(JobState::Interrupted) {
+            return Some(format!(
+                "waits: job {id} was interrupted; `spoolway-agent recover {id} --plan` says how it may go on, \
+                 `spoolway-agent cancel {id}` gives it up"
+            ));
+        }
+        if let Some(id) = other(JobState::AwaitingOperator) {
+            return Some(format!(
+                "waits: for job {id}, which a person has to see to (`spoolway-agent job {id}`)"
+            ));
+        }
+        if let Some(id) = other(JobState::AwaitingBedClear) {
+            return Some(format!("waits: for job {id}, which waits for the bed"));
         }
         if self.needs_permit(entry.job.id()) {
             return Some("waits: for a start with a permit of its backend".to_owned());

@@ -13,6 +13,7 @@ mod first_bytes;
 mod https_url;
 mod incoming;
 mod login;
+mod named;
 mod no_proxy;
 mod outgoing;
 mod owner;
@@ -60,6 +61,7 @@ pub(crate) use client_cert::Own;
 pub(crate) use download::{Download, DownloadNews, Downloaded};
 pub(crate) use failure::Stage;
 pub use login::this_agent;
+pub(crate) use named::check_files;
 pub(crate) use post::{Answered, PostError, Poster};
 pub(crate) use probe::{Walk, walk};
 

@@ -159,7 +159,7 @@ fn by_environment(
 }
 
 /// The first line of a file that only its owner and group can read.
-fn read_password(path: &Path) -> Result<String, String> {
+pub(super) fn read_password(path: &Path) -> Result<String, String> {
     let named =
         |why: &dyn std::fmt::Display| format!("relay.proxy_password_file = {}: {why}", path.display());
     let file = File::open(path).map_err(|error| named(&error))?;

@@ -91,6 +91,7 @@ impl Counter for FakeDesk {
                 alarms: Vec::new(),
             },
             job: None,
+            needs_a_person: None,
             link: LinkView::default(),
             bed: None,
             permits: Default::default(),

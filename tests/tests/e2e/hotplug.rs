@@ -7,10 +7,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use spoolway_agent::local::TalkError;
 use spoolway_agent::local::words::Request;
 use spoolway_agent::store::{Position, Store, StoreOptions, StoredEvent};
-use spoolway_protocol::JobState;
 use spoolway_protocol::printer::PrinterState;
+use spoolway_protocol::{Fault, JobState};
 use spoolway_tests::at_port::{AgentAtPort, BAUD, commands};
 use spoolway_tests::pty::{PtyOptions, PtyPrinter, PtyThread, ResetOnOpen};
 
@@ -147,6 +148,10 @@ fn a_printer_that_is_unplugged_and_plugged_in_again_loses_no_job() {
     assert!(interrupted.reason.unwrap().contains("went away"));
     let status = bench.until_printer(&PrinterState::Offline);
     assert!(status.printer.fault.unwrap().code.starts_with("port."));
+    match bench.client().emergency_stop() {
+        Err(TalkError::Refused(fault)) => assert_eq!(fault.code, Fault::PrinterEstopUnsent.code()),
+        unheard => panic!("a stop that nobody can hear is {unheard:?}"),
+    }
 
     // Something that says nothing yet: the port is open, and that is all that is known.
     let (mute, path) = terminal();
@@ -161,7 +166,10 @@ fn a_printer_that_is_unplugged_and_plugged_in_again_loses_no_job() {
     bench.until_printer(&PrinterState::Idle);
     let waiting = bench.job(&second);
     assert_eq!(waiting.state, JobState::Queued, "nothing starts by itself while the bed is not clear");
-    assert!(waiting.reason.unwrap().contains("was interrupted; `bed clear` or `cancel` gives it up"));
+    let reason = waiting.reason.unwrap();
+    assert!(reason.ends_with(&format!("`spoolway-agent cancel {first}` gives it up")), "{reason}");
+    let needs = bench.status().needs_a_person.unwrap();
+    assert_eq!((needs.job_id.as_str(), needs.state), (first.as_str(), JobState::Interrupted));
     bench.client().job(&Request::Cancel { job_id: Some(first.parse().unwrap()) }).unwrap();
     bench.until_job(&second, JobState::Completed);
     let events = bench.end();

@@ -12,7 +12,7 @@ use crate::telemetry::{FOLDER, LogLine, kept as kept_in};
 pub(in crate::cli) fn kept(
     whereabouts: &Whereabouts,
 ) -> Result<impl Iterator<Item = LogLine> + use<>, Failure> {
-    let state_dir = whereabouts.load(&[])?.config.state_dir;
+    let state_dir = whereabouts.load_of_agent()?.0.config.state_dir;
     let folder = state_dir.join(FOLDER);
     let folder = folder.display();
     match kept_in(&state_dir) {
@@ -36,7 +36,7 @@ pub(in crate::cli) fn kept(
 
 /// Whether an agent has kept any here, as far as this user can see.
 pub(in crate::cli) fn are_there(whereabouts: &Whereabouts) -> bool {
-    whereabouts.load(&[]).is_ok_and(|loaded| loaded.config.state_dir.join(FOLDER).is_dir())
+    whereabouts.load_of_agent().is_ok_and(|(loaded, _)| loaded.config.state_dir.join(FOLDER).is_dir())
 }
 
 /// What to type for the lines that the running agent does not remember.

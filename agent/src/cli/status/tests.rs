@@ -50,6 +50,7 @@ pub(in crate::cli) fn full() -> Status {
             alarms: vec![FaultView::new(Fault::HeatStaysCold, "the bed is at 20 °C")],
         },
         job: Some(job("j1", JobState::Printing, 470)),
+        needs_a_person: None,
         link: LinkView {
             relay: Some("wss://relay.example".into()),
             up: false,
@@ -161,4 +162,25 @@ fn an_agent_that_knows_nothing_yet_says_so() {
     let text = Screen::of(&status, Paint::none());
     assert!(text.contains("          no reply [comm.uncertain]\n"), "{text}");
     assert!(text.contains("`spoolway-agent explain comm.uncertain` says more\n"), "{text}");
+}
+
+#[test]
+fn a_print_that_may_go_on_is_shown_and_not_what_gives_it_up() {
+    let mut status = full();
+    let mut lost = job("01a22bd3-36b0-75fb-8a11-5e0d9b7c2f61", JobState::Interrupted, 930);
+    (lost.reason, lost.code) = (Some("the port went away".into()), Some(Fault::PortLost.code().into()));
+    (status.job, status.needs_a_person) = (None, Some(lost.clone()));
+    let text = Screen::of(&status, Paint::none());
+    for part in [
+        " (interrupted, attempt 1)\n",
+        "          the port went away [port.lost]\n",
+        "          `spoolway-agent recover 01a22bd3-36b0-75fb-8a11-5e0d9b7c2f61 --plan`",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("bed clear"), "{text}");
+    status.needs_a_person = Some(job("j2", JobState::AwaitingOperator, 0));
+    let text = Screen::of(&status, Paint::none());
+    assert!(text.contains("          `spoolway-agent job j2` says what was found in its file\n"), "{text}");
+    assert!(text.contains("bed clear"), "{text}");
 }

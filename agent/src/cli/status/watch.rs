@@ -26,6 +26,7 @@ pub(in crate::cli) fn watch(whereabouts: &Whereabouts, out: &mut impl Write) -> 
             Ok(status) => Screen::of(&status, paint),
             Err(failure) => unanswered(&failure, paint),
         };
+        let screen = whereabouts.typed(&screen);
         let hint = paint.dim("Every second; Ctrl-C ends it.");
         let rows = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_row);
         out.write_all(drawing.over(&format!("{screen}{hint}\n"), usize::from(rows)).as_bytes())?;

@@ -145,6 +145,15 @@ rows! { Fault:
         ],
         see: "docs/profiles.md#how-a-printer-gets-its-profile",
     }
+    PrinterEstopUnsent {
+        means: "The printer's port is not open, so that nobody can have heard the stop.",
+        done: "It sent nothing. Whatever the printer is doing, it goes on with it.",
+        try: [
+            "Switch the printer off at the mains, now.",
+            "See afterwards what became of the port: `spoolway-agent status`.",
+        ],
+        see: "docs/operate.md#what-happens-when-",
+    }
     PrinterCannot {
         means: "The firmware profile has no words for what was asked, or the printer has no such heater.",
         done: "It sent nothing, and refused the command.",
