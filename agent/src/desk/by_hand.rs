@@ -7,7 +7,7 @@ use spoolway_agent_core::allow::Role;
 use spoolway_protocol::command::{Actor, GcodeArgs, GcodeReplies};
 use spoolway_protocol::limits::{GCODE_LINES, GCODE_REPLIES_BYTES};
 use spoolway_protocol::{CmdId, Fault, Raw};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::info;
 
@@ -18,6 +18,8 @@ use crate::view::Refusal;
 
 /// How long somebody waits for the replies to a single command; a printer that is busy takes longer.
 const REPLIES: Duration = Duration::from_secs(10);
+/// The printer's thread has so long to say that it has not sent it.
+const TAKE_BACK: Duration = Duration::from_secs(2);
 
 /// The lines of one command have been sent, as far as they were not refused.
 #[derive(Debug)]
@@ -47,14 +49,31 @@ pub(super) async fn send(
         let gone = || Refusal::new(Fault::PortLost, "the printer went away before it answered");
         replies.await.map_err(|_| gone())?
     };
-    let slow = |_| {
-        let text = format!(
-            "no answer within {} s; the printer carries it out when it comes to it",
-            patience.as_secs()
-        );
-        Refusal::new(Fault::FirmwareSilent, text)
+    match timeout(patience, asked).await {
+        Ok(replied) => replied,
+        Err(_) => Err(Refusal::new(
+            Fault::FirmwareSilent,
+            match was_taken_back(orders).await {
+                true => {
+                    format!("it could not be sent within {} s, and is not sent any more", patience.as_secs())
+                }
+                false => format!(
+                    "no answer within {} s; the printer carries it out when it comes to it",
+                    patience.as_secs()
+                ),
+            },
+        )),
+    }
+}
+
+/// Whether what nobody waits for any more had not gone out, and now does not.
+async fn was_taken_back(orders: &mpsc::Sender<Order>) -> bool {
+    let asked = async {
+        let (answer, reply) = oneshot::channel();
+        orders.send(Order::TakeBack { answer }).await.ok()?;
+        reply.await.ok()
     };
-    timeout(patience, asked).await.map_err(slow)?
+    timeout(TAKE_BACK, asked).await.ok().flatten().unwrap_or(false)
 }
 
 impl Clerk {
@@ -122,5 +141,25 @@ mod tests {
         assert!(Raw::of(&replies).get().len() <= GCODE_REPLIES_BYTES + 100);
         assert_eq!(replies.replies[0], ["ok"]);
         assert!(replies.replies[1].len() > 20);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_failed_before_it_went_out_does_not_act_later() {
+        let (orders, mut printer) = mpsc::channel(4);
+        for (taken_back, words) in [(true, "is not sent any more"), (false, "when it comes to it")] {
+            let thread = async {
+                let Some(Order::SendAside(aside)) = printer.recv().await else { panic!("nothing is sent") };
+                let Some(Order::TakeBack { answer }) = printer.recv().await else { panic!("it stays") };
+                drop((answer.send(taken_back), aside));
+            };
+            let aside = Aside::new(Role::AtTheMachine, "M104 S200".to_owned());
+            let (refused, ()) = tokio::join!(send(&orders, aside, Duration::from_millis(1)), thread);
+            let refusal = refused.unwrap_err();
+            assert!(
+                refusal.fault == Fault::FirmwareSilent && refusal.text.contains(words),
+                "{}",
+                refusal.text
+            );
+        }
     }
 }

@@ -88,12 +88,23 @@ impl Conversation<'_> {
         let lines: Vec<&[u8]> = aside.left.iter().map(|line| line.as_bytes()).collect();
         match self.streamer.send_asides(&lines) {
             Ok(()) => {
-                info!(lines = ?aside.left, what = ?aside.what, "sent by hand");
+                info!(lines = ?aside.left, what = ?aside.what, "to be sent by hand");
                 self.on_guard.guard.handle_by_hand(now);
                 self.asides.push_back(aside);
             }
             Err(error) => aside.refuse(super::faults::of_turn(error), error.to_string()),
         }
+    }
+
+    /// Takes back what nobody waits for any more, as long as none of it has gone out; whether there was any. A command of which somebody
+    /// has been told that it failed is not to act later.
+    pub(super) fn take_back(&mut self) -> bool {
+        let (streamer, before) = (&mut self.streamer, self.asides.len());
+        self.asides.retain(|aside| {
+            let lines: Vec<&[u8]> = aside.left.iter().map(|line| line.as_bytes()).collect();
+            !(aside.answer.is_closed() && streamer.withdraw_asides(&lines))
+        });
+        self.asides.len() < before
     }
 
     /// Whether it may be sent now; what was typed as it is sent.

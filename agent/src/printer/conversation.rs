@@ -225,6 +225,8 @@ impl Conversation<'_> {
             Some(Order::TellWire { answer }) => self.bench.tell_wire(answer),
             Some(Order::AnswerPrompt { number, choice }) => self.answer_prompt(now, number, choice),
             Some(Order::SendAside(aside)) => self.send_aside(*aside),
+            // Whoever asked may have left.
+            Some(Order::TakeBack { answer }) => drop(answer.send(self.take_back())),
             Some(Order::Maintain { until }) => {
                 self.bench.maintain(until);
                 self.streamer.lift_limits(until);

@@ -10,7 +10,7 @@ use spoolway_protocol::prompt::PromptEnd;
 use tracing::{debug, info, warn};
 
 use super::conversation::Conversation;
-use super::{Cause, RunEnd, RunPhase, faults};
+use super::{Cause, Run, RunEnd, RunPhase, faults};
 
 impl Conversation<'_> {
     pub(super) fn take_event(&mut self, now: Moment, event: Event) {
@@ -19,6 +19,18 @@ impl Conversation<'_> {
                 self.set_phase(RunPhase::Printing);
             }
             Event::Synchronised => self.settle_in(),
+            Event::Unproven { tries } => {
+                let text = format!(
+                    "it answers, and has not proven its line counter in {tries} tries; it is tried on"
+                );
+                let code = Fault::CommSyncFailed.code();
+                warn!(code, firmware = %self.known.firmware(), tries, "the printer does not prove its line counter");
+                // A job that begins has a state of its own.
+                if self.run.as_ref().is_none_or(Run::is_over) {
+                    let fault = Some((Fault::CommSyncFailed, text));
+                    self.bench.publish.send_modify(|snapshot| snapshot.fault = fault);
+                }
+            }
             Event::Restarted => {
                 warn!("the printer restarted while it was idle");
                 self.set_up = false;

@@ -133,6 +133,11 @@ pub enum Order {
     },
     /// Send a single command of a person.
     SendAside(Box<Aside>),
+    /// Take back what nobody waits for any more and has not gone out.
+    TakeBack {
+        /// Whether anything was.
+        answer: oneshot::Sender<bool>,
+    },
     /// Let be sent until then what else is not: a person at the machine has opened a maintenance window, or closed it.
     Maintain {
         /// Until when; in the past it is closed.

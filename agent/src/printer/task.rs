@@ -310,6 +310,8 @@ impl Bench {
                 let (fault, text) = self.why_silent();
                 aside.refuse(fault, text);
             }
+            // None of them is kept while there is no conversation.
+            Some(Order::TakeBack { answer }) => drop(answer.send(false)),
             Some(
                 Order::Pause
                 | Order::Resume { .. }

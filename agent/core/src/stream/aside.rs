@@ -72,6 +72,17 @@ impl Streamer {
         }
     }
 
+    /// Takes back commands of which none has gone out yet; whether it could.
+    pub fn withdraw_asides(&mut self, commands: &[&[u8]]) -> bool {
+        let waiting = self.asides.make_contiguous();
+        let are_these = |some: &[Vec<u8>]| some.iter().eq(commands);
+        let found =
+            (!commands.is_empty()).then(|| waiting.windows(commands.len()).rposition(are_these)).flatten();
+        let Some(at) = found else { return false };
+        self.asides.drain(at..at + commands.len());
+        true
+    }
+
     /// Answers the prompt that the firmware shows, with the number of a button. It goes ahead of everything that waits: the
     /// firmware takes it out of the stream as it arrives (Marlin `e_parser.h`).
     ///

@@ -13,6 +13,11 @@ use super::reach::InForce;
 pub enum Event {
     /// The firmware's line counter is ours; for a firmware that verifies it, this was proven.
     Synchronised,
+    /// The firmware's line counter could not be set or proven so many times; it is tried again.
+    Unproven {
+        /// How often it was tried.
+        tries: u32,
+    },
     /// The firmware has started anew while no job was under way; the conversation begins again by itself.
     Restarted,
     /// The running job stands still and its pause script has run.

@@ -18,6 +18,8 @@ use super::{Streamer, Turn};
 /// How often the counter is set before it is given up. On a line that damages every third byte sequence this is reached
 /// once in millions of jobs.
 const TRIES_MAX: u32 = 25;
+/// So many are told of: a firmware that is well is asked twice at most, on a cable that is not too bad.
+const TRIES_TOLD: u32 = 3;
 
 impl Streamer {
     /// Begins to set the counter; whatever was on its way is forgotten.
@@ -121,7 +123,11 @@ impl Streamer {
         if sync.tries >= TRIES_MAX {
             self.stop(StopReason::NotSynchronised { tries: sync.tries });
         } else {
-            self.step_sync(sync.tries + 1, SyncStep::Quiet { until });
+            let tries = sync.tries + 1;
+            if tries == TRIES_TOLD {
+                self.emit(Event::Unproven { tries });
+            }
+            self.step_sync(tries, SyncStep::Quiet { until });
         }
     }
 

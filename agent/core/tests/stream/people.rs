@@ -74,6 +74,32 @@ fn an_idle_printer_takes_a_command_as_well() {
 }
 
 #[test]
+fn a_command_that_has_not_gone_out_can_be_taken_back() {
+    let mut talk = Talk::with(|_| ());
+    talk.streamer.send_asides(&[b"M105", b"M104 S200"]).unwrap();
+    assert!(!talk.streamer.withdraw_asides(&[b"M104 S200", b"M105"]), "these were never asked for");
+    assert!(talk.streamer.withdraw_asides(&[b"M105", b"M104 S200"]));
+    assert!(!talk.streamer.withdraw_asides(&[b"M105", b"M104 S200"]));
+    talk.synchronise();
+    talk.ms(30);
+    assert_eq!(talk.hear(), [""; 0]);
+    talk.streamer.send_aside(b"M119").unwrap();
+    assert_eq!(talk.hear(), [framed(1001, "M119")]);
+    assert!(!talk.streamer.withdraw_asides(&[b"M119"]), "it is on its way");
+}
+
+#[test]
+fn a_counter_that_nobody_proves_is_told_once_and_tried_on() {
+    let mut talk = Talk::with(|_| ());
+    for _ in 0..20 {
+        talk.say("ok\n");
+        talk.ms(6_000);
+    }
+    assert_eq!(talk.events.iter().filter(|event| **event == Event::Unproven { tries: 3 }).count(), 1);
+    assert!(!talk.events.contains(&Event::Synchronised));
+}
+
+#[test]
 fn a_prompt_is_answered_ahead_of_everything_that_waits() {
     let (mut talk, first) = Talk::printing_with(&["M600", "G1 X1"], |options| {
         options.prompt_reply = Some("M876 S{choice}".into());
