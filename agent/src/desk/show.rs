@@ -55,9 +55,7 @@ impl Clerk {
     }
 
     fn link_view(&self) -> LinkView {
-        let link = self.link.borrow().clone();
-        let for_ms = self.clock.now().as_millis().saturating_sub(link.since_boot_ms);
-        LinkView { for_ms, ..link }
+        held_until(self.link.borrow().clone(), self.clock.now().as_millis())
     }
 
     pub(super) fn jobs(&self) -> Vec<JobView> {
@@ -265,6 +263,12 @@ impl Clerk {
     }
 }
 
+/// The link with how long it has been so; without a relay nothing has begun, the machine's boot least of all.
+fn held_until(link: LinkView, now_ms: u64) -> LinkView {
+    let for_ms = link.relay.as_ref().map_or(0, |_| now_ms.saturating_sub(link.since_boot_ms));
+    LinkView { for_ms, ..link }
+}
+
 /// As if each line took as long as those before it did on average; nothing before one of a hundred is done.
 fn time_to_go_s(printed_s: u64, done: u64, total: u64) -> Option<u64> {
     let left = total.checked_sub(done)?;
@@ -320,6 +324,17 @@ fn wire_view(snapshot: &Snapshot) -> Option<WireView> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_has_been_so_since_it_became_so_and_without_a_relay_for_no_time() {
+        let with = |relay: Option<&str>, since_boot_ms| LinkView {
+            relay: relay.map(str::to_owned),
+            since_boot_ms,
+            ..LinkView::default()
+        };
+        assert_eq!(held_until(with(Some("wss://relay.example"), 7_000), 67_000).for_ms, 60_000);
+        assert_eq!(held_until(with(None, 0), 67_000).for_ms, 0);
+    }
 
     #[test]
     fn time_to_go_follows_from_what_was_printed() {

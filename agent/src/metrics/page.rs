@@ -1,5 +1,6 @@
 //! The page: what is known of printer, job, wire, link and disk, a family of figures each. No name of a job or of a person is in it.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use spoolway_protocol::printer::PrinterState;
@@ -112,8 +113,10 @@ fn printer(page: &mut Page, printer: &PrinterView) {
         Kind::Gauge,
         "1 for each fault and alarm of the printer that is not over, by its code.",
     );
-    for fault in printer.fault.iter().chain(&printer.alarms) {
-        faults.put(&[("code", &fault.code)], 1);
+    // Two heaters may stay cold, and a page on which a figure stands twice is taken by nobody.
+    let standing = printer.fault.iter().chain(&printer.alarms);
+    for code in standing.map(|fault| fault.code.as_str()).collect::<BTreeSet<_>>() {
+        faults.put(&[("code", code)], 1);
     }
     let help = "Share of the serial line that was in use over the last second.";
     page.family("wire_use_ratio", Kind::Gauge, help).put(&[], printer.link_use);
@@ -161,7 +164,11 @@ fn link(page: &mut Page, link: &LinkView) {
     page.family("link_up", Kind::Gauge, "Whether there is a session with the relay.")
         .put(&[], u8::from(link.up));
     let help = "For how long the link has been up, or down.";
-    page.family("link_state_seconds", Kind::Gauge, help).put(&[], link.for_ms as f64 / 1e3);
+    let mut held = page.family("link_state_seconds", Kind::Gauge, help);
+    // Without a relay there is no link that could have been so.
+    if link.relay.is_some() {
+        held.put(&[], link.for_ms as f64 / 1e3);
+    }
     let mut fault =
         page.family("link_fault", Kind::Gauge, "1 for what keeps the relay from being reached, by its code.");
     if let Some(why) = &link.fault {

@@ -23,7 +23,7 @@ fn full() -> Status {
         "state": "printing", "port": "/dev/ttyUSB0", "baud": 115_200, "profile": "marlin", "profile_verified": true,
         "firmware": "Marlin", "window": "127 bytes", "wire": wire, "tools": [[214.5, 215.0], [20.0, null]],
         "bed": [60.5, 60.0], "link_use": 0.5, "lines_per_s": 312.0, "refusals": 7, "fault": null,
-        "alarms": [fault("heat.stays_cold")],
+        "alarms": [fault("heat.stays_cold"), fault("heat.no_reports"), fault("heat.stays_cold")],
     });
     let storage = json!({
         "free_bytes": 1000, "reserve_bytes": 10, "files": { "used_bytes": 20, "max_bytes": null },
@@ -64,6 +64,7 @@ fn what_is_known_is_told_in_base_units() {
         "spoolway_agent_temperature_target_celsius{heater=\"tool1\"} 0",
         "spoolway_agent_temperature_celsius{heater=\"bed\"} 60.5",
         "spoolway_agent_fault{code=\"heat.stays_cold\"} 1",
+        "spoolway_agent_fault{code=\"heat.no_reports\"} 1",
         "spoolway_agent_wire_refusals_total 7",
         "spoolway_agent_job_reply_seconds{quantile=\"0.99\"} 0.0095",
         "spoolway_agent_job_starved_seconds 1.5",
@@ -105,6 +106,28 @@ fn each_family_stands_once_and_every_figure_in_one() {
         }
     }
     assert!(page.ends_with('\n'));
+}
+
+/// Whoever scrapes a page on which a figure stands twice takes nothing of it.
+#[test]
+fn every_figure_stands_once() {
+    let page = text();
+    let figures: Vec<_> = page
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect();
+    let once: BTreeSet<_> = figures.iter().collect();
+    assert!(figures.len() > 40 && once.len() == figures.len(), "{page}");
+}
+
+#[test]
+fn without_a_relay_there_is_no_time_of_its_link() {
+    let mut status = full();
+    (status.link.relay, status.link.for_ms) = (None, 0);
+    let page = page(&status, Process::default(), Board::default());
+    assert!(page.contains("spoolway_agent_link_configured 0\n"), "{page}");
+    assert!(!page.contains("\nspoolway_agent_link_state_seconds "), "{page}");
 }
 
 #[test]
