@@ -112,6 +112,36 @@ fn one_of_several_agents_is_started_by_its_own_unit() {
 
 /// As cron, Ansible and `ssh -n` start it.
 #[test]
+fn without_an_agent_lines_of_a_job_are_found_by_the_end_of_its_id() {
+    let home = home_with("");
+    let folder = home.path().join("state/log");
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = |job: &str| {
+        format!(
+            "{{\"fields\":{{\"job\":\"{job}\"}},\"level\":\"info\",\"message\":\"of {job}\",\"target\":\"t\",\"ts\":\"2026-11-29T19:18:49.123Z\"}}\n"
+        )
+    };
+    std::fs::write(folder.join("agent.log"), [line("a1-cab9"), line("a2-77f0")].concat()).unwrap();
+    let asked = |job: &str| agent(home.path(), &["logs", "--files", "--job", job]);
+    for job in ["cab9", "a1-cab9"] {
+        let found = asked(job);
+        assert_eq!((code(&found), stdout(&found).lines().count()), (0, 1), "{}", stderr(&found));
+        assert!(stdout(&found).contains("of a1-cab9"));
+    }
+    let either = asked("a");
+    assert!(code(&either) != 0 && stderr(&either).contains("may be any of 2 jobs"), "{}", stderr(&either));
+    let none = asked("nosuch");
+    assert!(code(&none) != 0 && stderr(&none).contains("job.unknown"), "{}", stderr(&none));
+
+    // What else there is of help is packed all the same, and the record is said to be missing.
+    let out = home.path().join("bundle.tar.zst");
+    let words = ["bundle", "--no-doctor", "--job", "nosuch", "--out", out.to_str().unwrap()];
+    let packed = agent(home.path(), &words);
+    assert_eq!(code(&packed), 0, "{}", stderr(&packed));
+    assert!(stdout(&packed).contains("post-mortem: there is no record of job nosuch"), "{}", stdout(&packed));
+}
+
+#[test]
 fn pairing_where_nobody_can_answer_says_what_else_there_is_and_begins_nothing() {
     let home = tempfile::tempdir().unwrap();
     let empty = home.path().join("empty");

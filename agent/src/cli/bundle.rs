@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
+use spoolway_protocol::JobId;
 
 use super::logs::files;
 use super::logs::journal::{Journal, Wanted};
@@ -18,7 +19,7 @@ use super::{Exit, Failure, Whereabouts, doctor, settings, which};
 use crate::clock::{utc, wall_ms};
 use crate::local::Client;
 use crate::local::words::{Answer, Request};
-use crate::post_mortem::{Record, Shelf};
+use crate::post_mortem::{Kept, Record, Shelf};
 use crate::telemetry::{Level, LogLine, RING_LINES};
 use crate::view::JobView;
 use chest::Chest;
@@ -64,8 +65,11 @@ pub(super) fn bundle(
     let folder = format!("spoolway-bundle-{time}");
     let path = flags.out.clone().unwrap_or_else(|| format!("{folder}.tar.zst").into());
     let mut agent = whereabouts.agent();
-    let jobs = agent.as_mut().ok().and_then(|agent| agent.jobs().ok()).unwrap_or_default();
-    let only = flags.job.as_deref().map(|typed| wanted(&jobs, typed)).transpose()?;
+    let known = agent.as_mut().ok().and_then(|agent| agent.jobs().ok());
+    let records = Records::of(whereabouts);
+    let only = flags.job.as_deref().map(|typed| wanted(known.as_deref(), &records, typed)).transpose()?;
+    let only = only.as_deref();
+    let jobs = known.unwrap_or_default();
     let redactor = secrets::redactor(whereabouts, &jobs, flags.names);
     let mut chest = Chest::create(&path, &folder, redactor, now_ms / 1_000)
         .map_err(|error| cannot_write(&path, &error))?;
@@ -86,12 +90,16 @@ pub(super) fn bundle(
     }
     match &mut agent {
         Ok(agent) => {
-            let parts = of_agent(agent, &jobs, only.as_deref(), flags.names);
+            let parts = of_agent(agent, &jobs, only, flags.names);
             parts.into_iter().try_for_each(&mut take)?;
+            // An agent may have lost its jobs and not their records.
+            if only.is_some_and(|only| jobs.iter().all(|job| job.job_id.as_str() != only)) {
+                records.parts(only).into_iter().try_for_each(&mut take)?;
+            }
         }
         Err(failure) => {
             take(("status.json".to_owned(), Err(failure.text().to_owned())))?;
-            of_folder(whereabouts, only.as_deref()).into_iter().try_for_each(&mut take)?;
+            records.parts(only).into_iter().try_for_each(&mut take)?;
         }
     }
     take(("journal.jsonl".to_owned(), journal(&whereabouts.unit(), now_ms, flags.names)))?;
@@ -115,12 +123,18 @@ pub(super) fn bundle(
     Ok(())
 }
 
-/// The job that is meant; one that only a record knows is meant by its whole id.
-fn wanted(jobs: &[JobView], typed: &str) -> Result<String, Failure> {
-    match which::job(jobs, typed) {
-        Ok(job) => Ok(job.job_id.to_string()),
-        Err(_) if jobs.is_empty() => Ok(which::id(typed)?.to_string()),
-        Err(failure) => Err(failure),
+/// The job that is meant: one of the agent's, or one of which there is a record. Where no agent says what it knows, the bundle is all that
+/// one has, and says itself that there is nothing of the job.
+fn wanted(jobs: Option<&[JobView]>, records: &Records, typed: &str) -> Result<String, Failure> {
+    let known = jobs.unwrap_or_default().iter().map(|job| job.job_id.as_str());
+    let meant = match which::among(known, typed)? {
+        None => which::among(records.jobs(), typed)?,
+        known => known,
+    };
+    match meant {
+        Some(id) => Ok(id.to_owned()),
+        None if jobs.is_some() => Err(which::unknown(typed)),
+        None => Ok(typed.to_owned()),
     }
 }
 
@@ -180,24 +194,50 @@ fn of_agent(agent: &mut Client, jobs: &[JobView], only: Option<&str>, names: boo
     parts
 }
 
-/// What lies in the state folder, when no agent answers.
-fn of_folder(whereabouts: &Whereabouts, only: Option<&str>) -> Vec<Part> {
-    let folder = "post-mortem".to_owned();
-    let shelf = match whereabouts.load_of_agent() {
-        Ok((loaded, _)) => Shelf::of(&loaded.config.state_dir),
-        Err(failure) => return vec![(folder, Err(failure.text().to_owned()))],
-    };
-    match shelf.list() {
-        Err(error) => vec![(folder, Err(error.to_string()))],
-        Ok(kept) => {
-            let chosen = kept.iter().filter(|kept| only.is_none_or(|only| kept.job_id.as_str() == only));
-            chosen.filter_map(|kept| shelf.read(kept).ok()).map(|record| of_record(&record)).collect()
+/// What lies in the state folder of prints that could not go on, or why that cannot be seen.
+struct Records(Result<(Shelf, Vec<Kept>), String>);
+
+impl Records {
+    fn of(whereabouts: &Whereabouts) -> Self {
+        let shelf = whereabouts.load_of_agent().map(|(loaded, _)| Shelf::of(&loaded.config.state_dir));
+        Self(shelf.map_err(|failure| failure.text().to_owned()).and_then(|shelf| match shelf.list() {
+            Ok(kept) => Ok((shelf, kept)),
+            Err(error) => Err(error.to_string()),
+        }))
+    }
+
+    /// The jobs that they are of.
+    fn jobs(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|(_, kept)| kept).map(|kept| kept.job_id.as_str())
+    }
+
+    /// Those of one job, or all.
+    fn parts(&self, only: Option<&str>) -> Vec<Part> {
+        let folder = "post-mortem".to_owned();
+        let (shelf, kept) = match &self.0 {
+            Ok(found) => found,
+            Err(why) => return vec![(folder, Err(why.clone()))],
+        };
+        let chosen = kept.iter().filter(|kept| only.is_none_or(|only| kept.job_id.as_str() == only));
+        let parts: Vec<Part> = chosen
+            .map(|kept| match shelf.read(kept) {
+                Ok(record) => of_record(&record),
+                Err(error) => (record_name(&kept.job_id, kept.attempt), Err(error.to_string())),
+            })
+            .collect();
+        match only {
+            Some(job) if parts.is_empty() => vec![(folder, Err(format!("there is no record of job {job}")))],
+            _ => parts,
         }
     }
 }
 
 fn of_record(record: &Record) -> Part {
-    (format!("post-mortem/{}.{}.json", record.job_id, record.attempt), Ok(format!("{:#}\n", json!(record))))
+    (record_name(&record.job_id, record.attempt), Ok(format!("{:#}\n", json!(record))))
+}
+
+fn record_name(job: &JobId, attempt: u32) -> String {
+    format!("post-mortem/{job}.{attempt}.json")
 }
 
 /// All that the agent remembers; names are taken out here, and wherever else they stand by the redaction.

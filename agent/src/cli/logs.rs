@@ -4,13 +4,14 @@ pub(super) mod files;
 mod flags;
 pub(super) mod journal;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
+
+use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wants_colour};
 use super::{Exit, Failure, Whereabouts, which};
 use crate::clock::{utc, wall_ms};
-use crate::local::Client;
 use crate::local::words::{Answer, Request};
 use crate::telemetry::{Level, LogLine, RING_LINES};
 use crate::view::WireLineView;
@@ -44,21 +45,15 @@ struct Choice {
 }
 
 impl Choice {
-    /// A job that no agent knows any more is meant by its whole id.
-    fn of(flags: &LogsFlags, agent: Result<Client, Failure>) -> Result<Self, Failure> {
+    fn of(flags: &LogsFlags, job: Option<String>) -> Self {
         let since_ms = flags.since.map(|since| since.unix_ms(wall_ms()));
-        let job = flags.job.as_deref().map(|typed| match agent {
-            Ok(mut agent) => Ok(which::job(&agent.jobs()?, typed)?.job_id.to_string()),
-            Err(_) => Ok::<_, Failure>(which::id(typed)?.to_string()),
-        });
-        Ok(Self { level: flags.level, since_ms, job: job.transpose()? })
+        Self { level: flags.level, since_ms, job }
     }
 
     fn takes(&self, line: &LogLine) -> bool {
-        let of_job = |job: &String| line.fields.iter().any(|(name, value)| name == "job" && value == job);
         line.level <= self.level
             && self.since_ms.is_none_or(|since_ms| line.at_ms >= since_ms)
-            && self.job.as_ref().is_none_or(of_job)
+            && self.job.as_deref().is_none_or(|job| job_of(line) == Some(job))
     }
 
     /// How many of the last ones are wanted.
@@ -75,7 +70,11 @@ impl Choice {
 /// What the running agent remembers, and if asked what comes after it.
 fn from_agent(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write) -> Result<(), Failure> {
     let mut agent = whereabouts.agent().map_err(|failure| or_kept(failure, whereabouts))?;
-    let choice = Choice::of(flags, whereabouts.agent())?;
+    let job = match &flags.job {
+        Some(typed) => Some(which::job(&agent.jobs()?, typed)?.job_id.to_string()),
+        None => None,
+    };
+    let choice = Choice::of(flags, job);
     let shown = Shown::of(flags);
     // Of lines that are followed the last ones cannot be told from the news: all that are chosen are shown.
     let lines = if choice.is_all() { choice.most(flags).min(RING_LINES) } else { RING_LINES };
@@ -115,9 +114,46 @@ fn or_kept(failure: Failure, whereabouts: &Whereabouts) -> Failure {
     Failure::new(failure.exit(), failure.text(), failure.code().map(str::to_owned), help)
 }
 
+/// The job that is meant: one of the agent's, or else one of which there are lines.
+fn meant(
+    whereabouts: &Whereabouts,
+    flags: &LogsFlags,
+    with_lines: impl FnOnce() -> Result<BTreeSet<String>, Failure>,
+) -> Result<Option<String>, Failure> {
+    let Some(typed) = &flags.job else { return Ok(None) };
+    let jobs = whereabouts.agent().ok().and_then(|mut agent| agent.jobs().ok()).unwrap_or_default();
+    if let Some(id) = which::among(jobs.iter().map(|job| job.job_id.as_str()), typed)? {
+        return Ok(Some(id.to_owned()));
+    }
+    let with_lines = with_lines()?;
+    match which::among(with_lines.iter().map(String::as_str), typed)? {
+        Some(id) => Ok(Some(id.to_owned())),
+        None => Err(Failure::of(Fault::JobUnknown, format!("no line that is kept is of a job {typed:?}"))),
+    }
+}
+
+/// The job that a line concerns.
+fn job_of(line: &LogLine) -> Option<&str> {
+    line.fields.iter().find(|(name, _)| name == "job").map(|(_, job)| job.as_str())
+}
+
+/// The jobs that there are lines of.
+fn jobs_of(lines: impl Iterator<Item = LogLine>) -> BTreeSet<String> {
+    lines.filter_map(|line| job_of(&line).map(str::to_owned)).collect()
+}
+
 /// What the journal has of the agent's service.
 fn from_journal(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write) -> Result<(), Failure> {
-    let choice = Choice::of(flags, whereabouts.agent())?;
+    let job = meant(whereabouts, flags, || {
+        let mut journal =
+            Journal::ask(&whereabouts.unit(), Wanted { lines: None, since_ms: None, follow: false })?;
+        let mut lines = std::iter::from_fn(|| journal.next().transpose());
+        lines.try_fold(BTreeSet::new(), |mut jobs, line| {
+            jobs.extend(job_of(&line?).map(str::to_owned));
+            Ok(jobs)
+        })
+    })?;
+    let choice = Choice::of(flags, job);
     let shown = Shown::of(flags);
     // What is chosen of it is chosen here: it may be any part of the whole.
     let lines = choice.is_all().then(|| choice.most(flags));
@@ -140,7 +176,8 @@ fn from_journal(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Wri
 
 /// What the agent's own files have.
 fn from_files(whereabouts: &Whereabouts, flags: &LogsFlags, out: &mut impl Write) -> Result<(), Failure> {
-    let choice = Choice::of(flags, whereabouts.agent())?;
+    let job = meant(whereabouts, flags, || Ok(jobs_of(files::kept(whereabouts)?)))?;
+    let choice = Choice::of(flags, job);
     let shown = Shown::of(flags);
     let mut last = Last::new(choice.most(flags));
     files::kept(whereabouts)?.filter(|line| choice.takes(line)).for_each(|line| last.push(line));

@@ -1,6 +1,6 @@
 //! Which job is meant by what somebody has typed: its id, or as much of its beginning or end as names no other.
 
-use spoolway_protocol::{Fault, JobId};
+use spoolway_protocol::Fault;
 
 use super::Failure;
 use crate::view::JobView;
@@ -10,34 +10,36 @@ const NAMED: usize = 4;
 
 /// The job, among those that the agent remembers.
 pub(super) fn job<'a>(jobs: &'a [JobView], typed: &str) -> Result<&'a JobView, Failure> {
-    if let Some(job) = jobs.iter().find(|job| job.job_id.as_str() == typed) {
-        return Ok(job);
+    let meant = among(jobs.iter().map(|job| job.job_id.as_str()), typed)?;
+    jobs.iter().find(|job| Some(job.job_id.as_str()) == meant).ok_or_else(|| unknown(typed))
+}
+
+/// The same among ids of jobs, whoever has them; an id may stand there more than once. Nothing where none fits.
+pub(super) fn among<'a>(
+    ids: impl IntoIterator<Item = &'a str>,
+    typed: &str,
+) -> Result<Option<&'a str>, Failure> {
+    let fits = |id: &&str| !typed.is_empty() && (id.starts_with(typed) || id.ends_with(typed));
+    let mut found: Vec<&str> = ids.into_iter().filter(fits).collect();
+    if let Some(whole) = found.iter().copied().find(|id| *id == typed) {
+        return Ok(Some(whole));
     }
-    let fits = |job: &&JobView| {
-        let id = job.job_id.as_str();
-        !typed.is_empty() && (id.starts_with(typed) || id.ends_with(typed))
-    };
-    let found: Vec<&JobView> = jobs.iter().filter(fits).collect();
+    found.sort_unstable();
+    found.dedup();
     match found.as_slice() {
-        [job] => Ok(job),
-        [] => Err(unknown(typed)),
+        [] => Ok(None),
+        [id] => Ok(Some(id)),
         several => {
-            let ids: Vec<&str> = several.iter().take(NAMED).map(|job| job.job_id.as_str()).collect();
+            let ids = several[..several.len().min(NAMED)].join(", ");
             let more = if several.len() > NAMED { ", ..." } else { "" };
-            Err(Failure::of(
-                Fault::JobUnknown,
-                format!("{typed:?} may be any of {} jobs: {}{more}", several.len(), ids.join(", ")),
-            ))
+            let text = format!("{typed:?} may be any of {} jobs: {ids}{more}", several.len());
+            Err(Failure::of(Fault::JobUnknown, text))
         }
     }
 }
 
-/// The id, for what is kept of jobs that the agent may no longer remember.
-pub(super) fn id(typed: &str) -> Result<JobId, Failure> {
-    JobId::new(typed).map_err(|_| unknown(typed))
-}
-
-fn unknown(typed: &str) -> Failure {
+/// No job of the agent is meant by this.
+pub(super) fn unknown(typed: &str) -> Failure {
     Failure::of(Fault::JobUnknown, format!("the agent has no job {typed:?}"))
 }
 
@@ -62,5 +64,15 @@ mod tests {
         for nothing in ["x", "", "\u{1b}[2J"] {
             assert!(which(nothing).unwrap_err().starts_with("the agent has no job "), "{nothing}");
         }
+    }
+
+    #[test]
+    fn an_id_that_stands_there_more_than_once_is_one() {
+        let ids = ["job-7731", "job-7731", "job-7732", "job-77"];
+        let which = |typed| among(ids, typed).map_err(|no| no.text().to_owned());
+        for (typed, id) in [("31", Some("job-7731")), ("job-77", Some("job-77")), ("x", None), ("", None)] {
+            assert_eq!(which(typed), Ok(id), "{typed}");
+        }
+        assert_eq!(which("job-773").unwrap_err(), "\"job-773\" may be any of 2 jobs: job-7731, job-7732");
     }
 }
