@@ -2,9 +2,11 @@
 //!
 //! What is known to be secret goes wherever it stands; besides, whatever looks like a secret goes: passwords in addresses,
 //! values of fields that are called so, keys and tokens by their form. It is better that a harmless word goes than that a
-//! secret stays.
+//! secret stays. Names of files are everyday words, and go only where they stand by themselves.
 
-use serde_json::json;
+mod names;
+
+use serde_json::{Value, json};
 
 /// Stands in the place of a secret.
 const GONE: &str = "[redacted]";
@@ -41,38 +43,59 @@ const HARMLESS: [&str; 4] = ["password_file", "token_file", "signal", "signed"];
 const KEY_CHARS: usize = 32;
 /// Paths name devices and folders, however long they are.
 const PATHS: [&str; 6] = ["/dev/", "/sys/", "/usr/", "/var/", "/run/", "/etc/"];
-/// Shorter names are not looked for: they would be found in everything.
-const NAME_CHARS: usize = 3;
+/// What is shorter is not looked for: it would be found in everything.
+const LEAST_CHARS: usize = 3;
 
 /// What is to be taken out.
 #[derive(Default)]
 pub(crate) struct Redactor {
-    /// Words and what stands in their place, the longest first.
-    known: Vec<(String, &'static str)>,
+    /// Words and what they are, the longest first.
+    known: Vec<(String, Kind)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// It goes wherever it stands, within other words too.
+    Secret,
+    /// It goes where it stands by itself.
+    Name,
 }
 
 impl Redactor {
     /// Takes this out wherever it stands.
     pub(crate) fn secret(&mut self, text: &str) {
-        self.know(text, GONE);
+        self.know(text, Kind::Secret);
     }
 
-    /// The same with the name of a job, a file or a person.
+    /// Takes the name of a job, a file or a person out where it stands by itself.
     pub(crate) fn name(&mut self, text: &str) {
-        self.know(text, NAME);
+        if names::is_telling(text.trim()) {
+            self.know(text, Kind::Name);
+        }
     }
 
-    fn know(&mut self, text: &str, instead: &'static str) {
+    /// The same with the name of a file, and with what stands before its ending: what is printed may be called so.
+    pub(crate) fn file(&mut self, name: &str) {
+        self.name(name);
+        if let Some(stem) = names::stem(name) {
+            self.name(stem);
+        }
+    }
+
+    fn know(&mut self, text: &str, kind: Kind) {
         let text = text.trim();
-        if text.chars().count() < NAME_CHARS {
+        if text.chars().count() < LEAST_CHARS {
             return;
         }
         // As JSON and logs have it as well.
         let quoted = [json!(text).to_string(), format!("{text:?}")];
         let bare = quoted.iter().filter_map(|form| form.get(1..form.len() - 1));
         for form in bare.chain([text]).map(str::to_owned) {
-            if !self.known.iter().any(|(known, _)| *known == form) {
-                self.known.push((form, instead));
+            match self.known.iter_mut().find(|(known, _)| *known == form) {
+                // What is secret is not found any less for being somebody's name as well.
+                Some((_, known)) if matches!(kind, Kind::Secret) => *known = kind,
+                Some(_) => {}
+                None => self.known.push((form, kind)),
             }
         }
         self.known.sort_by_key(|(known, _)| std::cmp::Reverse(known.len()));
@@ -81,24 +104,93 @@ impl Redactor {
     /// The text without all that.
     #[must_use]
     pub(crate) fn text(&self, text: &str) -> String {
-        let known =
-            self.known.iter().fold(text.to_owned(), |text, (known, instead)| text.replace(known, instead));
-        let mut out = String::with_capacity(known.len());
+        self.pass(text, &mut false)
+    }
+
+    /// A JSON document without all that, and one still; any other text as a text.
+    #[must_use]
+    pub(crate) fn json(&self, text: &str) -> String {
+        match serde_json::from_str(text) {
+            Ok(mut value) => {
+                self.value(&mut value);
+                format!("{value:#}\n")
+            }
+            Err(_) => self.text(text),
+        }
+    }
+
+    /// The same with a document on each line.
+    #[must_use]
+    pub(crate) fn json_lines(&self, text: &str) -> String {
         let mut in_key = false;
+        let lines = text.split_inclusive('\n').map(|line| match serde_json::from_str(line) {
+            Ok(mut value) => {
+                self.within(&mut value, &mut in_key);
+                format!("{value}\n")
+            }
+            Err(_) => self.pass(line, &mut in_key),
+        });
+        lines.collect()
+    }
+
+    /// Takes all that out of the texts of a value. Its keys are ours, and lose nothing but secrets.
+    pub(crate) fn value(&self, value: &mut Value) {
+        self.within(value, &mut false);
+    }
+
+    fn within(&self, value: &mut Value, in_key: &mut bool) {
+        match value {
+            Value::String(text) => *text = self.pass(text, in_key),
+            Value::Array(parts) => parts.iter_mut().for_each(|part| self.within(part, in_key)),
+            Value::Object(fields) => {
+                for (name, mut field) in std::mem::take(fields) {
+                    if is_secret(&name) && holds_something(&field) {
+                        field = GONE.into();
+                    } else {
+                        self.within(&mut field, in_key);
+                    }
+                    fields.insert(line_of(&self.without_known(&name, false)), field);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The text, of whatever comes after another: a key in PEM may begin in one and end in the next.
+    fn pass(&self, text: &str, in_key: &mut bool) -> String {
+        let known = self.without_known(text, true);
+        let mut out = String::with_capacity(known.len());
         for line in known.split_inclusive('\n') {
             // A key in PEM has lines of its own.
             let begins = line.contains("-----BEGIN ") && line.contains("PRIVATE KEY");
-            if begins && !in_key {
+            if begins && !*in_key {
                 out.push_str(GONE);
                 out.push('\n');
             }
-            in_key |= begins;
-            if !in_key {
+            *in_key |= begins;
+            if !*in_key {
                 out.push_str(&line_of(line));
             }
-            in_key &= !(line.contains("-----END ") && line.contains("PRIVATE KEY"));
+            *in_key &= !(line.contains("-----END ") && line.contains("PRIVATE KEY"));
         }
         out
+    }
+
+    fn without_known(&self, text: &str, names: bool) -> String {
+        self.known.iter().fold(text.to_owned(), |text, (known, kind)| match kind {
+            Kind::Secret => text.replace(known, GONE),
+            Kind::Name if names => names::without(&text, known, NAME),
+            Kind::Name => text,
+        })
+    }
+}
+
+/// Whether a value could be a secret at all.
+fn holds_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => true,
     }
 }
 

@@ -1,7 +1,5 @@
 //! Gives the record of an attempt that failed or was interrupted to the backend whose job it was, if the operator lets it.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use spoolway_protocol::command::Actor;
 use spoolway_protocol::limits::RECORD_BYTES;
@@ -51,14 +49,7 @@ impl Clerk {
     /// What names a job or a file, and so is taken out wherever it stands.
     fn names(&self) -> Redactor {
         let mut redactor = Redactor::default();
-        for entry in self.book.entries.values() {
-            let name = &entry.offer.file.name;
-            redactor.name(name);
-            // What is printed may be called so without its ending.
-            if let Some(stem) = Path::new(name).file_stem().and_then(|stem| stem.to_str()) {
-                redactor.name(stem);
-            }
-        }
+        self.book.entries.values().for_each(|entry| redactor.file(&entry.offer.file.name));
         redactor
     }
 }
@@ -77,7 +68,7 @@ fn read(shelf: &Shelf, redactor: &Redactor, wanted: &RecordArgs) -> Result<Raw, 
 /// The record without names and secrets, and with so many of the newest lines of the wire that a result has room for it.
 fn fitting(record: Record, redactor: &Redactor) -> Value {
     let mut shown = json!(record);
-    redact(&mut shown, redactor);
+    redactor.value(&mut shown);
     while shown.to_string().len() > RECORD_BYTES {
         let Some(lines) = shown["wire"]["lines"].as_array_mut().filter(|lines| !lines.is_empty()) else {
             break;
@@ -88,13 +79,4 @@ fn fitting(record: Record, redactor: &Redactor) -> Value {
         shown["wire"]["left_out"] = json!(before + gone as u64);
     }
     shown
-}
-
-fn redact(value: &mut Value, redactor: &Redactor) {
-    match value {
-        Value::String(text) => *text = redactor.text(text),
-        Value::Array(parts) => parts.iter_mut().for_each(|part| redact(part, redactor)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact(field, redactor)),
-        _ => {}
-    }
 }

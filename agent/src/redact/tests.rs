@@ -61,7 +61,89 @@ fn names_go_in_every_spelling_and_the_longest_first() {
     assert_eq!(redactor.text(text), "[name] and [name] of [name], ab, [redacted]");
 }
 
+#[test]
+fn everyday_names_break_no_word_and_no_number() {
+    let mut redactor = Redactor::default();
+    for name in ["100.gcode", "print.gcode", "spoolway-agent", "line.gcode", "part.gcode", "vase.gcode"] {
+        redactor.file(name);
+    }
+    for text in [
+        "     1.000 > N5 G1 X100.898 E100*87",
+        "baud = 115200, 100 lines, line=100",
+        "the print of this part: spoolway-agent 0.1.0",
+    ] {
+        assert_eq!(redactor.text(text), text);
+    }
+    for (text, left) in [
+        ("/srv/parts/part.gcode and \"100.gcode\" of vase", "/srv/parts/[name] and \"[name]\" of [name]"),
+        ("vase.gcode.", "[name]."),
+        ("vase.stl", "[name].stl"),
+    ] {
+        assert_eq!(redactor.text(text), left);
+    }
+}
+
+#[test]
+fn json_stays_json_and_its_keys_and_numbers_what_they_are() {
+    let mut redactor = Redactor::default();
+    ["bracket.gcode", "250000.gcode", "Anna's \"vase\".gcode"].iter().for_each(|name| redactor.file(name));
+    redactor.secret("hunter2");
+    let value = json!({
+        "bracket": 1, "baud": 250_000, "name": "bracket.gcode", "parts": ["of bracket", {"text": "Anna's \"vase\""}],
+        "token": "abc", "api_key": {"deep": "abc"}, "nonce": 77, "secret": null, "private": false, "psk": "",
+        "text": "token=abc of hunter2", "hunter2": true,
+    });
+    let left = json!({
+        "bracket": 1, "baud": 250_000, "name": "[name]", "parts": ["of [name]", {"text": "[name]"}],
+        "token": "[redacted]", "api_key": "[redacted]", "nonce": "[redacted]", "secret": null, "private": false, "psk": "",
+        "text": "token=[redacted] of [redacted]", "[redacted]": true,
+    });
+    let document = redactor.json(&value.to_string());
+    assert_eq!(serde_json::from_str::<Value>(&document).unwrap(), left);
+    assert_eq!(redactor.json("no document: token=abc"), "no document: token=[redacted]");
+    let lines = redactor.json_lines(&format!("{value}\nno document of bracket\n{value}\n"));
+    assert_eq!(lines, format!("{left}\nno document of [name]\n{left}\n"));
+}
+
+#[test]
+fn a_key_that_is_logged_line_by_line_goes_with_all_its_lines() {
+    let line = |text: &str| format!("{}\n", json!({ "message": text, "n": 1 }));
+    let lines = ["a", "-----BEGIN PRIVATE KEY-----", "abc", "-----END PRIVATE KEY-----", "b"].map(line);
+    let left = ["a", "[redacted]\n", "", "", "b"].map(line);
+    assert_eq!(Redactor::default().json_lines(&lines.concat()), left.concat());
+}
+
+#[test]
+fn what_is_secret_goes_within_words_though_it_is_a_name_as_well() {
+    let mut redactor = Redactor::default();
+    redactor.name("hunter2");
+    redactor.secret("hunter2");
+    redactor.name("hunter2");
+    assert_eq!(redactor.text("xhunter2x"), "x[redacted]x");
+}
+
 proptest! {
+    /// Whatever a file is called, a document stays one, with the same keys and numbers.
+    #[test]
+    fn no_name_breaks_a_document(name in "[a-z0-9._ -]{1,12}", number in any::<u32>(), text in "[a-z0-9._ -]{0,30}") {
+        let mut redactor = Redactor::default();
+        redactor.file(&name);
+        redactor.file(&format!("{name}.gcode"));
+        let document = json!({ "baud": number, "port": text, "lines": [{ "text": text, "at_ms": number }] }).to_string();
+        let left: Value = serde_json::from_str(&redactor.json(&document)).unwrap();
+        prop_assert_eq!(&left["baud"], &json!(number));
+        prop_assert_eq!(&left["lines"][0]["at_ms"], &json!(number));
+    }
+
+    #[test]
+    fn no_name_breaks_a_line_of_the_wire(name in "[A-Z0-9.]{1,6}", x in 0..400_u32, line in 1..100_000_u32) {
+        let mut redactor = Redactor::default();
+        redactor.file(&name);
+        redactor.file(&format!("{name}.gcode"));
+        let text = format!("{:10.3} > N{line} G1 X{x}.898 Y-{x} E0.03*{}", f64::from(line) / 7.0, x % 256);
+        prop_assert_eq!(redactor.text(&text), text);
+    }
+
     #[test]
     fn any_text_is_taken(text in "\\PC{0,200}") {
         let once = Redactor::default().text(&text);

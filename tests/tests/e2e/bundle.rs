@@ -96,6 +96,19 @@ fn entry<'a>(entries: &'a [(String, String)], name: &str) -> &'a str {
         .1
 }
 
+/// What says that it is JSON can be read as such, whatever was taken out of it.
+fn assert_documents(entries: &[(String, String)]) {
+    let is_document = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    for (name, text) in entries {
+        let is_broken = match name.rsplit_once('.') {
+            Some((_, "json")) => !is_document(text),
+            Some((_, "jsonl")) => !text.lines().all(is_document),
+            _ => false,
+        };
+        assert!(!is_broken, "{name} is no JSON: {text}");
+    }
+}
+
 /// The agent's own program, with the log that it remembers.
 struct Agent {
     process: AgentProcess,
@@ -153,6 +166,11 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
     let job = id.to_string();
     agent.until("lines that were carried out", |_| (board.control().executed() > 300).then_some(()));
     board.control().reset();
+    // A part that is called like a number of the settings is no reason to break them.
+    let other = folder.join("other.gcode");
+    std::fs::write(&other, "G28\nG1 X10\n").unwrap();
+    let named = Request::Print { path: other, name: Some(format!("{BAUD}.gcode")) };
+    agent.until("another job", |client| client.job(&named).ok());
     agent.until("its record", |client| client.record(id.clone(), None).unwrap());
     let said = bundle(&folder, &["--out", "one.tar.zst"]);
     let shown = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -172,6 +190,9 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
     ] {
         assert!(entry(&one, name).contains(needed), "{name}: {}", entry(&one, name));
     }
+    assert_documents(&one);
+    let status: serde_json::Value = serde_json::from_str(entry(&one, "status.json")).unwrap();
+    assert_eq!(status["printer"]["baud"], BAUD);
     let record = entry(&one, &format!("post-mortem/{job}.1.json"));
     assert!(record.contains("firmware.reset") && record.contains("M117 [text]"), "{record}");
     assert!(entry(&one, &format!("jobs/{job}.json")).contains("\"interrupted\""));
@@ -199,6 +220,7 @@ fn a_bundle_has_what_is_needed_and_no_secret() {
     let said = bundle(&folder, &["--out", "two.tar.zst", "--job", &job[job.len() - 8..], "--no-doctor"]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let two = unpack(&folder.join("two.tar.zst"));
+    assert_documents(&two);
     let spoiled = entry(&two, &format!("post-mortem/{job}.2.json"));
     assert!(spoiled.contains("token=[redacted]") && spoiled.contains("?[redacted]"), "{spoiled}");
     assert!(entry(&two, "contents.txt").contains("status.json: no agent answers"));

@@ -46,7 +46,12 @@ impl Chest {
 
     /// Puts a text in, without what is to be kept back.
     pub(super) fn put(&mut self, name: &str, text: &str) -> io::Result<()> {
-        let text = self.redactor.text(text);
+        // What is JSON is read as such by whoever gets it.
+        let text = match name.rsplit_once('.') {
+            Some((_, "json")) => self.redactor.json(text),
+            Some((_, "jsonl")) => self.redactor.json_lines(text),
+            _ => self.redactor.text(text),
+        };
         let (text, is_cut) = newest(&text, ENTRY_BYTES);
         let name = self.redactor.text(name);
         if text.len() > self.room {
@@ -124,7 +129,9 @@ pub(super) mod tests {
         let mut redactor = Redactor::default();
         redactor.name("Anna");
         let mut chest = Chest::create(&path, "bundle", redactor, 7).unwrap();
-        chest.put("Anna.txt", "of Anna: password=hunter2\n").unwrap();
+        chest.put("Anna.stl", "of Anna: password=hunter2\n").unwrap();
+        chest.put("a.json", "{\"Anna\": \"Anna\", \"token\": 5}").unwrap();
+        chest.put("a.jsonl", "{\"n\":1}\n{\"text\":\"of Anna\"}\n").unwrap();
         let log = "0123456789 line\n".repeat(ENTRY_BYTES / 10);
         chest.put("log.txt", &log).unwrap();
         for n in 0..8 {
@@ -132,15 +139,17 @@ pub(super) mod tests {
         }
         let left_out: Vec<bool> = chest.packed().iter().map(|packed| packed.bytes.is_none()).collect();
         assert_eq!(left_out.iter().filter(|left_out| **left_out).count(), 1, "{left_out:?}");
-        assert!(chest.packed()[1].is_cut && !chest.packed()[0].is_cut);
+        assert!(chest.packed()[3].is_cut && !chest.packed()[0].is_cut);
         chest.close("contents.txt", "all of Anna's").unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let entries = unpack(&path);
         assert_eq!(
             entries[0],
-            ("bundle/[name].txt".to_owned(), "of [name]: password=[redacted]\n".to_owned())
+            ("bundle/[name].stl".to_owned(), "of [name]: password=[redacted]\n".to_owned())
         );
-        assert!(entries[1].1.len() <= ENTRY_BYTES && entries[1].1.starts_with("0123456789 line\n"));
+        assert_eq!(entries[1].1, "{\n  \"Anna\": \"[name]\",\n  \"token\": \"[redacted]\"\n}\n");
+        assert_eq!(entries[2].1, "{\"n\":1}\n{\"text\":\"of [name]\"}\n");
+        assert!(entries[3].1.len() <= ENTRY_BYTES && entries[3].1.starts_with("0123456789 line\n"));
         assert_eq!(entries.last().unwrap().1, "all of [name]'s");
         assert!(Chest::create(&path, "bundle", Redactor::default(), 7).is_err(), "nothing is written over");
     }

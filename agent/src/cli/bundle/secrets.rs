@@ -32,11 +32,7 @@ pub(super) fn redactor(whereabouts: &Whereabouts, jobs: &[JobView], names: bool)
         }
     }
     for job in jobs.iter().filter(|_| !names) {
-        redactor.name(&job.name);
-        // What is printed may be called so without its ending.
-        if let Some(stem) = Path::new(&job.name).file_stem().and_then(|stem| stem.to_str()) {
-            redactor.name(stem);
-        }
+        redactor.file(&job.name);
     }
     if !names {
         ["USER", "SUDO_USER", "LOGNAME"]
