@@ -18,7 +18,7 @@ pub(super) fn run(config: &Config, agent: RunAgent) -> Result<(), Failure> {
     a_panic_ends_the_process();
     let clock = Clock::start()
         .map_err(|error| Failure::new(Exit::Runtime, error.to_string(), None, "Mount /proc."))?;
-    let _telemetry = telemetry::start(&config.log, &clock).map_err(no_log)?;
+    let log = telemetry::start(&config.log, &clock).map_err(no_log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Packing and reading through files can wait; a line of the printer cannot.
@@ -31,6 +31,7 @@ pub(super) fn run(config: &Config, agent: RunAgent) -> Result<(), Failure> {
         tokio::select! {
             ended = agent => ended,
             error = obey_signals(&stop) => Err(error.into()),
+            never = log.tell_late() => match never {},
         }
     });
     // A thread that hangs in a dead file system does not keep the agent from ending.

@@ -1,30 +1,67 @@
 //! From `tracing` events to log lines: message, fields, and the fields of the spans around them.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::limit::{Limit, Through};
 use super::line::{MAX_FIELD_BYTES, MAX_FIELDS, MAX_TEXT_BYTES, cut};
 use super::{LogLine, LogRing, Sink};
 use crate::clock::Clock;
 
-/// Puts every event into the ring and on its way to the output.
-pub struct RingLayer {
+/// The number of lines of the same place that were held back before one.
+const MORE: &str = "more_like_this";
+
+/// Puts events into the ring and on their way to the output, of each place in the program no more than it may log. Clones are the same.
+#[derive(Clone)]
+pub struct RingLayer(Arc<Inner>);
+
+struct Inner {
     clock: Clock,
     ring: LogRing,
     sink: Option<Sink>,
+    limit: Mutex<Limit<Identifier, LogLine>>,
 }
 
 impl RingLayer {
     /// A layer that fills `ring`, and `sink` if there is one.
     #[must_use]
     pub fn new(clock: Clock, ring: LogRing, sink: Option<Sink>) -> Self {
-        Self { clock, ring, sink }
+        Self(Arc::new(Inner { clock, ring, sink, limit: Mutex::default() }))
+    }
+
+    /// Lets through what was held back of places that are quiet again; to be called again and again.
+    pub(super) fn tell_late(&self) {
+        let late = self.limit().late(self.0.clock.now());
+        late.into_iter().for_each(|line| self.put(line));
+    }
+
+    /// Lets everything through that was held back.
+    pub(super) fn tell_rest(&self) {
+        let rest = self.limit().rest();
+        rest.into_iter().for_each(|line| self.put(line));
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Limit<Identifier, LogLine>> {
+        self.0.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, Through { mut line, more }: Through<LogLine>) {
+        if more > 0 {
+            line.fields.truncate(MAX_FIELDS - 1);
+            line.fields.push((MORE.to_owned(), more.to_string()));
+        }
+        let line = Arc::new(line);
+        if let Some(sink) = &self.0.sink {
+            sink.offer(Arc::clone(&line));
+        }
+        self.0.ring.push(line);
     }
 }
 
@@ -84,26 +121,31 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RingLayer {
         fields.retain(|(name, _)| own.fields.iter().all(|(said, _)| said != name));
         fields.append(&mut own.fields);
         fields.truncate(MAX_FIELDS);
-        let line = Arc::new(LogLine {
-            at_ms: self.clock.unix_ms(),
-            level: (*event.metadata().level()).into(),
+        let level = (*event.metadata().level()).into();
+        let line = LogLine {
+            at_ms: self.0.clock.unix_ms(),
+            level,
             target: event.metadata().target().to_owned(),
             text: own.text,
             fields,
-        });
-        if let Some(sink) = &self.sink {
-            sink.offer(Arc::clone(&line));
+        };
+        let through = self.limit().take(self.0.clock.now(), event.metadata().callsite(), level, line);
+        if let Some(line) = through {
+            self.put(line);
         }
-        self.ring.push(line);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use spoolway_protocol::BootId;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-    use crate::telemetry::Level;
+    use crate::clock::Hands;
+    use crate::telemetry::{Level, Output};
 
     #[test]
     fn events_become_lines_with_the_fields_of_their_spans() {
@@ -127,5 +169,55 @@ mod tests {
             line.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(fields, [("job", "j1"), ("attempt", "2"), ("line", "7"), ("cause", "noise")]);
         assert_eq!(line.target, module_path!());
+    }
+
+    #[test]
+    fn one_place_that_logs_without_end_is_held_back_and_no_other() {
+        let hands = Arc::new(Hands::default());
+        let clock = Clock::with_hands(BootId::new("boot").unwrap(), Arc::clone(&hands));
+        let (ring, written) = (LogRing::default(), Arc::new(Mutex::new(Vec::new())));
+        let sink = Sink::start(Output::Writer(Box::new(Shared(Arc::clone(&written)))), false).unwrap();
+        let layer = RingLayer::new(clock, ring.clone(), Some(sink.clone()));
+        let complain = |text: &str| tracing::warn!(%text, "the printer complains");
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer.clone()), || {
+            for n in 0..500 {
+                complain(&format!("glitch {n}"));
+                tracing::trace!(target: "wire", text = n, "<");
+            }
+            tracing::error!("something else");
+            hands.boot_ms.store(20_000, Ordering::Relaxed);
+            layer.tell_late();
+            complain("once more");
+            layer.tell_rest();
+        });
+        let of = |level: Level| {
+            ring.last(usize::MAX, Level::Trace).into_iter().filter(move |line| line.level == level)
+        };
+        assert_eq!(
+            (of(Level::Trace).count(), of(Level::Error).count()),
+            (500, 1),
+            "what was asked for, and the others"
+        );
+        let said = of(Level::Warn)
+            .map(|line| line.fields.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>());
+        let said: Vec<_> = said.skip(19).collect();
+        assert_eq!(said, [vec!["glitch 19"], vec!["glitch 499", "479"], vec!["once more"]]);
+        // The way out has the same lines.
+        sink.flush(std::time::Duration::from_secs(60));
+        let lines = written.lock().unwrap().iter().filter(|&&byte| byte == b'\n').count();
+        assert_eq!(lines, ring.last(usize::MAX, Level::Trace).len());
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! A line goes into a ring in memory, which `spoolway-agent logs` reads, and through a bounded channel to a thread that
 //! writes it, where no journal keeps it into files as well. The thread that logs never waits for a terminal, a pipe or the journal; when the channel is full, lines are
-//! dropped and their number is logged.
+//! dropped and their number is logged. Before all of them stands a measure of how much one place in the program may say.
 
 mod files;
 mod layer;
+mod limit;
 mod line;
 mod ring;
 mod sink;
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -56,13 +58,25 @@ pub enum StartLogError {
     Taken(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// The log of this process; its end writes what is still on its way.
+/// The log of this process; its end writes what was held back and is still on its way.
 pub struct Telemetry {
+    layer: RingLayer,
     sink: Sink,
+}
+
+impl Telemetry {
+    /// Sees to it that the end of a burst of lines is told though its place says nothing more. It never ends.
+    pub async fn tell_late(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(limit::EVERY).await;
+            self.layer.tell_late();
+        }
+    }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
+        self.layer.tell_rest();
         self.sink.flush(FLUSH);
     }
 }
@@ -81,8 +95,8 @@ pub fn start(log: &Log, clock: &Clock) -> Result<Telemetry, StartLogError> {
         let _ = AWAITS_FILES.set(sink.clone());
     }
     let layer = RingLayer::new(clock.clone(), ring(), Some(sink.clone()));
-    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
-    Ok(Telemetry { sink })
+    tracing_subscriber::registry().with(filter).with(layer.clone()).try_init()?;
+    Ok(Telemetry { layer, sink })
 }
 
 /// The last lines of this process.
