@@ -425,7 +425,8 @@ purged() {
     # The mount was there before the package.
     [ -z "$(inside find /var/lib/spoolway -mindepth 1)" ] || fail 'a purge leaves what lies on a disk of its own'
     inside umount /var/lib/spoolway
-    inside rmdir /var/lib/spoolway
+    # What lay there before it was covered.
+    inside rm -r /var/lib/spoolway
     left=$(inside find /etc/spoolway /etc/spoolway-relay -type f 2>/dev/null | sort | tr '\n' ' ') || true
     [ "$left" = '/etc/spoolway-relay/tls/ca.key /etc/spoolway-relay/tls/ca.pem /etc/spoolway-relay/tls/server.key /etc/spoolway-relay/tls/server.pem ' ] ||
         fail "a purge leaves: $left"
