@@ -6,6 +6,8 @@
 
 mod names;
 
+pub(crate) use names::{is_telling, without};
+
 use serde_json::{Value, json};
 
 /// Stands in the place of a secret.

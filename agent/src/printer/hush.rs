@@ -3,6 +3,8 @@
 //! Words of a print are kept after a fault, logged, and given away in a bundle. What a part is called there is nobody's
 //! business, and no fault was ever found by it.
 
+use crate::redact::{is_telling, without};
+
 /// Words whose rest is somebody's text.
 const TEXTS: [&str; 9] = ["M117", "M118", "M23", "M28", "M30", "M32", "M928", "SET_DISPLAY_TEXT", "RESPOND"];
 /// Words that name an object; those of a list are told by their beginning.
@@ -24,7 +26,7 @@ impl Hush {
     /// A line of the agent.
     pub(super) fn sent(&mut self, line: &str) -> String {
         let Some((head, text, tail)) = parts(line) else { return line.to_owned() };
-        if text.len() >= HEARD_MIN && !self.heard.iter().any(|known| known == text) {
+        if text.len() >= HEARD_MIN && is_telling(text) && !self.heard.iter().any(|known| known == text) {
             self.heard.truncate(HEARD_MOST - 1);
             self.heard.insert(0, text.to_owned());
         }
@@ -33,7 +35,7 @@ impl Hush {
 
     /// A line of the printer.
     pub(super) fn said(&self, line: &str) -> String {
-        self.heard.iter().fold(line.to_owned(), |line, text| line.replace(text.as_str(), GONE))
+        self.heard.iter().fold(line.to_owned(), |line, text| without(&line, text, GONE))
     }
 }
 
@@ -97,7 +99,10 @@ mod tests {
         hush.sent("N13 M117 ok*77");
         assert_eq!(hush.said("//action:notification Anna's vase"), "//action:notification [text]");
         assert_eq!(hush.said("echo:Anna's vase"), "echo:[text]");
-        assert_eq!(hush.said("ok T:210.0"), "ok T:210.0");
+        hush.sent("N14 M117 210*77");
+        hush.sent("N15 M117 zum Teil*77");
+        assert_eq!(hush.said("ok T:210.0 /210"), "ok T:210.0 /210", "a number tells nothing");
+        assert_eq!(hush.said("echo:zum Teilchen"), "echo:zum Teilchen");
         for n in 0..200 {
             hush.sent(&format!("M117 part {n:04}"));
         }

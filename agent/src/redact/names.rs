@@ -93,7 +93,7 @@ const OURS: [&str; 74] = [
 ];
 
 /// Whether a name says anything of anybody: it is no number, no word of a line on the wire, and none of the agent's own.
-pub(super) fn is_telling(name: &str) -> bool {
+pub(crate) fn is_telling(name: &str) -> bool {
     let has_letters = name.chars().any(|c| c.is_alphabetic() || !c.is_ascii());
     has_letters && name.parse::<f64>().is_err() && !is_of_the_wire(name) && !is_ours(name)
 }
@@ -122,7 +122,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// The text with something else wherever the name stands by itself.
-pub(super) fn without(text: &str, name: &str, instead: &str) -> String {
+pub(crate) fn without(text: &str, name: &str, instead: &str) -> String {
     let (mut out, mut taken, mut from) = (String::with_capacity(text.len()), 0, 0);
     while let Some(at) = text[from..].find(name).map(|at| from + at) {
         let end = at + name.len();
