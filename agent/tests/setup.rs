@@ -108,6 +108,28 @@ fn printer_of(config: &Path) -> toml::Table {
 }
 
 #[test]
+fn an_authority_that_is_none_is_named_before_anything_is_opened_or_written() {
+    let home = Home::new();
+    let none = home.0.path().join("etc/none.pem");
+    for (file, why) in
+        [(none.clone(), "No such file"), (home.0.path().join("etc/text"), "holds no certificate")]
+    {
+        if file != none {
+            fs::write(&file, "no PEM\n").unwrap();
+        }
+        let ca = format!("--ca={}", file.display());
+        let refused = home.setup(&["--yes", "--relay=wss://localhost:1", &ca, "--words=unseen"], "");
+        let text = String::from_utf8(refused.stderr.clone()).unwrap();
+        assert_eq!(refused.status.code(), Some(64), "{text}");
+        assert!(
+            text.starts_with(&format!("error: --ca {}: ", file.display())) && text.contains(why),
+            "{text}"
+        );
+        assert!(refused.stdout.is_empty() && !home.config().exists(), "nothing was begun");
+    }
+}
+
+#[test]
 fn without_questions_a_printer_is_found_and_written_down() {
     let home = Home::new();
     let board = home.plug_in();

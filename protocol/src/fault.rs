@@ -116,7 +116,7 @@ faults! {
     ConfigBroken = "config.broken", "The configuration has an error.",
         "Correct the key that the message names, and start the agent again.";
     TlsWrongCertificate = "tls.wrong_certificate", "The relay's certificate does not fit its name or is not trusted.",
-        "Check the relay's address; behind an intercepting proxy, add the proxy's certificate authority to the configuration.";
+        "Check the relay's address. A relay with an authority of its own wants that one's certificate: `--ca ca.pem`, or relay.ca_file. Have a proxy that opens TLS except the relay.";
     TlsClock = "tls.clock", "The relay's certificate is not valid at the time that this machine's clock shows.",
         "Set the clock or let it synchronise (timedatectl); the agent never ignores a certificate's dates.";
     TlsFailed = "tls.failed", "The TLS handshake with the relay did not come about.",
@@ -151,6 +151,8 @@ faults! {
         "Ask whoever runs the backend whether the four words were the same there, then start anew.";
     PairWordsDiffer = "pair.words_differ", "The two ends of the pairing show different words.",
         "Do not go on: somebody may be in between. Check the relay's address and certificate, then start anew.";
+    PairOwned = "pair.owned", "This agent has an owner already, over another relay.",
+        "Leave the relay out to keep that owner, or give it another one: `sudo spoolway-agent pair --relay wss://HOST`.";
     PairRefused = "pair.refused", "The relay did not do its part in the pairing.",
         "Read what it says; if both programs are up to date, look at the relay's log.";
     EnrolRefused = "enrol.refused", "The enrolment token was not accepted.",

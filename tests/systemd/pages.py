@@ -106,6 +106,8 @@ class Terminal:
         if self.pid == 0:
             path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
             environment = [f'PATH={path}', 'HOME=/home/technician', 'USER=technician', 'TERM=xterm', 'LANG=C.UTF-8']
+            # Whoever has this run in the background ignores Ctrl-C, and what he starts would as well.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execvp('nsenter', ['nsenter', '-t', init, '-a', '-r', '-w', 'env', '-i', *environment, 'runuser', '-u',
                                   'technician', '--', 'bash', '-c', f'cd && {command}'])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack('HHHH', 24, COLUMNS, 0, 0))

@@ -1,6 +1,6 @@
 //! What went wrong, told in one block: what and where, the stable code, what to try; and the exit code for it.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use spoolway_protocol::Fault;
@@ -112,11 +112,11 @@ impl Failure {
 
     fn block(&self, paint: Paint) -> String {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!(" [{code}]"));
-        let mut block = format!(
-            "{} {}{code}\n",
-            paint.red("error:"),
-            self.text.lines().map(plain).collect::<Vec<_>>().join("\n       ")
-        );
+        // Whoever reads a log searches it for whole sentences; a terminal has its width.
+        let width = if io::stderr().is_terminal() { 80 - 7 } else { usize::MAX };
+        let text = format!("{}{code}", self.text);
+        let lines: Vec<_> = text.lines().flat_map(|line| wrap(&plain(line), width)).collect();
+        let mut block = format!("{} {}\n", paint.red("error:"), lines.join("\n       "));
         if !self.help.is_empty() {
             block.push_str(&format!(
                 "{} {}\n",

@@ -12,17 +12,20 @@ use qrcode::render::unicode::Dense1x2;
 use spoolway_protocol::pairing::{PairInfo, PairStarted};
 use spoolway_protocol::{BackendId, Fault};
 
-use super::paint::plain;
+use super::paint::{plain, wrap};
 use super::{Exit, Failure, Whereabouts};
 use crate::clock::Clock;
-use crate::config::{Flag, Loaded, Origin};
+use crate::config::{Flag, Loaded, Origin, Relay};
 use crate::identity::Identity;
 use crate::local::Client;
 use crate::pairing::{
     EnrolError, Kept, PairError, Scene, TOKEN_FILES, TokenFile, enrol, erase, pair, relay_of,
 };
 use crate::paths::SYSTEM_SOCKET;
-use crate::uplink::this_agent;
+use crate::uplink::{check_files, this_agent};
+
+/// Width of a terminal that nobody has to widen.
+const COLUMNS: usize = 79;
 
 /// How to pair.
 #[derive(Debug, Args)]
@@ -45,6 +48,16 @@ impl PairFlags {
     }
 }
 
+/// Whether a file is the certificate of an authority.
+pub(super) fn check_ca(file: &Path) -> Result<(), Failure> {
+    let relay = Relay { ca_file: Some(file.to_owned()), ca_only: true, ..Relay::default() };
+    check_files(&relay).map_err(|why| {
+        let why = why.strip_prefix("relay.ca_file = ").unwrap_or(&why).to_owned();
+        let help = "Copy the relay's ca.pem to this machine, and name it.";
+        Failure::new(Exit::Usage, format!("--ca {why}"), None, help)
+    })
+}
+
 /// Pairs, with a person at either end.
 pub(super) fn with_code(
     whereabouts: &Whereabouts,
@@ -54,6 +67,7 @@ pub(super) fn with_code(
     if !flags.yes && ask::is_at_end(&mut io::stdin().lock(), io::stdin()) {
         return Err(unanswered(Exit::Usage, "nobody can be asked whether the words are the same"));
     }
+    flags.ca.as_deref().map_or(Ok(()), check_ca)?;
     let given = flags.relay.map(|value| Flag { key: "relay.url".to_owned(), value });
     let mut here = Here::find(whereabouts, given.as_slice())?;
     let kept = Kept::read(&here.loaded.config.state_dir).unwrap_or_default();
@@ -68,11 +82,13 @@ pub(super) fn with_code(
     };
     let ca = relay.ca_file.as_deref().map(read).transpose()?;
     if let Some(kept) = &kept {
-        writeln!(
-            out,
+        let until = format!(
             "{} owns this agent until now. Its jobs are dropped, and so is what it has not been told yet; a print goes on to its end.",
             kept.owner
-        )?;
+        );
+        for line in wrap(&until, COLUMNS) {
+            writeln!(out, "{line}")?;
+        }
     }
     writeln!(out, "Pairing over {} ...", relay.url)?;
     let info = here.info();
@@ -259,6 +275,9 @@ impl From<EnrolError> for Failure {
             EnrolError::Refused { fault, .. } => Self::of(fault, text),
             EnrolError::Broken { .. } => {
                 Self::new(Exit::Configuration, text, None, "Make the file anew: `spoolway-relay enrol add`.")
+            }
+            EnrolError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+                Self::new(Exit::Configuration, text, None, "Name a token file that exists.")
             }
             EnrolError::Io { .. } | EnrolError::Keep(_) => {
                 Self::new(Exit::Runtime, text, None, "Say it as root: `sudo spoolway-agent enrol`.")

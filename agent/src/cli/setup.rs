@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use spoolway_protocol::Fault;
 
 use super::paint::{Paint, plain, wrap};
+use super::pair::check_ca;
 use super::{Exit, Failure, Whereabouts};
 use crate::config::lock;
 use crate::paths::Instance;
@@ -30,6 +31,8 @@ pub(super) fn setup(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let answers = flags.answers()?;
+    // Before a port is opened or anything written.
+    answers.ca.as_deref().map_or(Ok(()), check_ca)?;
     let mut here = find::Here::find(whereabouts)?;
     let _lock = lock(&here.file)?;
     let answers = here.named(answers);
@@ -231,6 +234,7 @@ mod tests {
             ready: Ready::Yes,
             written: Vec::new(),
             owner: None,
+            relay: None,
             unpaired: None,
             test: None,
             service: Service::Hand,

@@ -182,9 +182,14 @@ pub fn erase(path: &Path) -> Result<(), EnrolError> {
         file.write_all(&vec![0; len])?;
         file.sync_all()?;
         fs::remove_file(path)?;
-        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+        File::open(folder_of(path))?.sync_all()
     });
     erased.map_err(|source| EnrolError::Io { path: path.to_owned(), source })
+}
+
+/// Of a mere name it is where we stand.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -229,6 +234,8 @@ mod tests {
         fs::write(&path, GOOD).unwrap();
         let twin = dir.path().join("twin");
         fs::hard_link(&path, &twin).unwrap();
+        assert_eq!(folder_of(&path), dir.path());
+        assert_eq!(folder_of(Path::new("token.toml")), Path::new("."));
         erase(&path).unwrap();
         assert!(!path.exists());
         assert_eq!(fs::read(&twin).unwrap(), vec![0; GOOD.len()], "what was written is written over");

@@ -151,7 +151,7 @@ impl Answers {
             Question::Token(_) => switch(self.token),
             Question::Apply { .. } => switch(self.apply),
             // Trying again is a person's word each time: a file would say it for ever.
-            Question::PairAgain => self.again.filter(|again| !again).map(|_| Answer::No),
+            Question::PairAgain(_) => self.again.filter(|again| !again).map(|_| Answer::No),
             Question::Nobody => match self.printer {
                 Some(PrinterAnswer::Without) => Some(Answer::Without),
                 _ => None,

@@ -17,6 +17,8 @@ pub struct Survey {
     pub ports: Vec<Port>,
     /// Who owns this agent already.
     pub owner: Option<String>,
+    /// Over which relay.
+    pub relay: Option<RelayUrl>,
     /// An enrolment token that waits.
     pub token: Option<PathBuf>,
 }

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 
 use spoolway_protocol::Fault;
 
-use super::answers::{Answers, PrinterAnswer, Words};
+use super::answers::{Answers, PrinterAnswer, RelayAnswer, Words};
 use super::facts::{
-    Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Ready, Service, Standing, Survey,
+    Agent, Answering, Attempt, Complaint, Heard, Holder, Paired, Port, Ready, Service, Standing, Survey,
 };
 use super::plan::{Chosen, changes};
 use super::question::{Answer, Question};
 use super::test_print::Test;
-use crate::config::{Change, RelayUrl};
+use crate::config::{Change, PortChoice, RelayUrl};
+use crate::explain::program::UNREACHABLE;
 
 /// How often it is looked for a printer.
 const LOOKS_MAX: u32 = 20;
@@ -89,6 +90,8 @@ pub struct Summary {
     pub written: Vec<Change>,
     /// Who owns the agent.
     pub owner: Option<String>,
+    /// The relay that it was to be paired with.
+    pub relay: Option<RelayUrl>,
     /// Why nobody does, where that was tried.
     pub unpaired: Option<Complaint>,
     /// What became of the test.

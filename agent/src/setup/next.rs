@@ -1,6 +1,8 @@
 //! What a person does after a first run, for what stands and what does not.
 
-use super::facts::{Ready, Service};
+use spoolway_protocol::Fault;
+
+use super::facts::{Complaint, Ready, Service};
 use super::machine::Summary;
 use crate::paths::Instance;
 
@@ -25,7 +27,12 @@ pub fn next_steps(summary: &Summary, instance: Option<&Instance>) -> Vec<String>
         step("Look at the way to the relay: `sudo spoolway-agent doctor`");
     }
     if summary.owner.is_none() {
-        step("Give the agent an owner, if there is a relay: `sudo spoolway-agent pair --relay wss://HOST`");
+        let relay = summary.relay.as_ref().map_or_else(|| "wss://HOST".to_owned(), ToString::to_string);
+        let is_strange = |complaint: &Complaint| complaint.code == Fault::TlsWrongCertificate.code();
+        let ca = if summary.unpaired.as_ref().is_some_and(is_strange) { " --ca ca.pem" } else { "" };
+        step(&format!(
+            "Give the agent an owner, if there is a relay: `sudo spoolway-agent pair --relay {relay}{ca}`"
+        ));
     }
     if summary.ready == Ready::Yes {
         step("Hold a file against the printer: `spoolway-agent check FILE`");
@@ -44,7 +51,6 @@ fn of_instance(step: &str, instance: Option<&Instance>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Complaint;
     use super::*;
 
     fn summary(ready: Ready, service: Service) -> Summary {
@@ -53,6 +59,7 @@ mod tests {
             ready,
             written: Vec::new(),
             owner: None,
+            relay: None,
             unpaired: None,
             test: None,
             service,

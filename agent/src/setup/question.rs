@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::facts::Answering;
+use super::facts::{Answering, Complaint};
 use super::test_print::Test;
 use crate::config::{Change, RelayUrl};
 
@@ -31,8 +31,8 @@ pub enum Question {
         /// Whether the agent is started, or started anew.
         starts_agent: bool,
     },
-    /// Pairing failed: once more?
-    PairAgain,
+    /// Pairing failed, and why: once more?
+    PairAgain(Complaint),
     /// A small test?
     Test,
 }
@@ -77,7 +77,7 @@ impl Question {
             Self::Token(_) => "token",
             Self::Relay(_) => "relay",
             Self::Apply { .. } => "apply",
-            Self::PairAgain => "again",
+            Self::PairAgain(_) => "again",
             Self::Test => "test",
         }
     }
@@ -89,7 +89,7 @@ impl Question {
             Self::Open { .. } | Self::Token(_) | Self::Apply { .. } => Some(Answer::Yes),
             Self::Which(_) => None,
             Self::Nobody => Some(Answer::No),
-            Self::PairAgain => Some(Answer::No),
+            Self::PairAgain(_) => Some(Answer::No),
             Self::Relay(Some(url)) => Some(Answer::Relay(url.clone())),
             Self::Relay(None) => Some(Answer::Alone),
             Self::Test => Some(Answer::Test(Test::No)),
@@ -109,7 +109,7 @@ impl Question {
     #[must_use]
     pub fn takes(&self, answer: &Answer) -> bool {
         match self {
-            Self::Open { .. } | Self::Token(_) | Self::Apply { .. } | Self::PairAgain => {
+            Self::Open { .. } | Self::Token(_) | Self::Apply { .. } | Self::PairAgain(_) => {
                 matches!(answer, Answer::Yes | Answer::No)
             }
             Self::Nobody => matches!(answer, Answer::Again | Answer::Without | Answer::No),
@@ -131,7 +131,7 @@ impl Question {
             return self.default().map_or_else(unclear, Typed::Answer);
         }
         let answer = match self {
-            Self::Open { .. } | Self::Token(_) | Self::Apply { .. } | Self::PairAgain => yes_or_no(&word),
+            Self::Open { .. } | Self::Token(_) | Self::Apply { .. } | Self::PairAgain(_) => yes_or_no(&word),
             Self::Nobody => nobody(&word),
             Self::Which(list) => which(&word, list.len()),
             Self::Relay(_) => return relay(line.trim()),
@@ -181,6 +181,8 @@ fn relay(line: &str) -> Typed {
 
 #[cfg(test)]
 mod tests {
+    use spoolway_protocol::Fault;
+
     use super::*;
 
     fn all() -> Vec<Question> {
@@ -200,7 +202,7 @@ mod tests {
             Question::Relay(None),
             Question::Relay(Some("wss://relay.example".parse().unwrap())),
             Question::Apply { changes: Vec::new(), starts_agent: true },
-            Question::PairAgain,
+            Question::PairAgain(Complaint::of(Fault::PairExpired, "nobody came")),
             Question::Test,
         ]
     }

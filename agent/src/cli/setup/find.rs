@@ -109,11 +109,13 @@ impl Here {
         let agent = agent(status.as_ref(), self.service);
         let kept =
             loaded.as_ref().ok().and_then(|loaded| Kept::read(&loaded.config.state_dir).ok().flatten());
-        let owner = kept.map(|kept| format!("{} ({})", kept.owner, plain(&kept.organisation)));
+        let owner = kept.as_ref().map(|kept| format!("{} ({})", kept.owner, plain(&kept.organisation)));
         // A relay that lets it in knows it, though nobody has paired it here.
         let known =
             status.as_ref().filter(|status| status.link.up).and_then(|status| status.link.relay.clone());
+        let relay = kept.map(|kept| kept.relay).or_else(|| known.as_ref()?.parse().ok());
         Survey {
+            relay,
             ports: self.ports(plugged_in, loaded.as_ref().ok(), &agent),
             config: loaded.map(|loaded| standing(&loaded)),
             agent,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use spoolway_protocol::Fault;
+
 use super::super::paint::{Paint, plain, wrap};
 use super::COLUMNS;
 use super::find::shown;
@@ -120,7 +122,12 @@ pub(super) fn question(question: &Question) -> Vec<String> {
             }
             lines
         }
-        Question::PairAgain => vec!["It was not paired.".to_owned()],
+        Question::PairAgain(complaint) => {
+            let mut lines = item("", &format!("It was not paired: {} [{}]", complaint.text, complaint.code));
+            let help = Fault::from_code(&complaint.code).map_or("", Fault::help);
+            lines.extend(item("  ", help));
+            lines
+        }
         Question::Test => [
             "A small test, if you like:",
             "  line   400 commands that neither move nor heat",
@@ -159,7 +166,7 @@ pub(super) fn prompt(question: &Question) -> String {
         Question::Relay(Some(url)) => format!("Relay? [{url}]"),
         Question::Relay(None) => "Relay? [none]".to_owned(),
         Question::Apply { .. } => "Do that? [Y/n]".to_owned(),
-        Question::PairAgain => "Once more? [y/N]".to_owned(),
+        Question::PairAgain(_) => "Once more? [y/N]".to_owned(),
         Question::Test => "Which test? [no]".to_owned(),
     }
 }
@@ -251,6 +258,7 @@ mod tests {
             },
         ] {
             let found = Survey {
+                relay: None,
                 config: Err(String::new()),
                 agent,
                 ports: ports.clone(),
@@ -269,7 +277,7 @@ mod tests {
             Question::Token("/boot/firmware/spoolway-enrol.toml".into()),
             Question::Relay(None),
             Question::Apply { changes, starts_agent: true },
-            Question::PairAgain,
+            Question::PairAgain(Complaint::of(Fault::TlsWrongCertificate, "x ".repeat(60))),
             Question::Test,
         ] {
             fits(&question(&asked));
@@ -287,6 +295,7 @@ mod tests {
             ready: Ready::No(Complaint { code: "port.missing".into(), text: "it is gone".into() }),
             written: Vec::new(),
             owner: None,
+            relay: None,
             unpaired: Some(Complaint { code: "pair.expired".into(), text: "nobody came".into() }),
             test: None,
             service: Service::Unit,

@@ -72,6 +72,15 @@ rows! { Fault:
         ],
         see: "docs/operate.md#pairing",
     }
+    PairOwned {
+        means: "`setup` was told a relay, and this agent belongs to somebody over another one. It gives nobody a new owner by itself.",
+        done: "Nothing was written.",
+        try: [
+            "To keep the owner, leave the relay out of flags and answers.",
+            "To give it another one, once what the owner before has to be told is told: `sudo spoolway-agent pair --relay wss://relay.example.org`.",
+        ],
+        see: "docs/operate.md#pairing",
+    }
     PairRefused {
         means: "It answered with something that has no place in a pairing, or said no for a reason that the message has.",
         done: "It ended the pairing. An owner from before stays the owner.",

@@ -1,6 +1,9 @@
 //! Files of answers, and that every question has one.
 
+use spoolway_protocol::Fault;
+
 use super::*;
+use crate::setup::facts::Complaint;
 
 const FILE: &str = r#"
 open = true
@@ -25,6 +28,10 @@ fn printer(port: &str) -> Answering {
     }
 }
 
+fn unpaired() -> Question {
+    Question::PairAgain(Complaint::of(Fault::PairExpired, "nobody came"))
+}
+
 fn questions() -> Vec<Question> {
     vec![
         Question::Open { ports: Vec::new(), stops_agent: false },
@@ -32,7 +39,7 @@ fn questions() -> Vec<Question> {
         Question::Token("/boot/t".into()),
         Question::Relay(None),
         Question::Apply { changes: Vec::new(), starts_agent: true },
-        Question::PairAgain,
+        unpaired(),
         Question::Test,
     ]
 }
@@ -64,7 +71,7 @@ fn yes_takes_defaults_and_nothing_else_does() {
 #[test]
 fn a_file_never_says_again_for_ever() {
     let answers = Answers::parse("again = true").unwrap();
-    assert_eq!(answers.to(&Question::PairAgain), None);
+    assert_eq!(answers.to(&unpaired()), None);
 }
 
 #[test]

@@ -8,20 +8,24 @@ impl Setup {
         let survey = self.survey.as_ref().ok_or(Output::Do(Do::Survey))?;
         let standing =
             survey.config.as_ref().map_err(|why| failed(Complaint::of(Fault::ConfigBroken, why.clone())))?;
-        let printer = self.printer(survey)?;
+        let printer = self.printer(survey, standing)?;
         let way = self.way(survey, standing)?;
         let written = self.written(survey, standing, printer, &way)?;
-        let ready = self.ready(survey, printer, &written)?;
+        let ready = self.ready(survey, standing, printer, &written)?;
         let (owner, unpaired) = self.owner(survey, &way)?;
         let test = self.test(survey, &ready)?;
         let service = match survey.agent {
             Agent::Stopped(service) | Agent::Running { service, .. } => service,
         };
-        Ok(Summary { printer: printer.cloned(), ready, written, owner, unpaired, test, service })
+        let relay = match way {
+            Way::Relay(url) => Some(url),
+            Way::Token(_) | Way::None => None,
+        };
+        Ok(Summary { printer: printer.cloned(), ready, written, owner, relay, unpaired, test, service })
     }
 
     /// The printer that is set up; none when it stays as it is.
-    fn printer<'a>(&'a self, survey: &'a Survey) -> Next<Option<&'a Answering>> {
+    fn printer<'a>(&'a self, survey: &'a Survey, standing: &Standing) -> Next<Option<&'a Answering>> {
         if let Some(choice) = &self.choice {
             return Ok(match choice {
                 Choice::Printer(printer) => Some(printer),
@@ -34,9 +38,11 @@ impl Setup {
         };
         if let Agent::Running { printer, has_job, port, .. } = &survey.agent {
             let is_meant = |printer: &&Answering| named.is_none_or(|named| *named == printer.port);
-            // Whoever speaks with a printer knows best who it is, and is not disturbed.
+            // Whoever speaks with a printer knows best who it is, and is not disturbed. Another one that stands in the configuration was
+            // chosen since, and waits for a start.
             if let Some(printer) = printer.as_ref().filter(is_meant) {
-                return Ok(Some(printer));
+                let waits = named.is_none() && another_stands(survey, standing);
+                return Ok(Some(printer).filter(|_| !waits));
             }
             if *has_job {
                 let text = format!("a job is under way at {}; its printer is not changed", port.display());
@@ -98,8 +104,14 @@ impl Setup {
 
     /// How the agent gets an owner. Who has one keeps it.
     fn way(&self, survey: &Survey, standing: &Standing) -> Next<Way> {
-        if survey.owner.is_some() {
-            return Ok(Way::None);
+        if let Some(owner) = &survey.owner {
+            return match (&self.answers.relay, &survey.relay) {
+                (Some(RelayAnswer::At(wanted)), Some(relay)) if wanted != relay => {
+                    let text = format!("{owner} owns this agent over {relay}, and not over {wanted}");
+                    Err(failed(Complaint::of(Fault::PairOwned, text)))
+                }
+                _ => Ok(Way::None),
+            };
         }
         let way = match (&self.way, &survey.token, self.uses_token) {
             (Some(way), ..) => way.clone(),
@@ -136,7 +148,8 @@ impl Setup {
             _ if self.is_stopped => false,
             Agent::Stopped(service) => service == Service::Unit,
             Agent::Running { service, has_job, .. } => {
-                service == Service::Unit && !has_job && !changes.is_empty()
+                let is_old = !changes.is_empty() || another_stands(survey, standing);
+                service == Service::Unit && !has_job && is_old
             }
         };
         if changes.is_empty() && (!starts_agent || self.may_apply) {
@@ -149,22 +162,29 @@ impl Setup {
     }
 
     /// Whether the agent has its printer, once it runs with what was written.
-    fn ready(&self, survey: &Survey, printer: Option<&Answering>, written: &[Change]) -> Next<Ready> {
+    fn ready(
+        &self,
+        survey: &Survey,
+        standing: &Standing,
+        printer: Option<&Answering>,
+        written: &[Change],
+    ) -> Next<Ready> {
         if let Some(ready) = &self.ready {
             return Ok(ready.clone());
         }
         if !self.is_started {
+            let is_old = !written.is_empty() || another_stands(survey, standing);
             match &survey.agent {
                 Agent::Stopped(Service::Hand) => return Ok(Ready::NoAgent),
                 Agent::Stopped(Service::Unit) => return Err(Output::Do(Do::StartAgent)),
                 Agent::Running { has_job: true, printer: Some(_), .. } => return Ok(Ready::Yes),
                 Agent::Running { service: Service::Unit, has_job: false, .. }
-                    if self.is_stopped || !written.is_empty() =>
+                    if self.is_stopped || is_old =>
                 {
                     return Err(Output::Do(Do::StartAgent));
                 }
                 // It goes by what was written when somebody starts it anew.
-                Agent::Running { service: Service::Hand, .. } if !written.is_empty() => {
+                Agent::Running { service: Service::Hand, .. } if is_old => {
                     return Ok(Ready::NoAgent);
                 }
                 Agent::Running { printer: Some(_), .. } => return Ok(Ready::Yes),
@@ -193,7 +213,7 @@ impl Setup {
             None => Err(Output::Do(next)),
             Some(Ok(paired)) => Ok((Some(paired.owner.clone()), None)),
             Some(Err(complaint)) if self.gave_up_pairing() => Ok((None, Some(complaint.clone()))),
-            Some(Err(_)) => Err(Output::Ask(Question::PairAgain)),
+            Some(Err(complaint)) => Err(Output::Ask(Question::PairAgain(complaint.clone()))),
         }
     }
 
@@ -203,8 +223,21 @@ impl Setup {
 
     /// What became of the test, if there was one. It is offered where it can be begun.
     fn test(&self, survey: &Survey, ready: &Ready) -> Next<Option<(Test, Attempt<()>)>> {
-        if *ready != Ready::Yes || has_job(survey) {
-            return Ok(None);
+        let cannot = match ready {
+            Ready::Yes if has_job(survey) => {
+                Some(Complaint::of(Fault::Busy, "a job is under way, so nothing was tested"))
+            }
+            Ready::Yes => None,
+            Ready::No(complaint) => Some(complaint.clone()),
+            Ready::NoAgent => {
+                let text = "no agent runs with what is configured, so nothing was tested";
+                Some(Complaint { code: UNREACHABLE.to_owned(), text: text.to_owned() })
+            }
+        };
+        if let Some(complaint) = cannot {
+            // What was asked for beforehand is not passed over in silence.
+            let wanted = self.answers.test.filter(|test| *test != Test::No);
+            return Ok(wanted.map(|test| (test, Err(complaint))));
         }
         match (self.test, &self.tested) {
             (None, _) => Err(Output::Ask(Question::Test)),
@@ -231,8 +264,8 @@ impl Setup {
             (Question::Relay(_), _) => self.way = Some(Way::None),
             (Question::Apply { .. }, Answer::Yes) => self.may_apply = true,
             (Question::Apply { .. }, _) => self.end = Some(Ending::Declined),
-            (Question::PairAgain, Answer::Yes) => self.paired = None,
-            (Question::PairAgain, _) => self.pairings = PAIRINGS_MAX,
+            (Question::PairAgain(_), Answer::Yes) => self.paired = None,
+            (Question::PairAgain(_), _) => self.pairings = PAIRINGS_MAX,
             (Question::Test, Answer::Test(test)) => self.test = Some(test),
             (Question::Test, _) => self.test = Some(Test::No),
         }
@@ -272,6 +305,20 @@ impl Setup {
             ),
         }
     }
+}
+
+/// Whether the configuration names another port than the one at which the agent has its printer.
+fn another_stands(survey: &Survey, standing: &Standing) -> bool {
+    let (Agent::Running { printer: Some(printer), .. }, PortChoice::Path(path)) =
+        (&survey.agent, &standing.port)
+    else {
+        return false;
+    };
+    let is_one = |port: &Port| {
+        let names = [&port.stable, &port.device];
+        names.contains(&path) && names.contains(&&printer.port)
+    };
+    *path != printer.port && !survey.ports.iter().any(is_one)
 }
 
 fn has_job(survey: &Survey) -> bool {

@@ -64,6 +64,7 @@ fn surveys() -> Vec<Survey> {
         agent: Agent::Stopped(Service::Unit),
         ports: Vec::new(),
         owner: None,
+        relay: None,
         token: None,
     }];
     for agent in &agents {
@@ -75,6 +76,7 @@ fn surveys() -> Vec<Survey> {
                         agent: agent.clone(),
                         ports: ports.clone(),
                         owner: owner.map(str::to_owned),
+                        relay: owner.map(|_| "wss://old.example".parse().unwrap()),
                         token: token.map(PathBuf::from),
                     });
                 }
@@ -113,7 +115,7 @@ fn said(question: &Question, story: &Story) -> Vec<Answer> {
     ];
     let may = |answer: &Answer| match (question, answer) {
         (Question::Nobody, Answer::Again) => story.again < 1,
-        (Question::PairAgain, Answer::Yes) => story.paired_again < 1,
+        (Question::PairAgain(_), Answer::Yes) => story.paired_again < 1,
         _ => true,
     };
     all.into_iter().filter(|answer| question.takes(answer) && may(answer)).collect()
@@ -229,7 +231,11 @@ fn may_end(end: &Ending, answers: &Answers, story: &Story) {
         Ending::Done(summary) => {
             let written = story.done.iter().any(|done| matches!(done, Do::Write(_)));
             assert_eq!(!summary.written.is_empty(), written);
-            assert_eq!(summary.test.is_some(), story.done.iter().any(|done| matches!(done, Do::Test(_))));
+            let tested = story.done.iter().any(|done| matches!(done, Do::Test(_)));
+            match &summary.test {
+                None => assert!(!tested && answers.test.is_none_or(|test| test == Test::No)),
+                Some((test, came)) => assert!(tested || (came.is_err() && answers.test == Some(*test))),
+            }
             assert!(summary.owner.is_none() || summary.unpaired.is_none());
         }
         Ending::Declined => assert!(!story.done.iter().any(|done| matches!(done, Do::Write(_)))),
@@ -260,7 +266,8 @@ fn walk(mut machine: Setup, answers: &Answers, survey: &Survey, mut story: Story
             for answer in said(&question, &story) {
                 let (mut machine, mut story) = (machine.clone(), story.clone());
                 story.again += usize::from(answer == Answer::Again);
-                story.paired_again += usize::from(question == Question::PairAgain && answer == Answer::Yes);
+                story.paired_again +=
+                    usize::from(matches!(question, Question::PairAgain(_)) && answer == Answer::Yes);
                 if answer == Answer::Yes {
                     story.yes.push(question.clone());
                 }
@@ -423,4 +430,77 @@ fn whoever_holds_the_only_port_is_named() {
     let Ending::Failed(complaint) = end else { panic!("{end:?}") };
     assert_eq!(complaint.code, "port.busy");
     assert!(complaint.text.contains("octoprint (process 12)"), "{}", complaint.text);
+}
+
+/// The survey of an agent that has its printer at `/dev/a`, with an owner.
+fn complete(service: Service, port: &str) -> Survey {
+    Survey {
+        config: Ok(Standing {
+            port: PortChoice::Path(port.into()),
+            baud: BaudChoice::Rate(250_000),
+            relay: None,
+        }),
+        agent: running(service, true, false),
+        ports: Vec::new(),
+        owner: Some("farm".into()),
+        relay: Some("wss://old.example".parse().unwrap()),
+        token: None,
+    }
+}
+
+fn unattended(answers: Answers, survey: &Survey) -> (Vec<Do>, Ending) {
+    let mut machine = Setup::new(Answers { yes: true, ..answers });
+    let mut done = Vec::new();
+    loop {
+        match machine.poll_output() {
+            Output::Over(end) => return (done, end),
+            Output::Ask(question) => panic!("{question:?}"),
+            Output::Do(next) => {
+                machine = outcomes(&machine, &next, survey, &Story::default()).remove(0);
+                done.push(next);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_printer_that_was_chosen_and_waits_for_a_start_is_not_taken_back() {
+    for printer in [None, Some(PrinterAnswer::Without)] {
+        let answers = Answers { printer, ..Answers::default() };
+        let (done, end) = unattended(answers.clone(), &complete(Service::Hand, "/dev/chosen"));
+        assert_eq!(done, [Do::Survey], "nothing is written");
+        assert!(matches!(&end, Ending::Done(summary) if summary.ready == Ready::NoAgent), "{end:?}");
+        let (done, _) = unattended(answers, &complete(Service::Unit, "/dev/chosen"));
+        assert_eq!(done, [Do::Survey, Do::StartAgent, Do::Await]);
+    }
+    // Two names of one port are no other printer.
+    let mut survey = complete(Service::Unit, "/dev/ttyUSB0");
+    survey.ports =
+        vec![Port { device: "/dev/ttyUSB0".into(), stable: "/dev/a".into(), ..port("", Holder::Agent) }];
+    let (done, end) = unattended(Answers::default(), &survey);
+    assert!(!done.contains(&Do::Await) || matches!(done[1], Do::Write(_)), "{done:?}");
+    assert!(matches!(end, Ending::Done(_)), "{end:?}");
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_done_is_told() {
+    let test = Answers { test: Some(Test::Line), ..Answers::default() };
+    let mut stopped = complete(Service::Hand, "/dev/a");
+    stopped.agent = Agent::Stopped(Service::Hand);
+    stopped.ports = vec![port("/dev/a", Holder::Nobody)];
+    let (_, end) = unattended(Answers { printer: Some(PrinterAnswer::Without), ..test.clone() }, &stopped);
+    let Ending::Done(summary) = end else { panic!("{end:?}") };
+    assert!(matches!(&summary.test, Some((Test::Line, Err(why))) if why.code == UNREACHABLE), "{summary:?}");
+    let mut printing = complete(Service::Hand, "/dev/a");
+    printing.agent = running(Service::Hand, true, true);
+    let Ending::Done(summary) = unattended(test, &printing).1 else { panic!("it ends") };
+    assert!(matches!(&summary.test, Some((_, Err(why))) if why.code == Fault::Busy.code()), "{summary:?}");
+
+    let at = |url: &str| Some(RelayAnswer::At(url.parse().unwrap()));
+    let owned = complete(Service::Hand, "/dev/a");
+    let (done, end) = unattended(Answers { relay: at("wss://new.example"), ..Answers::default() }, &owned);
+    assert_eq!(done, [Do::Survey], "nothing is written");
+    assert!(matches!(&end, Ending::Failed(why) if why.code == Fault::PairOwned.code()), "{end:?}");
+    let (_, end) = unattended(Answers { relay: at("wss://old.example"), ..Answers::default() }, &owned);
+    assert!(matches!(end, Ending::Done(_)), "{end:?}");
 }
