@@ -11,6 +11,8 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 
+use crate::host;
+
 const CA_YEARS: i32 = 20;
 const SERVER_YEARS: i32 = 10;
 
@@ -36,7 +38,15 @@ pub enum InitCertsError {
     /// No host name was given.
     #[error("at least one host name is needed")]
     NoHost,
-    /// A name is not a host name, or the key could not be made.
+    /// Something else than a DNS name or an IP address.
+    #[error("{host}: {why}")]
+    Host {
+        /// What was said.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The key or the certificate could not be made.
     #[error("cannot make the certificate: {0}")]
     Make(#[from] rcgen::Error),
     /// A file or the folder cannot be written.
@@ -56,6 +66,9 @@ pub enum InitCertsError {
 pub fn init(dir: &Path, hosts: &[String]) -> Result<CertificateFiles, InitCertsError> {
     if hosts.is_empty() {
         return Err(InitCertsError::NoHost);
+    }
+    for host in hosts {
+        host::name(host).map_err(|why| InitCertsError::Host { host: host.clone(), why })?;
     }
     let files = CertificateFiles {
         ca: dir.join("ca.pem"),
@@ -124,8 +137,9 @@ fn ca_params() -> CertificateParams {
 
 fn server_params(hosts: &[String]) -> Result<CertificateParams, rcgen::Error> {
     let mut params = params_for(SERVER_YEARS);
-    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
+    let hosts: Vec<_> = hosts.iter().map(|host| host::certified(host).to_owned()).collect();
     params.distinguished_name.push(DnType::CommonName, hosts[0].as_str());
+    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -177,5 +191,17 @@ mod tests {
     fn a_name_is_needed() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(init(dir.path(), &[]), Err(InitCertsError::NoHost)));
+        let said = init(dir.path(), &["localhost".into(), "bad host!".into()]);
+        assert!(matches!(said, Err(InitCertsError::Host { host, .. }) if host == "bad host!"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_ip6_address_is_one_in_the_certificate_with_and_without_brackets() {
+        let names = ["[2001:db8::7]", "2001:db8::7", "relay.example."].map(str::to_owned);
+        let params = server_params(&names).unwrap();
+        let address = || rcgen::SanType::IpAddress("2001:db8::7".parse().unwrap());
+        let name = rcgen::SanType::DnsName("relay.example".try_into().unwrap());
+        assert_eq!(params.subject_alt_names, [address(), address(), name]);
     }
 }

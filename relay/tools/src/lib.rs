@@ -3,6 +3,7 @@
 
 pub mod certs;
 pub mod cli;
+pub mod host;
 mod log;
 mod places;
 pub mod serve;

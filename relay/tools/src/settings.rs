@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use spoolway_relay::config::{ClientCerts, Config, DEFAULT_TOML};
 use toml::{Table, Value};
 
+use crate::host;
+
 /// Numbers of which 0 means that there is no limit, or no time.
 const MAY_BE_ZERO: [&str; 8] = [
     "limits.address_failures_per_minute",
@@ -173,11 +175,16 @@ impl Layers {
     }
 
     fn finish(self) -> Result<Config, LoadConfigError> {
-        let config: Config = self.merged.clone().try_into().expect("each value was of its type");
-        match broken_rule(&config) {
-            None => Ok(config),
-            Some((key, why)) => Err(self.misfit(&key, why)),
+        let mut config: Config = self.merged.clone().try_into().expect("each value was of its type");
+        if let Some((key, why)) = broken_rule(&config) {
+            return Err(self.misfit(&key, why));
         }
+        for host in &mut config.relay.hosts {
+            let named =
+                host::name(host).map_err(|why| self.misfit("relay.hosts", &format!("{host:?}: {why}")));
+            *host = named?;
+        }
+        Ok(config)
     }
 
     fn misfit(&self, key: &str, why: &str) -> LoadConfigError {
@@ -197,7 +204,6 @@ fn broken_rule(config: &Config) -> Option<(String, &'static str)> {
     }
     let address = |text: &str| text.parse::<SocketAddr>().ok();
     let admin = &config.admin.address;
-    let is_named = |host: &String| !host.trim().is_empty();
     let rules = [
         (address(&config.listen.address).is_some(), "listen.address", "must be an IP address and a port"),
         (
@@ -205,11 +211,7 @@ fn broken_rule(config: &Config) -> Option<(String, &'static str)> {
             "admin.address",
             "must be a loopback address and a port, or empty",
         ),
-        (
-            !config.relay.hosts.is_empty() && config.relay.hosts.iter().all(is_named),
-            "relay.hosts",
-            "must name at least one host",
-        ),
+        (!config.relay.hosts.is_empty(), "relay.hosts", "must name at least one host"),
         (
             config.tls.client_ca.is_empty() || config.tls.client_certs != ClientCerts::Off,
             "tls.client_ca",
@@ -297,6 +299,23 @@ mod tests {
         assert!(error.contains("relay.toml") && error.contains("no setting `limits`"), "{error}");
         let error = with_file("[limits\n").unwrap_err().to_string();
         assert!(error.contains("relay.toml") && error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn hosts_are_names_and_addresses_alone() {
+        let error =
+            with_file("[relay]\nhosts = [\"localhost\", \"https://relay.example:8443\"]\n").unwrap_err();
+        let error = error.to_string();
+        for part in ["relay.toml: relay.hosts = ", "\"https://relay.example:8443\": ", "as in relay.example"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        for text in ["[]", "[\"\"]", "[\" \"]", "[\"*.example\"]"] {
+            let error = with_file(&format!("[relay]\nhosts = {text}\n")).unwrap_err().to_string();
+            assert!(error.contains("relay.hosts"), "{text}: {error}");
+        }
+        let config = with_file("[relay]\nhosts = [\"::1\", \"[::1]\", \"Relay\"]\n").unwrap();
+        assert_eq!(config.relay.hosts, ["[::1]", "[::1]", "Relay"], "as in the header");
     }
 
     #[test]

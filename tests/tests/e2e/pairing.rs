@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use spoolway_agent::clock::{Clock, wall_ms};
-use spoolway_agent::config::{self, Proxy};
+use spoolway_agent::config::{self, Proxy, RelayUrl};
 use spoolway_agent::identity::Identity;
 use spoolway_agent::pairing::{Kept, PairError, Scene, TokenFile, enrol, erase, pair};
 use spoolway_agent::uplink::RelaySettings;
@@ -280,4 +280,30 @@ fn waited(mut child: std::process::Child) -> Output {
     let output = child.wait_with_output().unwrap();
     drop(input);
     output
+}
+
+#[test]
+fn what_the_relay_writes_onto_cards_every_agent_takes() {
+    for host in [
+        "relay.example.org",
+        "192.0.2.7",
+        "[2001:db8::7]",
+        "",
+        "a b",
+        "relay_of_ours",
+        "*.example",
+        "2001:db8::7",
+    ] {
+        for rest in ["", "/", ":8443", ":0", ":65536", ":", "/path", "?x"] {
+            for scheme in ["wss://", "ws://", "https://", "", "wss://me@"] {
+                let address = format!("{scheme}{host}{rest}");
+                let is_written = spoolway_relay_tools::host::address(&address).is_ok();
+                assert_eq!(is_written, address.parse::<RelayUrl>().is_ok(), "{address}");
+            }
+        }
+    }
+    // The agent looks for no more than characters; a certificate is for none of these.
+    for address in ["wss://a..b", "wss://300.1.1.1", "wss://-", "wss://[a]"] {
+        assert!(spoolway_relay_tools::host::address(address).is_err() && address.parse::<RelayUrl>().is_ok());
+    }
 }

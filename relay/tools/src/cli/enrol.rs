@@ -12,7 +12,8 @@ use toml::{Table, Value};
 use super::pair::keys_of;
 use super::registry::{now_ms, open};
 use super::table::counted;
-use super::{Failed, USAGE};
+use super::{CONFIG, Failed, USAGE};
+use crate::host;
 use spoolway_relay::auth;
 use spoolway_relay::config::Config;
 use spoolway_relay::paths::Directories;
@@ -52,8 +53,8 @@ pub(super) struct NewToken {
     /// Public key that the backend signs permits with (Ed25519, base64); may be given twice
     #[arg(long, value_name = "BASE64")]
     key: Vec<String>,
-    /// Where agents reach this relay [default: the first of relay.hosts and the port of listen.address]
-    #[arg(long, value_name = "URL")]
+    /// Where agents reach this relay [default: the first of relay.hosts that is not this machine to itself, and the port of listen.address]
+    #[arg(long, value_name = "URL", value_parser = host::address)]
     relay: Option<String>,
     /// Authority that signed the relay's certificate [default: tls/ca.pem, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -91,6 +92,10 @@ fn add(
 ) -> Result<(), Failed> {
     let NewToken { backend, uses, days, key, relay, ca } = token;
     let keys = keys_of(&key).map_err(Failed::with(USAGE))?;
+    let (relay, is_only_here) = match relay {
+        Some(relay) => (relay, false),
+        None => address(config).map_err(Failed::with(CONFIG))?,
+    };
     let usual = Some(directories.tls().join("ca.pem")).filter(|file| file.exists());
     let ca = match ca.or(usual) {
         Some(file) => Some(std::fs::read_to_string(&file).with_context(|| file.display().to_string())?),
@@ -109,7 +114,7 @@ fn add(
     };
     registry.add_enrolment(&record)?;
     let mut file = Table::from_iter([
-        ("relay".to_owned(), relay.unwrap_or_else(|| address(config)).into()),
+        ("relay".to_owned(), relay.into()),
         ("backend".to_owned(), backend.as_str().into()),
         ("token".to_owned(), format!("{id}.{secret}").into()),
         ("keys".to_owned(), Value::Array(keys.iter().map(|key| STANDARD.encode(key).into()).collect())),
@@ -120,12 +125,38 @@ fn add(
         counted(uses, "use", "uses"),
         counted(days, "day", "days")
     );
+    if is_only_here {
+        eprintln!("These cards lead to this machine only: name the relay with --relay.");
+    }
     print!("{}", toml::to_string(&file).context("the file cannot be shown")?);
     Ok(())
 }
 
-/// Where agents reach this relay, as far as its configuration tells.
-fn address(config: &Config) -> String {
-    let port = config.listen.address.rsplit_once(':').map_or("443", |(_, port)| port);
-    format!("wss://{}:{port}", config.relay.hosts.first().map_or("localhost", String::as_str))
+/// Where agents reach this relay, as far as its configuration tells, and whether only those of this machine do.
+fn address(config: &Config) -> anyhow::Result<(String, bool)> {
+    let (hosts, listen) = (&config.relay.hosts, &config.listen.address);
+    let elsewhere = hosts.iter().find(|host| !host::is_this_machine(host));
+    let host = elsewhere.or(hosts.first()).map_or("localhost", String::as_str);
+    let port = listen.rsplit_once(':').map_or("443", |(_, port)| port);
+    let address = format!("wss://{host}:{port}");
+    let address = host::address(&address).map_err(|why| {
+        anyhow!("{address} (relay.hosts, listen.address): {why}; name the relay with --relay")
+    })?;
+    Ok((address, elsewhere.is_none()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards_lead_to_a_name_that_others_know_where_there_is_one() {
+        let mut config = Config::default();
+        assert_eq!(address(&config).unwrap(), ("wss://localhost:8443".to_owned(), true));
+        config.relay.hosts = ["localhost", "[::1]", "[2001:db8::7]", "b.example"].map(str::to_owned).into();
+        assert_eq!(address(&config).unwrap(), ("wss://[2001:db8::7]:8443".to_owned(), false));
+        config.listen.address = "0.0.0.0:0".to_owned();
+        let error = address(&config).unwrap_err().to_string();
+        assert!(error.contains("listen.address") && error.contains("--relay"), "{error}");
+    }
 }

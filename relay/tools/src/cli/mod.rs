@@ -17,6 +17,7 @@ use spoolway_relay::config::Config;
 use spoolway_relay::console::Ask;
 use spoolway_relay::paths::Directories;
 
+use crate::host;
 use crate::serve::{self, ServeError};
 use crate::settings::{LoadConfigError, Override, load};
 
@@ -123,7 +124,8 @@ enum CertsCommand {
         #[arg(long)]
         dir: Option<PathBuf>,
         /// Names and addresses under which the relay is reached
-        #[arg(long, num_args = 1.., value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
+        #[arg(long, num_args = 1.., value_name = "NAME", value_parser = host::name,
+            default_values = ["localhost", "127.0.0.1"])]
         host: Vec<String>,
     },
 }

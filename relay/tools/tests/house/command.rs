@@ -35,6 +35,16 @@ fn exit_codes_say_what_went_wrong() {
     assert!(code == 69 && error.contains("admin.sock"), "{code} {error}");
     let (code, error) = code_of(folder, &["run"]);
     assert!(code == 78 && error.contains("certs init"), "{code} {error}");
+    for host in ["https://relay.example:8443", "relay.example:8443", "bad host!", ""] {
+        let (code, error) = code_of(folder, &["certs", "init", "--host", host]);
+        assert!(code == 64 && error.contains("--host"), "{host}: {code} {error}");
+    }
+    assert!(!folder.join("tls").exists() && !folder.join("relay.toml").exists(), "nothing was written");
+    let (code, error) = code_of(folder, &["config", "check", "--set", "relay.hosts=relay.example:8443"]);
+    assert!(
+        code == 78 && error.contains("relay.hosts") && error.contains("as in relay.example"),
+        "{code} {error}"
+    );
     let names = ["certs", "init", "--host", "relay.example", "192.0.2.1"];
     let said = relay(folder).args(names).output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
@@ -64,6 +74,29 @@ fn a_configuration_that_somebody_has_written_is_not_touched_by_new_certificates(
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("relay.toml") && said.ends_with("hosts = [\"relay.example\"]\n"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# ours\n");
+}
+
+#[test]
+fn no_card_gets_an_address_that_agents_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    assert_eq!(code_of(folder, &["backend", "add", "farm"]).0, 0);
+    let add = |more: &[&str]| code_of(folder, &[&["enrol", "add", "--backend", "farm"], more].concat());
+    for address in ["foo", "ws://foo", "wss://foo:0", "wss://bad host"] {
+        let (code, error) = add(&["--relay", address]);
+        assert!(code == 64 && error.contains("--relay"), "{address}: {code} {error}");
+    }
+    let (code, error) = add(&["--set", "relay.hosts=spoolway_relay"]);
+    assert!(code == 78 && error.contains("underscore") && error.contains("--relay"), "{code} {error}");
+    let tokens = relay(folder).args(["enrol", "list"]).output().unwrap();
+    assert!(tokens.status.success() && tokens.stdout.is_empty(), "one was stored: {tokens:?}");
+    let only_here = "These cards lead to this machine only: name the relay with --relay.\n";
+    let (code, error) = add(&[]);
+    assert!(code == 0 && error.matches(only_here).count() == 1, "{code} {error}");
+    for more in [["--relay", "wss://relay.example:8443"], ["--set", "relay.hosts=localhost,relay.example"]] {
+        let (code, error) = add(&more);
+        assert!(code == 0 && !error.contains("lead to this machine"), "{code} {error}");
+    }
 }
 
 #[test]
