@@ -1,6 +1,6 @@
 //! `status`, `agents`, `backends`, `tail`: what a relay that runs says about itself, for people or as JSON.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -106,8 +106,17 @@ pub(super) fn ask(ask: Ask, form: &Form, socket: &Path) -> Result<(), Failed> {
 
 fn question(ask: Ask, socket: &Path) -> Result<std::io::Lines<BufReader<UnixStream>>, Failed> {
     let mut stream = UnixStream::connect(socket).map_err(|error| {
-        let text = format!("no relay can be asked at {}: {error}", socket.display());
-        Failed { code: UNAVAILABLE, error: anyhow!(text) }
+        let what_helps = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "say it as the relay's user: `sudo -u spoolway-relay spoolway-relay ...`"
+            }
+            _ => {
+                "start it: `sudo systemctl start spoolway-relay`, or `spoolway-relay run`; \
+                or name its folder with --folder"
+            }
+        };
+        let error = anyhow!("no relay can be asked at {}: {error}; {what_helps}", socket.display());
+        Failed { code: UNAVAILABLE, error }
     })?;
     writeln!(stream, "{}", serde_json::to_string(&ask)?)?;
     Ok(BufReader::new(stream).lines())

@@ -191,21 +191,32 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match carry_out(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed { code, error }) => {
-            eprintln!("spoolway-relay: {error:#}");
+            eprintln!("spoolway-relay: {}", whole(&error));
             ExitCode::from(code)
         }
     }
 }
 
+/// What went wrong and what has caused it. Some errors say their cause themselves, for logs: it is said once.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn carry_out(Cli { mut settings, command }: Cli) -> Result<(), Failed> {
+    if let Command::Config(ConfigCommand::Check { file: file @ Some(_) }) = &command {
+        settings.config.clone_from(file);
+    }
     let directories = settings.directories()?;
     if let Command::Run { listen, admin } = &command {
         for (key, value) in [("listen.address", listen), ("admin.address", admin)] {
             settings.set.extend(value.clone().map(|value| Override { key: key.into(), value }));
         }
-    }
-    if let Command::Config(ConfigCommand::Check { file: file @ Some(_) }) = &command {
-        settings.config.clone_from(file);
     }
     if let Command::Certs(CertsCommand::Init { dir, host }) = command {
         let known = settings.load(&directories).map(|config| config.relay.hosts).unwrap_or_default();
@@ -273,11 +284,11 @@ fn noted(name: &str, file: &std::path::Path, what: &str) {
 
 impl Settings {
     fn directories(&self) -> Result<Directories, Failed> {
-        let found = match &self.folder {
-            Some(folder) => Some(Directories::at(folder)),
-            None => crate::places::usual(),
-        };
-        found.context("no home directory; name a folder with --folder").map_err(Failed::with(CONFIG))
+        if let Some(folder) = &self.folder {
+            return Ok(Directories::at(folder));
+        }
+        let is_said = self.config.is_some() || self.set.iter().any(|set| set.key == "registry.file");
+        crate::places::usual(is_said).map_err(|error| Failed { code: CONFIG, error: error.into() })
     }
 
     fn load(&self, directories: &Directories) -> Result<Config, LoadConfigError> {
@@ -290,4 +301,22 @@ impl Settings {
 fn parse_override(text: &str) -> Result<Override, String> {
     let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected")?;
     Ok(Override { key: key.trim().into(), value: value.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_said_once() {
+        let nowhere = || std::io::Error::from_raw_os_error(2);
+        let read = LoadConfigError::Read { file: "/x".into(), source: nowhere() };
+        let said = "cannot read configuration file /x: No such file or directory (os error 2)";
+        assert_eq!(whole(&read.into()), said);
+        let folder = spoolway_relay_registry::RegistryError::Folder(nowhere());
+        let error = anyhow::Error::from(folder).context("/x/registry.db");
+        assert_eq!(whole(&error), "/x/registry.db: registry folder: No such file or directory (os error 2)");
+        let error = anyhow::Error::from(nowhere()).context("/x");
+        assert_eq!(whole(&error), "/x: No such file or directory (os error 2)");
+    }
 }

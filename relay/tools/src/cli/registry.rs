@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use spoolway_protocol::{AgentId, BackendId};
 
-use super::{Failed, USAGE};
+use super::{CONFIG, Failed, USAGE};
 use spoolway_relay::auth;
 use spoolway_relay_registry::{AgentKeys, AgentRecord, BackendRecord, Registry, SqliteRegistry, Standing};
 
@@ -125,7 +125,8 @@ impl AgentCommand {
 
 impl BackendCommand {
     pub(super) fn carry_out(self, file: &Path) -> Result<(), Failed> {
-        let mut registry = open(file)?;
+        // On an empty machine a backend comes first: all else belongs to one.
+        let mut registry = if matches!(self, Self::Add { .. }) { begin(file)? } else { open(file)? };
         match self {
             Self::Add { id, organisation, name } => {
                 let secret =
@@ -164,8 +165,22 @@ fn key_of(id: AgentId, base64: &str) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-/// The registry, changed in the name of whoever has typed this.
-pub(super) fn open(file: &Path) -> anyhow::Result<SqliteRegistry> {
+/// The registry that is there: whoever has mistyped a folder is not given an empty one that no relay reads.
+pub(super) fn open(file: &Path) -> Result<SqliteRegistry, Failed> {
+    let why = match file.try_exists() {
+        Ok(true) => return Ok(begin(file)?),
+        Ok(false) => format!("there is no registry at {}", file.display()),
+        Err(error) => format!("no registry can be looked for at {}: {error}", file.display()),
+    };
+    let error = anyhow!(
+        "{why}; name the relay's folder with --folder, or say it as its user: `sudo -u spoolway-relay \
+        spoolway-relay ...` (`backend add` makes the one of a new relay)"
+    );
+    Err(Failed { code: CONFIG, error })
+}
+
+/// The registry, or a new one, changed in the name of whoever has typed this.
+fn begin(file: &Path) -> anyhow::Result<SqliteRegistry> {
     let registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
     let uid = rustix::process::getuid().as_raw();
     // Also behind `sudo -u`: whoever may act as the relay's user could write into the file itself.

@@ -32,7 +32,11 @@ fn exit_codes_say_what_went_wrong() {
         code_of(folder, &["config", "check", &folder.join("other.toml").display().to_string()]);
     assert!(code == 78 && error.contains("other.toml: drain.within_ms = 0"), "{code} {error}");
     let (code, error) = code_of(folder, &["status"]);
-    assert!(code == 69 && error.contains("admin.sock"), "{code} {error}");
+    for part in ["admin.sock", "`sudo systemctl start spoolway-relay`", "`spoolway-relay run`", "--folder"] {
+        assert!(code == 69 && error.contains(part), "{part}: {code} {error}");
+    }
+    let (code, error) = code_of(folder, &["config", "check", "nowhere.toml"]);
+    assert!(code == 78 && error.matches("(os error 2)").count() == 1, "{code} {error}");
     let (code, error) = code_of(folder, &["run"]);
     assert!(code == 78 && error.contains("certs init"), "{code} {error}");
     for host in ["https://relay.example:8443", "relay.example:8443", "bad host!", ""] {
@@ -74,6 +78,37 @@ fn a_configuration_that_somebody_has_written_is_not_touched_by_new_certificates(
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("relay.toml") && said.ends_with("hosts = [\"relay.example\"]\n"), "{said}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# ours\n");
+}
+
+#[test]
+fn only_the_first_backend_makes_a_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("typo");
+    let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let id = spoolway_relay::auth::agent_id_of(&[7; 32]).to_string();
+    let typed: [&[&str]; 11] = [
+        &["backend", "list"],
+        &["backend", "revoke", "farm"],
+        &["agent", "list"],
+        &["agent", "add", "--id", &id, "--key", key, "--backend", "farm"],
+        &["agent", "release", &id],
+        &["pair", "list"],
+        &["pair", "approve", "K7QX-M4TD"],
+        &["enrol", "list"],
+        &["enrol", "add", "--backend", "farm"],
+        &["enrol", "revoke", "9f86d081"],
+        &["audit"],
+    ];
+    for args in typed {
+        let (code, error) = code_of(&folder, args);
+        for part in ["there is no registry at", "typo/registry.db", "--folder", "`sudo -u spoolway-relay "] {
+            assert!(code == 78 && error.contains(part), "{args:?}: {part}: {code} {error}");
+        }
+        assert!(!folder.exists(), "{args:?} has made it");
+    }
+    assert_eq!(code_of(&folder, &["backend", "add", "farm"]).0, 0);
+    assert!(folder.join("registry.db").exists());
+    assert_eq!(code_of(&folder, &["backend", "list"]).0, 0);
 }
 
 #[test]
