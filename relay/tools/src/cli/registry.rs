@@ -1,5 +1,8 @@
 //! `agent` and `backend`: the registry by hand; a running relay notices within a second.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -181,12 +184,29 @@ pub(super) fn open(file: &Path) -> Result<SqliteRegistry, Failed> {
 
 /// The registry, or a new one, changed in the name of whoever has typed this.
 fn begin(file: &Path) -> anyhow::Result<SqliteRegistry> {
-    let registry = SqliteRegistry::open(file).with_context(|| file.display().to_string())?;
+    let named = || file.display().to_string();
+    hand_over(file).with_context(named)?;
+    let registry = SqliteRegistry::open(file).with_context(named)?;
     let uid = rustix::process::getuid().as_raw();
     // Also behind `sudo -u`: whoever may act as the relay's user could write into the file itself.
     let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok());
     let actor = sudo.map_or(format!("uid {uid}"), |sudo| format!("uid {uid}, by sudo of uid {sudo}"));
     Ok(registry.acting_as(actor))
+}
+
+/// What root begins in a folder of the relay's user belongs to that user, who could not open it otherwise. SQLite gives its own files beside it
+/// to the same.
+fn hand_over(file: &Path) -> std::io::Result<()> {
+    let Some(folder) = file.parent().and_then(|folder| folder.metadata().ok()) else { return Ok(()) };
+    if !rustix::process::geteuid().is_root() || folder.uid() == 0 {
+        return Ok(());
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(made) => fchown(&made, Some(folder.uid()), Some(folder.gid())),
+        // It has its owner, and to touch it would end the locks of others.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn now_ms() -> u64 {
@@ -197,6 +217,22 @@ pub(super) fn now_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_registry_belongs_to_whom_its_folder_belongs() {
+        let dir = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(dir.path(), Some(4321), Some(4322)).unwrap();
+        }
+        let owner = |file: &Path| file.metadata().map(|file| (file.uid(), file.gid(), file.mode() & 0o777));
+        let (file, folder) = (dir.path().join("registry.db"), owner(dir.path()).unwrap());
+        let registry = begin(&file).unwrap();
+        for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
+            assert_eq!(owner(&dir.path().join(name)).unwrap(), (folder.0, folder.1, 0o600), "{name}");
+        }
+        drop((begin(&file).unwrap(), registry));
+        assert_eq!(owner(&file).unwrap(), (folder.0, folder.1, 0o600));
+    }
 
     #[test]
     fn a_key_has_to_belong_to_its_id() {
