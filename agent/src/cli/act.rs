@@ -16,10 +16,8 @@ pub(super) fn act(
     let job = whereabouts.agent()?.job(request)?;
     writeln!(out, "{verb} {} ({}): now {}.", plain(&job.name), job.job_id, job.state)?;
     if job.held && job.state.holds_printer() {
-        writeln!(
-            out,
-            "What is being printed goes on (`spoolway-agent pause` stops it); a copy behind it does not start."
-        )?;
+        let told = "What is being printed goes on (`spoolway-agent pause` stops it); a copy behind it does not start.";
+        writeln!(out, "{}", whereabouts.typed(told))?;
     }
     Ok(())
 }

@@ -89,23 +89,18 @@ impl Whereabouts {
         unit(self.instance.as_ref())
     }
 
-    /// What a person is told to type, so that it names this agent: every text says it for the first one of a machine.
+    /// What a person is told to type, so that it names this agent: every text says it for the first one of a machine. Whoever names a socket
+    /// knows that he does.
     pub(super) fn typed(&self, text: &str) -> String {
-        let flag = match (&self.instance, &self.socket) {
-            (Some(name), _) => format!("--instance {}", name.as_str()),
-            (None, Some(socket)) => format!("--socket {}", socket.display()),
-            (None, None) => return text.to_owned(),
-        };
+        let Some(name) = self.instance.as_ref().map(Instance::as_str) else { return text.to_owned() };
         let mut text = text.to_owned();
         for before in ["`", "`sudo ", "Run it:  ", "Give up: "] {
             let program = format!("{before}spoolway-agent");
-            text = text.replace(&program, &format!("{program} {flag}"));
+            text = text.replace(&program, &format!("{program} --instance {name}"));
         }
-        if let Some(name) = &self.instance {
-            for before in ["start ", "status ", "-u "] {
-                let unit = format!("{before}spoolway-agent");
-                text = text.replace(&unit, &format!("{unit}@{}", name.as_str()));
-            }
+        for before in ["start ", "status ", "-u "] {
+            let unit = format!("{before}spoolway-agent");
+            text = text.replace(&unit, &format!("{unit}@{name}"));
         }
         text
     }
@@ -178,11 +173,6 @@ mod tests {
         let said = "`spoolway-agent bed clear` or `sudo systemctl restart spoolway-agent`; `sudo spoolway-agent doctor`";
         let mut here = Whereabouts { file: None, socket: None, instance: None };
         assert_eq!(here.typed(said), said);
-        here.socket = Some("/tmp/a.sock".into());
-        assert!(
-            here.typed(said)
-                .starts_with("`spoolway-agent --socket /tmp/a.sock bed clear` or `sudo systemctl")
-        );
         here.instance = Some("left".parse().unwrap());
         let left = "`spoolway-agent --instance left bed clear` or `sudo systemctl restart spoolway-agent@left`; \
                     `sudo spoolway-agent --instance left doctor`";
