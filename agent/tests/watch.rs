@@ -12,8 +12,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 fn watch(home: &tempfile::TempDir, out: Stdio) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spoolway-agent"));
-    command.args(["--socket", "/nowhere/agent.sock", "status", "--watch"]);
+    // Whoever has the tests run in the background ignores Ctrl-C, and what they start would as well.
+    let mut command = Command::new("/usr/bin/env");
+    command.args([
+        "--default-signal=INT",
+        env!("CARGO_BIN_EXE_spoolway-agent"),
+        "--socket",
+        "/nowhere/agent.sock",
+        "status",
+        "--watch",
+    ]);
     command.env_clear().env("HOME", home.path()).env("NO_COLOR", "1");
     command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).spawn().unwrap()
 }
