@@ -209,10 +209,14 @@ class Block:
         answers += [answer for given in self.of('answers') for answer in given.split(', ')]
         print(f'   {self.where}: {command}', flush=True)
         terminal = Terminal(self.init, ' && '.join([*self.exported, command]))
+        again = 0
 
         def seen(terminal):
+            nonlocal again
             self.meanwhile(terminal)
-            if self.of('stays') and self.is_as(expected, terminal.said):
+            # The terminal shows each, which is something seen as well.
+            if self.of('stays') and time.monotonic() >= again and self.is_as(expected, terminal.said):
+                again = time.monotonic() + 2
                 terminal.types('\x03')
         said = terminal.ends(answers, seen)
         if expected is None and terminal.code != 0:
