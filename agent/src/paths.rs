@@ -44,6 +44,28 @@ impl Instance {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What a person is told to type, so that it names this agent: every text says it for the first one of a machine.
+    #[must_use]
+    pub fn typed(&self, text: &str) -> String {
+        let Self(name) = self;
+        let mut text = text.to_owned();
+        for before in ["`", "`sudo ", "Run it:  ", "Give up: "] {
+            // A line may have been broken behind it.
+            for behind in [' ', '\n'] {
+                let program = format!("{before}spoolway-agent");
+                text = text
+                    .replace(&format!("{program}{behind}"), &format!("{program} --instance {name}{behind}"));
+            }
+        }
+        for before in ["start ", "status ", "-u "] {
+            let unit = format!("{before}spoolway-agent");
+            text = text.replace(&unit, &format!("{unit}@{name}"));
+        }
+        // What named it already names it once.
+        let twice = [format!(" --instance {name}"), format!("@{name}")].map(|once| (once.repeat(2), once));
+        twice.iter().fold(text, |text, (twice, once)| text.replace(twice, once))
+    }
 }
 
 /// The three folders of an agent.
@@ -135,6 +157,20 @@ fn first_path(value: OsString) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_names_the_agent_that_was_meant() {
+        let left: Instance = "left".parse().unwrap();
+        let said = left.typed("`spoolway-agent bed clear` or `sudo systemctl restart spoolway-agent`; `sudo spoolway-agent doctor`");
+        assert_eq!(
+            said,
+            "`spoolway-agent --instance left bed clear` or `sudo systemctl restart spoolway-agent@left`; \
+             `sudo spoolway-agent --instance left doctor`"
+        );
+        assert_eq!(left.typed(&said), said, "once");
+        assert_eq!(left.typed("`spoolway-agent\nbed clear`"), "`spoolway-agent --instance left\nbed clear`");
+        assert_eq!(left.typed("`journalctl -u spoolway-agent@left`"), "`journalctl -u spoolway-agent@left`");
+    }
 
     #[test]
     fn systemd_wins_and_its_first_folder_is_taken() {

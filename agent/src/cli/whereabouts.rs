@@ -89,20 +89,9 @@ impl Whereabouts {
         unit(self.instance.as_ref())
     }
 
-    /// What a person is told to type, so that it names this agent: every text says it for the first one of a machine. Whoever names a socket
-    /// knows that he does.
+    /// What a person is told to type, so that it names this agent. Whoever names a socket knows that he does.
     pub(super) fn typed(&self, text: &str) -> String {
-        let Some(name) = self.instance.as_ref().map(Instance::as_str) else { return text.to_owned() };
-        let mut text = text.to_owned();
-        for before in ["`", "`sudo ", "Run it:  ", "Give up: "] {
-            let program = format!("{before}spoolway-agent");
-            text = text.replace(&program, &format!("{program} --instance {name}"));
-        }
-        for before in ["start ", "status ", "-u "] {
-            let unit = format!("{before}spoolway-agent");
-            text = text.replace(&unit, &format!("{unit}@{name}"));
-        }
-        text
+        self.instance.as_ref().map_or_else(|| text.to_owned(), |instance| instance.typed(text))
     }
 
     /// A connection to the agent.
@@ -162,20 +151,4 @@ pub(super) fn absolute(path: &Path) -> Result<String, Failure> {
             "Choose a path in plain letters.",
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_to_be_typed_names_the_agent_that_was_meant() {
-        let said = "`spoolway-agent bed clear` or `sudo systemctl restart spoolway-agent`; `sudo spoolway-agent doctor`";
-        let mut here = Whereabouts { file: None, socket: None, instance: None };
-        assert_eq!(here.typed(said), said);
-        here.instance = Some("left".parse().unwrap());
-        let left = "`spoolway-agent --instance left bed clear` or `sudo systemctl restart spoolway-agent@left`; \
-                    `sudo spoolway-agent --instance left doctor`";
-        assert_eq!(here.typed(said), left);
-    }
 }

@@ -10,7 +10,8 @@ use crate::paths::Instance;
 #[must_use]
 pub fn next_steps(summary: &Summary, instance: Option<&Instance>) -> Vec<String> {
     let mut steps = Vec::new();
-    let mut step = |text: &str| steps.push(of_instance(text, instance));
+    let mut step =
+        |text: &str| steps.push(instance.map_or_else(|| text.to_owned(), |instance| instance.typed(text)));
     match (&summary.ready, summary.service) {
         (Ready::NoAgent, Service::Hand) => {
             step("Start the agent, or start it anew: `spoolway-agent run`");
@@ -40,13 +41,6 @@ pub fn next_steps(summary: &Summary, instance: Option<&Instance>) -> Vec<String>
     }
     step("See printer, job and link: `spoolway-agent status`");
     steps
-}
-
-/// The same of one of several agents.
-fn of_instance(step: &str, instance: Option<&Instance>) -> String {
-    let Some(name) = instance.map(Instance::as_str) else { return step.to_owned() };
-    step.replace("spoolway-agent ", &format!("spoolway-agent --instance {name} "))
-        .replace("start spoolway-agent`", &format!("start spoolway-agent@{name}`"))
 }
 
 #[cfg(test)]
